@@ -48,7 +48,9 @@ def test_manual_page_lists_exactly_the_functions_of_libosq_h() -> None:
     assert set(_FUNCTION.findall(synopsis)) == declared
 
 
-def test_comparison_fails_when_the_page_lacks_or_changes_an_option() -> None:
+def test_options_read_from_a_manual_page_differ_if_one_is_left_out_or_has_another_argument() -> (
+    None
+):
     """The comparison fails for a page without an option, and for one with another argument."""
     whole = options(page("osqtail.8"), _MAN_OPTION)
 

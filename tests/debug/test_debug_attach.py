@@ -146,7 +146,7 @@ def test_a_breakpoint_in_init_is_hit_at_each_load_of_the_module(
 
 
 @BOTH
-def test_gdb_and_lldb_kernel_commands_print_the_same_information(
+def test_lx_commands_in_gdb_and_in_lldb_print_tasks_log_modules_and_per_cpu_variables(
     debugger: str, shared: GuestEntry
 ) -> None:
     """Both debuggers print tasks, log, modules and per-CPU variables in the same words."""
@@ -283,7 +283,7 @@ def test_attaching_to_an_unknown_run_exits_with_2_and_says_it_has_no_guest() -> 
 
 
 @BOTH
-def test_attaching_a_debugger_takes_only_seconds_of_cpu_time(
+def test_attaching_a_debugger_and_listing_threads_takes_less_than_5_s_of_cpu_time(
     debugger: str, shared: GuestEntry
 ) -> None:
     """The prompt comes after a few seconds of CPU time of command, guard and debugger.

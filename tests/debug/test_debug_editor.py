@@ -204,7 +204,7 @@ def test_the_guest_runs_on_after_an_attached_editor_closes_its_dap_pipes_without
     assert runs_on(shared)
 
 
-def test_lldb_dap_shows_threads_and_stack_and_the_guest_runs_on_afterwards(
+def test_lldb_dap_with_the_launch_json_of_option_vscode_shows_stack_and_the_guest_runs_on(
     shared: GuestEntry,
 ) -> None:
     """Threads have stacks, the guest runs afterwards, and Ctrl-C removes every trace."""

@@ -163,7 +163,9 @@ def test_debug_attach_via_kdp_starts_lldb_with_symbols_and_breakpoints(kernel: P
     assert stub.seen.requests[-1] is Request.DISCONNECT
 
 
-def test_debug_attach_via_kdp_fails_for_a_refusing_kernel_or_wrong_symbols(kernel: Path) -> None:
+def test_debug_attach_via_kdp_fails_for_a_refusing_kernel_and_for_missing_or_wrong_symbols(
+    kernel: Path,
+) -> None:
     """debug-attach --via kdp has an error of its own for each fault.
 
     The faults are a kernel that refuses, missing symbols, and a file that is no kernel.

@@ -140,7 +140,7 @@ def test_the_module_unloads_only_after_the_device_is_closed(driver: Driver, tail
     assert not driver.is_loaded()
 
 
-def test_loading_and_unloading_leave_no_device_and_no_module(
+def test_each_load_and_unload_logs_only_the_modules_two_lines_and_no_device_is_left(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -10,7 +10,9 @@ from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
 
-def test_one_exec_gives_one_record(guest: Guest, tail: Tailing) -> None:
+def test_one_exec_gives_one_record_with_the_right_path_arguments_ids_file_and_times(
+    guest: Guest, tail: Tailing
+) -> None:
     """The record of a known program has the right path, filename, argv, ids, file and times."""
     script = """
 cp /bin/true "/tmp/a program"; chmod 751 "/tmp/a program"; chown 7:8 "/tmp/a program"

@@ -300,7 +300,9 @@ def test_a_file_opened_by_handle_has_a_record_with_inode_and_without_path(
     assert [(one["action"], one["path"], one["ino"]) for one in unnamed] == [("open", "", ino)]
 
 
-def test_a_watched_file_system_can_be_unmounted(story: Story) -> None:
+def test_a_watched_file_system_can_be_unmounted_and_its_successor_there_is_not_watched(
+    story: Story,
+) -> None:
     """A watched file system can be unmounted, and its successor at that place is not watched."""
     assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
 

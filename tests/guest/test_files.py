@@ -86,7 +86,9 @@ def run(
     return Run(told=told, done=tuple(logs(guest)))
 
 
-def test_every_change_is_recorded_once_in_order(run: Run) -> None:
+def test_each_event_of_three_processes_in_watched_folders_is_recorded_once_and_in_order(
+    run: Run,
+) -> None:
     """The records of three processes of two users are exactly their events, in order.
 
     The comparison is then shown logs that are wrong in one place.

@@ -198,7 +198,7 @@ def test_the_next_owner_of_the_device_has_no_filter(guest: Guest, tail: Tailing)
     assert refused.status == 2
 
 
-def test_no_event_is_lost_while_filters_change(
+def test_while_filters_change_each_exec_of_two_users_is_recorded_or_counted(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -45,7 +45,7 @@ done
     assert seen.stats["dropped"] == 0
 
 
-def test_the_record_of_a_kernel_module_has_the_version_in_sysfs(
+def test_the_records_of_a_module_that_modprobe_loads_have_the_version_and_size_of_sysfs(
     guest: Guest, tail: Tailing
 ) -> None:
     """The record of a module that modprobe loads has the version and texts of sysfs."""

@@ -42,7 +42,7 @@ def test_a_watermark_makes_the_reader_wake_up_less_often(
     assert batched < 10
 
 
-def test_one_record_below_the_watermark_wakes_the_reader_after_the_latency(
+def test_records_below_the_watermark_wake_the_reader_when_the_latency_is_over(
     guest: Guest, driver: Driver
 ) -> None:
     """Far below the watermark, the reader is woken when the latency is over."""

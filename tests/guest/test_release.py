@@ -9,7 +9,7 @@ from harness.host import config
 from harness.release import gate
 
 
-def test_the_release_module_has_no_code_string_or_parameter_of_the_test_build(
+def test_release_check_accepts_the_release_module_and_lists_forbidden_texts_of_the_test_build(
     harness_handoff: Handoff,
 ) -> None:
     """The release has no code, string or parameter of the test build; the test build has."""

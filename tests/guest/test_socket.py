@@ -212,7 +212,7 @@ cat log
     driver.unload()
 
 
-def test_each_connect_in_progress_has_a_record_of_its_outcome(
+def test_each_connect_in_progress_has_an_outcome_record_that_is_right_or_says_unseen(
     guest: Guest,
     tail: Tailing,
     long_run: bool,  # noqa: FBT001

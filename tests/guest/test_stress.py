@@ -114,7 +114,7 @@ def test_records_that_are_too_large_for_their_ring_are_dropped(
     assert json.loads(wrong.stdout)["fault"] == "Invalid argument"
 
 
-def test_the_module_can_be_unloaded_while_programs_start_on_every_cpu(
+def test_the_module_can_be_loaded_read_and_unloaded_again_and_again_while_programs_start(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -36,7 +36,7 @@ def folder(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("pin", [OPEN, EXEC], ids=lambda pin: pin[0])
-def test_unloading_while_a_fanotify_permission_answer_is_pending_is_refused(
+def test_unloading_is_refused_while_a_fanotify_listener_with_a_mount_mark_owes_an_answer(
     guest: Guest, driver: Driver, tail: Tailing, pin: tuple[str, str, str]
 ) -> None:
     """While a permission is pending, unloading fails, and the log has the reason.
@@ -65,7 +65,7 @@ def test_unloading_while_a_fanotify_permission_answer_is_pending_is_refused(
     guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
 
 
-def test_a_waiting_fanotify_listener_does_not_delay_unloading(
+def test_unloading_succeeds_while_a_fanotify_listener_with_a_filesystem_mark_owes_an_answer(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """The module unloads while another program's fanotify listener has not answered."""

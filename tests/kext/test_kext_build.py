@@ -20,7 +20,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-def test_two_builds_are_identical(built: KextBuild, spec: KextSpec, tmp_path: Path) -> None:
+def test_a_build_from_sources_in_another_folder_has_the_same_bundle_and_dsym_bytes(
+    built: KextBuild, spec: KextSpec, tmp_path: Path
+) -> None:
     """A build from a copy of the sources in another folder gives the same bytes and symbols."""
     shutil.copytree(spec.root, tmp_path / "elsewhere")
     root = tmp_path / "elsewhere"
@@ -32,7 +34,9 @@ def test_two_builds_are_identical(built: KextBuild, spec: KextSpec, tmp_path: Pa
     assert contents(again.dsym) == contents(built.dsym)
 
 
-def test_build_contains_no_path_of_the_host(built: KextBuild, spec: KextSpec) -> None:
+def test_no_file_of_bundle_and_dsym_contains_the_path_of_the_source_folder(
+    built: KextBuild, spec: KextSpec
+) -> None:
     """Neither the binary nor the symbols contain a path of the host."""
     for folder in (built.bundle, built.dsym):
         for name, data in contents(folder).items():
@@ -62,7 +66,7 @@ def test_a_changed_constant_in_the_source_gives_the_binary_another_uuid(
     assert other.uuid != built.uuid
 
 
-def test_code_uses_no_vector_or_segment_register(built: KextBuild) -> None:
+def test_kext_code_uses_no_xmm_ymm_fs_or_gs_register(built: KextBuild) -> None:
     """No instruction uses a vector or segment register, which kernel code must not use."""
     tools = [name for name in ("llvm-objdump", "llvm-objdump-19") if shutil.which(name)]
     line = [tools[0], "-d", "--no-show-raw-insn", str(built.binary)]

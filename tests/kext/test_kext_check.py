@@ -50,7 +50,9 @@ def test_empty_folder_is_refused(tmp_path: Path) -> None:
     assert finding.reason == "there is no Contents/Info.plist"
 
 
-def test_check_raises_no_exception_for_any_changed_byte(built: KextBuild, tmp_path: Path) -> None:
+def test_kext_check_raises_no_exception_for_a_changed_byte_at_any_sampled_place_of_the_binary(
+    built: KextBuild, tmp_path: Path
+) -> None:
     """No changed byte of headers, symbols or relocations makes the check raise an exception."""
     bundle = write_broken(built.bundle, tmp_path, lambda _draft: None)
     binary = bundle / "Contents" / "MacOS" / "osq"

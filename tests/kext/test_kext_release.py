@@ -202,7 +202,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_the_options_exits_with_2_names_it_and_creates_no_folder(
+def test_a_mistake_in_the_options_of_packages_exits_with_2_names_it_and_creates_no_folder(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

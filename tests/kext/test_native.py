@@ -120,7 +120,7 @@ def test_stress_program_fails_if_closing_the_queue_does_not_wait_for_callbacks(
     assert done.returncode != 0
 
 
-def test_stress_program_that_fails_while_a_thread_writes_a_message_ends_at_once(
+def test_stress_program_failing_during_an_asan_report_exits_with_1_and_its_own_message(
     spec: KextSpec, tmp_path: Path
 ) -> None:
     """A stress test that fails while a thread reports a fault ends at once."""

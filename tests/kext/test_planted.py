@@ -72,7 +72,7 @@ def test_each_fault_added_to_the_kexts_source_makes_a_scenario_fail(
 
 
 @pytest.mark.parametrize("name", ON_ARM64)
-def test_each_fault_added_to_the_kexts_source_makes_a_scenario_fail_on_arm64(
+def test_each_of_six_faults_added_to_the_kexts_source_makes_a_scenario_fail_on_arm64(
     spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
     """The scenarios find the same faults in arm64 code."""

@@ -44,7 +44,7 @@ def step(machine: DebuggedThread) -> int:
 @pytest.mark.parametrize(
     ("code", "after_je"), [(_EQUAL, 6), (_UNEQUAL, 4)], ids=["equal", "unequal"]
 )
-def test_a_branch_that_is_stepped_goes_where_a_branch_that_runs_goes(
+def test_a_stepped_conditional_branch_is_taken_exactly_if_the_stepped_compare_was_equal(
     code: bytes, after_je: int
 ) -> None:
     """A conditional branch after a compare is taken in single steps exactly if it should be."""
@@ -56,7 +56,7 @@ def test_a_branch_that_is_stepped_goes_where_a_branch_that_runs_goes(
     assert step(machine) == after_je
 
 
-def test_a_flag_that_was_set_before_a_step_is_cleared_by_the_instruction() -> None:
+def test_a_zero_flag_set_before_a_step_is_cleared_by_the_stepped_unequal_compare() -> None:
     """A zero flag from before the step does not stay when the compare clears it."""
     machine = debugged(_UNEQUAL)
     machine.set("rcx", 1)

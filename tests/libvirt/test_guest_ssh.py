@@ -114,7 +114,9 @@ def test_eight_mib_of_input_and_output_pass_without_blocking(guest: Guest) -> No
     assert done.stderr.startswith("\\xff")
 
 
-def test_a_command_that_does_not_end_stops_at_its_deadline(guest: Guest) -> None:
+def test_a_command_that_does_not_end_raises_command_overdue_with_its_output_at_its_deadline(
+    guest: Guest,
+) -> None:
     """A command that exceeds its deadline gives an error with its output, and SSH stays usable."""
     begun = time.monotonic()
 
@@ -199,7 +201,9 @@ def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> No
     assert time.monotonic() - begun < _SOON_S
 
 
-def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
+def test_a_server_with_another_host_key_is_an_error_that_says_so(
+    server: Server, tmp_path: Path
+) -> None:
     """A server with another host key is an error at once, since it is not the guest."""
     endpoint = replace(server.endpoint, host_key=make_key(tmp_path / "other"))
 
@@ -240,7 +244,9 @@ def test_connecting_by_ssh_ends_with_guest_crashed_if_the_health_check_raises_it
         pass
 
 
-def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> None:
+def test_a_port_that_accepts_a_connection_but_sends_no_banner_raises_guest_lost(
+    server: Server,
+) -> None:
     """A connection that resets after the banner is tried again, as the guest is not ready yet."""
     with socket.socket() as liar:
         liar.bind(("127.0.0.1", 0))
@@ -298,7 +304,9 @@ def test_an_answer_after_a_commands_deadline_is_not_taken_for_the_next_commands(
         assert thawed.run("echo on", deadline_s=30).stdout == "on\n"
 
 
-def test_a_command_with_endless_output_ends_at_its_deadline(guest: Guest) -> None:
+def test_a_command_with_endless_output_raises_command_overdue_and_ssh_stays_usable(
+    guest: Guest,
+) -> None:
     """A stream that always has more is left at the deadline, and the connection stays usable."""
     begun = time.monotonic()
 
@@ -319,7 +327,9 @@ def test_a_connection_that_ends_before_the_key_is_answered_is_tried_again(tmp_pa
         pass
 
 
-def test_a_connection_that_breaks_during_a_command_raises_guest_lost(tmp_path: Path) -> None:
+def test_when_ssh_breaks_a_commands_lines_end_and_the_next_command_raises_guest_lost(
+    tmp_path: Path,
+) -> None:
     """When the connection breaks during a command, the error is GuestLost."""
     with (
         serving(tmp_path) as own,

@@ -64,7 +64,9 @@ def test_virt_xml_validate_accepts_the_virtual_macs_domain_xml(
     assert bad.returncode != 0
 
 
-def test_virtual_macs_processor_and_network_card_depend_on_its_macos_release() -> None:
+def test_virtual_mac_has_penryn_and_vmxnet3_for_macos_10_but_haswell_and_virtio_net_for_13() -> (
+    None
+):
     """The machine has AVX2 since macOS 13, virtio's card since 11, and no network except SSH."""
     old, new = (mac_domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
 
@@ -181,7 +183,9 @@ def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
     assert any("lowers the target's security" in line for line in notes)
 
 
-def test_the_error_for_a_missing_file_of_the_user_names_it(target: RemoteSpec) -> None:
+def test_the_error_for_missing_files_of_a_libvirt_target_names_their_settings(
+    target: RemoteSpec,
+) -> None:
     """A missing file is a usage error before libvirt is asked."""
     target.libvirt.firmware.unlink()
     target.libvirt.osk_file.unlink()

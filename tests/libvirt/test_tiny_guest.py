@@ -268,7 +268,9 @@ def test_a_panic_in_the_guest_makes_its_domain_crashed_and_a_reset_shuts_the_dom
         assert running.state() in states
 
 
-def test_a_port_is_forwarded_on_loopback_only(hv: Hypervisor, spec: DomainSpec) -> None:
+def test_a_forwarded_port_accepts_a_connection_on_loopback_and_cannot_be_forwarded_twice(
+    hv: Hypervisor, spec: DomainSpec
+) -> None:
     """The forwarded port accepts a connection on loopback, and cannot be taken twice."""
     with Domain.create(hv, render(spec)) as running:
         port = running.forward_ssh(attempts=3)
@@ -278,7 +280,7 @@ def test_a_port_is_forwarded_on_loopback_only(hv: Hypervisor, spec: DomainSpec) 
         assert "Could not set up" in running.hmp(f"hostfwd_add ssh tcp:127.0.0.1:{port}-:22")
 
 
-def test_a_guest_runs_on_after_keep_and_detach_until_its_daemon_is_stopped(
+def test_a_paused_guest_stays_alive_after_keep_and_detach_until_its_daemon_is_stopped(
     spec: DomainSpec, runtime: Path, cache: Path
 ) -> None:
     """After keep and detach the guest and daemon run, can be joined by URI, and end together."""
@@ -297,7 +299,7 @@ def test_a_guest_runs_on_after_keep_and_detach_until_its_daemon_is_stopped(
     assert not hypervisor.guest_alive(runtime, private=True)
 
 
-def test_starting_a_guest_without_its_disk_file_fails_with_disk_name_and_log(
+def test_starting_a_guest_without_its_disk_file_fails_with_the_disks_name_and_evidence(
     hv: Hypervisor, spec: DomainSpec
 ) -> None:
     """The error for a missing disk names it, and has the daemon's log as evidence."""

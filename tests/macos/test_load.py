@@ -107,7 +107,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("release", "setting", "end"), REFUSALS)
-def test_each_reason_to_refuse_a_kext_has_its_own_message_and_exit_code(
+def test_each_reason_to_refuse_a_kext_gives_the_expected_error_message_hint_and_exit_code(
     make_case: MakeCase,
     release: str,
     setting: dict[str, bool],

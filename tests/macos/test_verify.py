@@ -91,7 +91,9 @@ def test_verification_reports_the_claim_about_tests_as_failed_if_no_macos_tests_
     assert [one.outcome for one in found][:3] == [Outcome.SHOWN, Outcome.SHOWN, Outcome.FAILED]
 
 
-def test_verification_without_name_or_mac_is_refused(make_case: MakeCase, tmp_path: Path) -> None:
+def test_verification_without_a_persons_name_or_of_a_linux_target_is_refused(
+    make_case: MakeCase, tmp_path: Path
+) -> None:
     """Without the verifier's name, or for a target with Linux, nothing is run."""
     case = make_case(replace(PROFILES["15"]))
     linux = replace(case.target, system=System.LINUX)

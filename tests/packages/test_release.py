@@ -92,7 +92,9 @@ def test_release_has_all_packages(release: Release, kernel: Kernel) -> None:
     assert "/usr/include/osq/osq.h" in contents(package(release, "libosq-dev"))
 
 
-def test_dkms_source_has_every_file_except_tests(release: Release) -> None:
+def test_dkms_source_has_every_file_of_core_uapi_and_os_linux_except_the_test_builds(
+    release: Release,
+) -> None:
     """The DKMS source has every file of core, uapi and os/linux, except the test build's."""
     root = ROOT / "kernel"
     known = {

@@ -122,12 +122,16 @@ def test_extension_reports_the_missing_python_package(root: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_scripts_run_isolated_from_the_users_python(files: dict[str, bytes]) -> None:
+def test_the_first_line_of_each_script_runs_python3_in_isolated_mode(
+    files: dict[str, bytes],
+) -> None:
     """The scripts use python3 -I, which ignores PYTHONPATH, the user's and the current folder."""
     assert {files[name].split(b"\n", 1)[0] for name in SCRIPTS} == {b"#!/usr/bin/python3 -I"}
 
 
-def test_installing_does_not_enable_the_service(release: Release) -> None:
+def test_package_scripts_contain_the_was_enabled_check_and_the_removal_of_the_store(
+    release: Release,
+) -> None:
     """Installing does not enable the service, and purging removes the store."""
     deb = package(release, "osq-subscriber")
     scripts = subprocess.run(

@@ -172,7 +172,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_memory_does_not_grow_under_a_sustained_load(
+def test_daemons_memory_grows_by_less_than_10_mib_under_a_load_of_5000_events_a_second(
     host: Host,
     folder: Path,
     long_run: bool,  # noqa: FBT001

@@ -160,7 +160,7 @@ def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) 
     ]
 
 
-def test_a_processs_program_is_that_of_its_last_exec_or_else_of_its_parent() -> None:
+def test_a_processs_program_is_that_of_its_last_exec_or_else_its_parents_at_the_fork() -> None:
     """A fork copies the program, an exit removes it, and a reused pid starts without one."""
     programs = Programs({})
     other = an_exec(seq=9)
@@ -210,7 +210,7 @@ def test_of_too_many_remembered_processes_an_old_dead_one_is_removed_and_a_live_
         ("/a/*.d", "/a/x.d", True),
     ],
 )
-def test_one_percent_sign_matches_one_path_component_and_two_match_any_number(
+def test_one_percent_sign_matches_within_a_path_component_and_two_match_across_components(
     pattern: str, path: str, *, matches: bool
 ) -> None:
     """In a pattern, % matches within a path component, and %% across components."""
@@ -234,7 +234,9 @@ def test_the_watched_path_of_a_file_pattern_ends_before_its_first_component_with
 
 
 @pytest.mark.parametrize("pattern", ["etc/%%", "%%", "/%%", ""])
-def test_a_pattern_without_a_folder_is_refused(pattern: str) -> None:
+def test_a_relative_or_empty_pattern_and_one_for_the_whole_file_system_are_refused(
+    pattern: str,
+) -> None:
     """A pattern for the whole file system is refused."""
     with pytest.raises(ValueError, match="an absolute path"):
         paths_of({"x": (pattern,)}, {}, ())

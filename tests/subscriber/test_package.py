@@ -23,7 +23,7 @@ PARTS = ("subscriber", "client", "uapi")
 MAN = ROOT / "kernel" / "subscriber" / "man"
 
 
-def test_the_commands_of_the_built_wheel_start_without_other_files(
+def test_osq_daemon_from_the_built_wheel_runs_until_it_finds_no_folder_for_its_store(
     host: Host, folder: Path
 ) -> None:
     """The commands start from the wheel alone, and its libosq reads a ring."""

@@ -92,7 +92,7 @@ def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -
         ("SELECT load_extension('x')", "not authorized|no such function", ""),
     ],
 )
-def test_the_error_for_wrong_sql_has_its_reason_and_a_hint(
+def test_the_error_for_wrong_sql_has_its_reason_and_for_an_unknown_table_a_hint(
     store: Path, sql: str, said: str, hint: str
 ) -> None:
     """The error of wrong SQL has a hint where the right name is known."""
@@ -168,7 +168,9 @@ def best_s(store: Path, sql: str) -> tuple[float, list[tuple[object, ...]]]:
     return min(times), rows
 
 
-def test_a_million_events_are_queried_by_time_within_50_ms(large_store: Path) -> None:
+def test_the_events_of_one_minute_are_read_from_a_store_of_a_million_within_50_ms(
+    large_store: Path,
+) -> None:
     """All columns of one minute are read within 50 ms from a file that was just opened."""
     took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE time > {NOW_S - 60}")
 
@@ -224,7 +226,9 @@ def test_answers_come_as_a_table_json_or_csv(
     assert as_table.splitlines()[2].startswith("1        printf %s x")
 
 
-def test_an_empty_answer_is_still_json(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_query_with_option_json_prints_an_empty_array_if_no_row_matches(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An empty answer is an empty JSON array, which a parser accepts."""
     sql = "SELECT 1 FROM kprocess_events WHERE 0"
 
@@ -284,7 +288,7 @@ def test_following_a_query_with_wrong_sql_fails_before_the_first_event(
         next(follow(store, "SELECT x FROM kprocess_events", stop=following, deadline_s=10))
 
 
-def test_a_callback_with_a_condition_is_called_once_for_each_matching_new_row(
+def test_a_callback_with_a_condition_gets_each_matching_row_after_a_given_eid_once(
     folder: Path, following: Stop
 ) -> None:
     """A subscriber's callbacks get the matching rows after a given eid, in order, each once."""
@@ -327,7 +331,7 @@ def documented_queries() -> list[str]:
     return [one for one in re.findall(r"`(SELECT [^`]+)`", page) if "FROM k" in one]
 
 
-def test_at_least_one_query_is_found_in_the_documentation() -> None:
+def test_at_least_three_queries_are_found_in_the_documentation() -> None:
     """The documentation contains queries, so that the test below runs."""
     assert len(documented_queries()) > 2
 

@@ -33,7 +33,7 @@ def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool =
     store.commit(events, totals, context, close_interval=closes)
 
 
-def test_a_changed_schema_requires_a_new_version_number() -> None:
+def test_the_stores_version_and_schema_digest_equal_the_pair_written_in_this_test() -> None:
     """A changed schema changes the digest in this test, and so requires a new VERSION."""
     digest = hashlib.sha256("\n".join(store_file.schema(TABLES)).encode()).hexdigest()[:16]
 
@@ -135,7 +135,9 @@ def test_a_second_writer_of_a_store_is_refused(folder: Path) -> None:
         assert stored(path) == 3
 
 
-def test_a_missing_store_folder_is_an_error_with_a_hint(folder: Path) -> None:
+def test_writing_to_a_missing_store_folder_or_reading_a_missing_store_is_an_error(
+    folder: Path,
+) -> None:
     """A missing folder, and a query before the first daemon, give an error with a hint."""
     with pytest.raises(StoreError, match="No such file"):
         Store(folder / "no" / "events.db", Limits())

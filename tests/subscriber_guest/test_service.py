@@ -153,7 +153,9 @@ FILTERS = {
 }
 
 
-def test_configured_filters_are_set_in_the_kernel(guest: Guest) -> None:
+def test_programs_rejected_by_configured_uid_and_path_filters_are_counted_but_not_stored(
+    guest: Guest,
+) -> None:
     """Configured filters by uid, namespace, group and path reject the right programs.
 
     The sandboxed service sets them. Rejected programs are counted, and no record is lost.
@@ -183,7 +185,7 @@ def test_configured_filters_are_set_in_the_kernel(guest: Guest) -> None:
     assert kept_out["whole"] == 1
 
 
-def test_an_upgrade_restarts_the_service(guest: Guest) -> None:
+def test_installing_the_packages_again_restarts_the_running_service(guest: Guest) -> None:
     """An upgrade of the package restarts a running service, even if it is not enabled.
 
     The old process ends its session cleanly, and the new one reads.

@@ -21,7 +21,7 @@ def refused(run: Run, code: int, *says: str) -> None:
         assert text in run.output, run.output
 
 
-def test_a_module_that_does_not_compile_exits_with_1_and_the_compilers_message(
+def test_a_run_whose_module_does_not_compile_exits_with_1_and_prints_the_compilers_error(
     project: Project,
 ) -> None:
     """A module that does not compile gives an error with the compiler's message, file and line."""
@@ -56,7 +56,7 @@ def test_a_kernel_without_a_needed_module_is_reported(project: Project) -> None:
     refused(project.run(), 1, "nothing, which it needs, is missing", "has no module nothing")
 
 
-def test_a_module_whose_init_exceeds_the_load_deadline_exits_with_3(
+def test_a_run_whose_module_init_exceeds_the_load_deadline_exits_with_3(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A module that exceeds the deadline for loading is reported as a hang of the guest."""
@@ -69,7 +69,7 @@ def test_a_module_whose_init_exceeds_the_load_deadline_exits_with_3(
     assert nothing_left() == set()
 
 
-def test_a_module_whose_init_oopses_exits_with_3_and_the_console_log_shows_it(
+def test_a_run_whose_module_init_oopses_exits_with_3_and_its_console_log_names_the_init(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A kernel that dies while the module loads gives exit code 3, and the console is kept."""
@@ -125,7 +125,7 @@ def test_a_guest_whose_heartbeat_stops_in_a_lockup_is_reported_as_a_hang(
     assert nothing_left() == set()
 
 
-def test_a_run_without_tests_does_not_pass(project: Project) -> None:
+def test_a_run_whose_suite_announces_no_test_exits_with_4(project: Project) -> None:
     """A run whose suite announces no test gives exit code 4."""
     project.replace("tests/greeter.sh", "echo", ": echo")
 

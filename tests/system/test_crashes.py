@@ -179,7 +179,7 @@ def test_the_run_ends_after_the_same_crash_three_times_in_a_row(project: Project
     assert "--no-vmcore" in run.report["crashes"][0]["vmcore_note"]
 
 
-def test_200_crashes_leave_no_file_thread_or_memory_in_use(
+def test_from_crash_1_to_200_the_harness_gains_at_most_2_files_2_threads_and_200_mib(
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:

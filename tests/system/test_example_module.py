@@ -32,7 +32,7 @@ def test_one_not_ok_line_fails_the_run(project: Project) -> None:
     assert any("does not name greeter" in line for line in first["diagnostics"])
 
 
-def test_a_warning_fails_a_run_whose_tests_all_passed(project: Project) -> None:
+def test_a_kernel_warning_fails_a_run_whose_tests_all_passed(project: Project) -> None:
     """A kernel warning fails the run although all tests passed."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "warn"')
 

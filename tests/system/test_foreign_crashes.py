@@ -150,7 +150,9 @@ def test_the_test_that_causes_a_crash_is_reported_as_failed_or_crashed_with_a_re
     assert result["reason"]
 
 
-def test_the_console_of_a_crash_has_lines_of_its_own_guest_only(stumbled: Run, kind: str) -> None:
+def test_the_console_of_a_crash_has_the_mark_of_its_own_test_and_of_no_earlier_crash(
+    stumbled: Run, kind: str
+) -> None:
     """The console in a crash's folder has the mark of its own test, and of no earlier crash."""
     found = crash_of(stumbled, kind)
 
@@ -161,7 +163,7 @@ def test_the_console_of_a_crash_has_lines_of_its_own_guest_only(stumbled: Run, k
     assert not [one for one in others if f"harness-test-begin {one}" in text]
 
 
-def test_a_harmless_test_after_all_crashes_passes_in_a_new_guest(stumbled: Run) -> None:
+def test_a_harmless_test_after_all_crashes_passes_and_the_module_unloads(stumbled: Run) -> None:
     """A test after all crashes passes in a new guest, and the module unloads."""
     results = {one["name"]: one["verdict"] for one in stumbled.report["results"]}
 

@@ -61,7 +61,9 @@ def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"Makefile", "hello.c", "build"}
 
 
-def test_init_writes_a_configuration_for_a_module(tmp_path: Path) -> None:
+def test_init_for_a_module_that_does_not_compile_exits_with_1_and_writes_a_configuration(
+    tmp_path: Path,
+) -> None:
     """After `init`, a compiler error is shown with the compiler's text, file and line."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO + "this is not C;\n")

@@ -128,7 +128,7 @@ def test_osq_plugin_for_a_crashed_guests_memory_shows_device_owner_and_pending_r
     assert "osq_test: queue none, generation 0, owner osqstress (pid" in "\n".join(paused.driver)
 
 
-def test_crash_dump_shows_the_same_stacks_and_log_as_the_paused_guest(
+def test_crash_dump_has_the_paused_guests_log_driver_state_and_8_outermost_crash_frames(
     crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView
 ) -> None:
     """The unpacked dump gives the same stacks, log and driver state as the paused guest."""
@@ -176,7 +176,7 @@ def test_console_crash_report_gets_source_lines_without_the_guests_memory(
     assert cold_s < 10.0
 
 
-def test_vmcore_open_shell_knows_symbols_and_the_drivers_command(
+def test_vmcore_open_shell_runs_python_and_the_commands_osq_and_cpus(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
     """vmcore-open's shell evaluates Python and has the driver's command."""

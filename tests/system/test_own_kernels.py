@@ -71,7 +71,7 @@ def use(project: Project, kernel: str) -> None:
 
 
 @pytest.mark.long
-def test_a_module_in_a_kernel_tree_is_built_and_tested_there(
+def test_a_run_with_a_kernel_tree_boots_its_kernel_and_builds_a_module_in_the_tree(
     project: Project, debian: Kernel, modules: Path
 ) -> None:
     """The kernel of a tree boots, and a module in that tree is built in place, with --build."""

@@ -122,7 +122,7 @@ def test_a_run_in_a_checkout_whose_path_has_spaces_and_umlauts_passes(tmp_path: 
     assert "verdict: passed" in done.stdout
 
 
-def test_a_run_from_another_folder_with_a_relative_option_c_passes(
+def test_a_run_from_an_empty_folder_with_a_relative_project_path_passes_and_leaves_it_empty(
     project: Project, tmp_path: Path
 ) -> None:
     """A relative -C from another folder tests that project, and leaves nothing in the folder."""

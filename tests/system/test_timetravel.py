@@ -148,7 +148,7 @@ def _source() -> Path:
     return ROOT / "kernel" / "os" / "linux" / "test_crash.c"
 
 
-def test_recording_a_test_that_needs_a_network_is_refused() -> None:
+def test_recording_a_test_that_needs_a_network_or_with_option_keep_is_refused() -> None:
     """Tests with a network and kept guests are refused before the build."""
     done = invoke(
         "kernel-test",

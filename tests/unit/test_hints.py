@@ -123,7 +123,7 @@ def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPat
     assert hints.command("guest-list") == "'../my harness/dev' guest-list"
 
 
-def test_a_hint_repeats_the_options_c_and_config_of_the_call(
+def test_a_hint_repeats_the_option_c_of_the_call_until_it_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The options -C and --config are repeated in a hint, and forgotten by the next call."""
@@ -148,7 +148,7 @@ def test_a_hint_repeats_the_options_c_and_config_of_the_call(
         ("/x/invoke/__main__.py", f"{sys.executable} -m invoke"),
     ],
 )
-def test_a_hint_has_the_bare_command_name_if_the_path_variable_finds_it_and_else_its_full_path(
+def test_a_hint_has_the_bare_name_if_path_finds_it_and_else_the_full_path_or_python_m_module(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hint has the bare command name if PATH leads to the same file, else the path."""

@@ -134,7 +134,7 @@ def test_configured_make_variables_reach_make_and_the_callers_override_them(
         project.build(KCFLAGS="-g")
 
 
-def test_debug_information_names_the_original_source_file_and_not_its_copy(
+def test_debug_information_names_the_original_source_file(
     project: Project,
 ) -> None:
     """Debug information names the file that the developer edits, not its copy in build/."""
@@ -219,7 +219,9 @@ def test_a_failing_companion_command_or_a_file_to_push_that_no_command_makes_is_
     assert (project.root / "tool").exists()
 
 
-def test_a_project_below_a_path_with_a_space_is_built_in_the_cache(tmp_path: Path) -> None:
+def test_a_project_below_a_path_with_a_space_or_colon_gets_an_output_folder_in_the_cache(
+    tmp_path: Path,
+) -> None:
     """A project below a space or colon is built in the cache: kbuild cannot use the path."""
     plain = build.output_folder(Path("/a/b"), "kernel", cache_root=tmp_path)
     spaced = build.output_folder(Path("/a b"), "kernel", cache_root=tmp_path)

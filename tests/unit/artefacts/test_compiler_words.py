@@ -24,7 +24,7 @@ MAKE = "make[1]: *** [Makefile:1: x.o] Error 127"
         "! Error: Can not find iptables version",
     ],
 )
-def test_the_first_error_stays_in_the_shortened_log(cause: str) -> None:
+def test_the_shortened_log_begins_with_the_first_error(cause: str) -> None:
     """The shortened log begins with the first error, and earlier warnings do not displace it."""
     warnings = ["/copy/y.c:1:1: warning: unused"] * 60
     lines = [*warnings, *NOISE, cause, *["at the end"] * 3, *NOISE, MAKE]

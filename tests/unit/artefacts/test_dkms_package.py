@@ -74,7 +74,9 @@ def test_a_second_fetch_of_a_dkms_package_returns_the_stored_one(
     ("name", "says"), [("no-dkms", "apt knows no package"), ("empty-dkms", "no source")]
 )
 @pytest.mark.usefixtures("fetched")
-def test_a_package_without_a_dkms_conf_is_refused(tmp_path: Path, name: str, says: str) -> None:
+def test_a_package_that_apt_does_not_know_or_that_has_no_dkms_conf_is_refused(
+    tmp_path: Path, name: str, says: str
+) -> None:
     """A package that apt does not know, or that has no dkms.conf, is an error."""
     with pytest.raises(UsageError, match=says):
         fetch(name, tmp_path)

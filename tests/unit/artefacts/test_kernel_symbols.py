@@ -84,7 +84,7 @@ def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
     return asked
 
 
-def test_two_requests_for_kernel_symbols_fetch_the_debug_package_once_and_keep_only_vmlinux(
+def test_two_requests_for_symbols_fetch_the_package_once_and_keep_vmlinux_and_its_lldb_copy(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The debug package of the exact version is fetched once.
@@ -186,7 +186,7 @@ def test_a_full_disk_while_fetching_symbols_is_an_error_and_leaves_no_folder(
     assert [item for item in (tmp_path / "cache/symbols").iterdir() if item.is_dir()] == []
 
 
-def test_package_without_vmlinux_is_refused(
+def test_a_debug_package_without_vmlinux_and_a_truncated_one_are_refused(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A debug package without vmlinux and a truncated package each give their own error."""

@@ -137,7 +137,7 @@ def test_init_unpacks_the_source_of_a_package(
     assert builds.tried == [((), "6.1")]
 
 
-def test_init_adds_a_dkms_packages_dependencies_to_build_needs(
+def test_init_adds_a_packages_dependencies_to_build_needs_if_a_build_without_them_fails(
     tmp_path: Path, builds: Builds, package: DkmsPackage
 ) -> None:
     """`init` adds the packages that a dkms package depends on or recommends to the build."""

@@ -22,7 +22,7 @@ FULL = crash(
 )
 
 
-def test_the_crash_text_for_the_screen_contains_every_fact_of_the_crash() -> None:
+def test_the_screen_text_of_a_crash_has_title_place_test_stack_last_lines_and_commands() -> None:
     """The screen has function, file, line, test, stack, last lines, vmcore and commands."""
     text = "\n".join(screen(FULL))
 

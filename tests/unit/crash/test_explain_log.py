@@ -54,7 +54,9 @@ def test_a_compressed_log_gives_the_same_reports(tmp_path: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
-def test_utf16_logs_of_powershell_are_read(tmp_path: Path, encoding: str) -> None:
+def test_utf_16_logs_and_utf_8_logs_with_a_byte_order_mark_give_the_same_reports(
+    tmp_path: Path, encoding: str
+) -> None:
     """UTF-16 with or without a byte order mark, and UTF-8 with one, are decoded."""
     file = tmp_path / "console"
     file.write_bytes(NULL.read_text().replace("\n", "\r\n").encode(encoding))
@@ -124,7 +126,7 @@ def test_explaining_a_log_with_crash_like_lines_but_no_report_gives_exit_code_5_
     assert json.loads(log_text.to_json(found))["suspects"][0]["line"] == 1
 
 
-def test_the_json_names_the_line_format_of_each_part_of_the_log() -> None:
+def test_the_json_of_a_log_names_printk_as_its_only_line_format() -> None:
     """The JSON has the dialect of each part of the log, outermost prefix first."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 

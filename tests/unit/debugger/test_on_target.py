@@ -68,7 +68,7 @@ def test_the_development_kernel_in_a_kernel_debug_kit_is_preferred_to_the_releas
         (Kind.VMWARE, ('debugStub.listen.guest64 = "TRUE"', "127.0.0.1:8864")),
     ],
 )
-def test_attaching_to_a_target_that_is_not_ready_hints_how_to_open_its_stub(
+def test_attaching_to_a_libvirt_or_vmware_mac_is_refused_with_a_hint_how_to_open_its_stub(
     target: RemoteSpec, tmp_path: Path, kind: Kind, words: tuple[str, ...]
 ) -> None:
     """The harness prints the commands with exit code 2 and does not change the user's machine."""

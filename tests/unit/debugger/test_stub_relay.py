@@ -155,7 +155,9 @@ def test_a_guest_stopped_before_a_debugger_came_stays_stopped_after_it(tmp_path:
     assert "resume" not in guest.calls
 
 
-def test_unrequested_packets_of_the_stub_are_dropped(tmp_path: Path) -> None:
+def test_a_packet_that_the_stub_sends_before_the_debuggers_first_one_is_dropped(
+    tmp_path: Path,
+) -> None:
     """QEMU's report of the stop does not reach the debugger as an answer."""
     with guarded(tmp_path, unasked=True) as (_, _, path), connected(path) as debugger:
         debugger.settimeout(0.3)
@@ -222,7 +224,9 @@ def test_resuming_a_guest_that_pauses_again_after_each_attempt_raises_a_debug_er
         ("paused (internal-error)", Found.DEAD),
     ],
 )
-def test_each_state_that_qemus_info_status_prints_is_recognized(status: str, found: Found) -> None:
+def test_a_guest_is_running_paused_or_dead_according_to_qemus_info_status(
+    status: str, found: Found
+) -> None:
     """Each state that QEMU's `info status` prints gives the right state of the guest."""
     assert stub_relay.found_state(cast("Domain", MonitoredGuest(status))) is found
 

@@ -98,7 +98,7 @@ def test_a_missing_heartbeat_is_a_hang() -> None:
     assert [one.name for one in judge.witnesses()] == ["heartbeat"]
 
 
-def test_a_guest_that_a_debugger_holds_passes_every_check() -> None:
+def test_a_paused_guest_passes_a_check_while_a_debugger_holds_it_and_later_is_a_crash() -> None:
     """A guest that a debugger holds may be paused and silent; after its release silence counts."""
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
     domain = FakeDomain(now=DomainState.PAUSED)

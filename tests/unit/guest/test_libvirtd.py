@@ -63,7 +63,9 @@ def test_guest_pids_omits_a_killed_qemu_process_that_its_parent_has_not_reaped_y
         assert libvirtd.guest_pids(tmp_path) == ()
 
 
-def test_a_path_too_long_for_a_socket_is_refused_at_once(tmp_path: Path) -> None:
+def test_starting_libvirtd_in_a_folder_whose_path_is_too_long_for_a_socket_is_refused(
+    tmp_path: Path,
+) -> None:
     """A folder whose path is too long for a socket is refused with the limit before any start."""
     if not libvirtd_installed():
         pytest.skip("libvirtd is not installed")

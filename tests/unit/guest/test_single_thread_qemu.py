@@ -68,7 +68,9 @@ def test_a_missing_qemu_is_a_hypervisor_error(
     ("version", "stale"),
     [("7.2.22", True), ("8.0.5", True), ("8.1.0", False), ("10.0.2", False), (None, True)],
 )
-def test_only_qemu_before_8_1_needs_the_single_thread(version: str | None, *, stale: bool) -> None:
+def test_qemu_before_8_1_or_of_unknown_version_needs_the_single_thread(
+    version: str | None, *, stale: bool
+) -> None:
     """QEMU before 8.1 needs the single thread; a version that is not known counts as old."""
     assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale
 

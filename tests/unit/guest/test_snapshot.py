@@ -28,7 +28,9 @@ def key(spec: DomainSpec, *keys: str) -> str:
         replace(SPEC, nics=("e1000e",)),
     ],
 )
-def test_a_guest_with_other_hardware_has_another_snapshot_key(other: DomainSpec) -> None:
+def test_a_guest_with_other_hardware_or_kernel_command_line_has_another_snapshot_key(
+    other: DomainSpec,
+) -> None:
     """A guest with other hardware is never restored from a snapshot of this one."""
     assert key(other) != key(SPEC)
 

@@ -102,7 +102,7 @@ def test_the_size_of_a_download_is_the_sum_over_apts_list_of_files(
         ("E: Can't find a source to download version '1' of 'a:amd64'", "apt-get update"),
     ],
 )
-def test_the_hint_for_a_failed_download_is_the_network_or_apt_get_update(
+def test_a_failed_downloads_hint_is_the_network_if_a_host_is_unresolved_else_apt_get_update(
     words: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without a network the hint is about the network, not about package lists."""

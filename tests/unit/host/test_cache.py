@@ -40,7 +40,9 @@ def test_a_published_folder_appears_only_when_complete(tmp_path: Path) -> None:
     assert os.listdir(final.parent) == ["thing"]
 
 
-def test_an_error_leaves_no_folder_in_the_cache(tmp_path: Path) -> None:
+def test_an_error_while_a_cache_folder_is_being_filled_leaves_no_folder_behind(
+    tmp_path: Path,
+) -> None:
     """After an error in the block, neither the final nor a temporary folder exists."""
     final = tmp_path / "thing"
 
@@ -51,7 +53,9 @@ def test_an_error_leaves_no_folder_in_the_cache(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_temporary_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
+def test_publishing_a_folder_removes_temporary_folders_of_dead_but_not_of_living_processes(
+    tmp_path: Path,
+) -> None:
     """The temporary folder of a dead process is removed, that of a living process is not."""
     dead, alive = tmp_path / ".thing.999999999.tmp", tmp_path / ".thing.1.tmp"
     dead.mkdir()

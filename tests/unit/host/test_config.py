@@ -106,7 +106,7 @@ def test_relative_paths_are_resolved_against_the_configurations_folder(tmp_path:
         ('kernel = "plain"', 'kernel = "plain"\nqemu = ["edu"]', "targets.one.qemu", "begins"),
     ],
 )
-def test_the_error_for_a_wrong_key_says_what_was_expected(
+def test_the_error_for_a_wrong_key_or_value_names_the_file_and_the_key_and_says_what_is_wrong(
     tmp_path: Path, good: str, bad: str, key: str, says: str
 ) -> None:
     """The error for a wrong key, type, name or path in a configuration says what was expected."""
@@ -137,7 +137,9 @@ def test_a_modules_variant_has_its_own_name_and_devices_and_the_modules_source_a
 
 
 @pytest.mark.parametrize("text", ["[tool.harness", "[tool.other]\n", "\xff"])
-def test_a_pyproject_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_pyproject_of_broken_toml_or_without_the_table_tool_harness_is_refused(
+    tmp_path: Path, text: str
+) -> None:
     """Broken TOML and a pyproject.toml without [tool.harness] are configuration errors."""
     file = tmp_path / "pyproject.toml"
     file.write_bytes(text.encode("latin-1"))
@@ -175,7 +177,9 @@ def test_finding_and_loading_the_file_reads_it_once(
     assert read == [file]
 
 
-def test_a_folder_without_configuration_is_an_error(tmp_path: Path) -> None:
+def test_loading_the_configuration_from_an_empty_folder_is_an_error_that_names_tool_harness(
+    tmp_path: Path,
+) -> None:
     """Outside of a project load_nearest is an error whose hint says what to add."""
     with pytest.raises(ConfigError, match=r"tool\.harness"):
         config.load_nearest(tmp_path)
@@ -193,7 +197,9 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
         config.choose_target(settings, "three", None)
 
 
-def test_empty_environment_variables_and_a_too_long_runtime_folder_are_ignored() -> None:
+def test_an_empty_cc_and_a_too_long_runtime_folder_are_ignored_but_empty_no_color_has_effect() -> (
+    None
+):
     """Kbuild's variables are kept unless empty; a runtime folder with a long path is not used."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
@@ -256,7 +262,7 @@ def test_the_packages_table_is_optional_and_has_absolute_paths(tmp_path: Path) -
         ('name = "example"\nmaintainer', "maintainer", "packages.name: this key is required"),
     ],
 )
-def test_the_error_for_a_wrong_packages_key_names_it(
+def test_the_error_for_a_wrong_key_or_value_in_the_packages_table_names_the_key_and_the_fault(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
     """The error for a wrong key in the packages table names it and what was expected."""
@@ -345,7 +351,7 @@ def test_kunit_patterns_in_the_configuration_become_regular_expressions_in_a_gue
         ('kunit = ["a b"]', "no pattern of a KUnit suite's name: 'a b'"),
     ],
 )
-def test_a_suite_without_exactly_one_valid_kind_is_an_error(
+def test_a_suite_of_two_kinds_of_no_kind_or_with_an_invalid_kunit_pattern_is_an_error(
     keys: str, words: str, tmp_path: Path
 ) -> None:
     """A suite of two kinds or of none, and a name that no suite of KUnit can have, are errors."""

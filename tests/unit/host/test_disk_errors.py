@@ -91,7 +91,7 @@ def test_a_full_disk_error_with_or_without_a_file_name_is_explained_with_folder_
 
 
 @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENOENT, errno.EIO])
-def test_explain_returns_none_for_an_os_error_of_another_kind_or_without_a_path(
+def test_explain_returns_none_for_enoent_or_eio_outside_the_cache_and_eacces_without_a_path(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
     """An OSError of another kind is not explained, since it is a fault of the harness itself."""

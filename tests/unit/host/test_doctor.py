@@ -53,7 +53,7 @@ def test_the_doctor_calls_a_host_without_kvm_usable_but_slow_and_gives_the_reaso
     assert "no vmx" in note.what
 
 
-def test_the_doctor_reports_each_missing_part_of_a_host_with_its_remedy(
+def test_the_doctor_reports_a_full_disk_and_the_apt_get_commands_for_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk, missing lists and a missing tool each make a host unusable, with a cure."""

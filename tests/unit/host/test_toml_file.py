@@ -21,7 +21,7 @@ def test_a_toml_file_is_returned_as_a_table(tmp_path: Path) -> None:
     ("content", "words"),
     [(None, "cannot be read: No such file"), (b"a = ", "not valid TOML"), (b"\xff", "valid TOML")],
 )
-def test_a_file_that_is_not_toml_is_a_config_error(
+def test_a_missing_file_broken_toml_and_bytes_that_are_not_utf_8_are_config_errors(
     tmp_path: Path, content: bytes | None, words: str
 ) -> None:
     """A missing file, broken TOML and bytes that are not UTF-8 each raise ConfigError."""

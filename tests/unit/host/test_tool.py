@@ -96,7 +96,7 @@ tool.run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_tool_in_its_own_process_group_is_ended_when_a_signal_ends_the_harness(
+def test_the_child_of_a_tool_in_its_own_process_group_is_ended_when_a_signal_ends_the_harness(
     tmp_path: Path, number: int
 ) -> None:
     """A tool of its own group ends with its child processes, however the harness ends."""
@@ -194,7 +194,7 @@ def test_a_tool_that_fails_after_its_stream_is_an_error() -> None:
     assert caught.value.evidence == ("broken archive",)
 
 
-def test_a_stream_without_output_ends_at_its_deadline() -> None:
+def test_a_tools_stream_without_output_ends_at_its_deadline_with_an_error() -> None:
     """At its deadline a silent tool is killed, its stream ends, and an error is raised."""
     with (
         pytest.raises(BuildError, match=r"^sh failed$"),
@@ -215,7 +215,7 @@ def test_an_error_raised_while_reading_a_tools_stream_is_passed_on_to_the_caller
 
 
 @pytest.mark.parametrize(("line", "status"), [("exit 3", 3), ("exec sleep 60", None)])
-def test_run_shown_returns_none_at_its_deadline(
+def test_run_shown_returns_the_exit_status_or_none_if_the_deadline_came_first(
     tmp_path: Path, line: str, status: int | None
 ) -> None:
     """run_shown returns None for a command that was killed at its deadline."""

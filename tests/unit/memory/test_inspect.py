@@ -59,7 +59,9 @@ def test_json_lines_of_drgns_process_form_one_memory_view() -> None:
         ("write(log=5)", "a part of drgn's answer is not valid"),
     ],
 )
-def test_json_lines_before_an_early_end_of_drgn_are_kept(end: str, problem: str) -> None:
+def test_json_lines_before_drgns_failure_or_an_invalid_line_are_kept_and_a_problem_is_listed(
+    end: str, problem: str
+) -> None:
     """When drgn's process ends early, its parts are kept and the end is listed as a problem."""
     view = look(f"write(**cpus)\n{end}")
 

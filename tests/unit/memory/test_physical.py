@@ -136,7 +136,7 @@ def test_complete_vmcoreinfo_notes_are_returned_in_order_without_a_truncated_one
         (8 * GIB, [(0, 2 * GIB, 0), (4 * GIB, 6 * GIB, 2 * GIB)]),
     ],
 )
-def test_memory_from_2816_mib_on_is_split_at_2_gib_and_continues_at_4_gib(
+def test_a_guest_with_2816_mib_or_more_has_2_gib_at_address_0_and_the_rest_at_4_gib(
     size: int, expected: list[tuple[int, int, int]]
 ) -> None:
     """From 2816 MiB on, a q35 machine has 2 GiB below the PCI hole and the rest above 4 GiB."""

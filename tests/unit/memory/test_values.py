@@ -79,7 +79,9 @@ def test_parse_registers_returns_the_registers_of_complete_cpus_only() -> None:
     assert parse_registers("no registers at all") == {}
 
 
-def test_the_text_of_a_memory_view_contains_every_part_of_the_view() -> None:
+def test_a_memory_views_text_has_stacks_variables_deadlock_lock_holder_module_and_problems() -> (
+    None
+):
     """The lines name the dead CPU, variables, deadlock, lock, holder, module and problems."""
     frame = MemoryFrame(
         function="toy_write", module="toy", place="toy.c:5", variables={"count": "(size_t)3"}

@@ -117,7 +117,7 @@ def test_when_a_dkms_directive_excludes_the_kernel_the_reason_names_the_directiv
         ("if true\n", "-"),
     ],
 )
-def test_the_error_for_a_dkms_conf_with_a_missing_or_wrong_key_names_the_key(
+def test_the_error_for_a_bad_dkms_conf_names_the_bad_key_or_a_dash_if_its_shell_ended_early(
     tmp_path: Path, text: str, key: str
 ) -> None:
     """The error for a bad dkms.conf names the file and the key."""

@@ -36,7 +36,9 @@ def test_only_a_file_with_obj_m_is_a_kbuild_file(tmp_path: Path) -> None:
     assert makefiles.kbuild_file(tmp_path) == tmp_path / "Kbuild"
 
 
-def test_variables_for_the_running_kernel_get_the_chosen_kernels_values(tmp_path: Path) -> None:
+def test_the_make_command_sets_running_kernel_variables_to_placeholders_of_the_chosen_kernel(
+    tmp_path: Path,
+) -> None:
     """Variables with the running kernel's headers or release get those of the chosen kernel."""
     text = (
         "KVER ?= $(shell uname -r)\nKDIR ?= /lib/modules/$(KVER)/build\nOTHER = /usr/lib\n"

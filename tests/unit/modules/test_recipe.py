@@ -78,7 +78,9 @@ def test_a_makefile_without_obj_m_gives_a_recipe_that_runs_make_for_the_module_o
     assert (found.name, found.make, found.modules) == ("driver", "make KDIR={kdir}", ("*",))
 
 
-def test_a_folder_without_build_files_has_no_recipe(tmp_path: Path) -> None:
+def test_a_folder_without_build_files_or_with_a_makefile_that_builds_no_module_has_no_recipe(
+    tmp_path: Path,
+) -> None:
     """A folder without any build file has no recipe, because nothing is guessed."""
     assert recipe.of_folder(folder(tmp_path, README="text\n")) is None
     assert recipe.of_folder(folder(tmp_path, Makefile="all:\n\ttrue\n")) is None

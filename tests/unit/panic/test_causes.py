@@ -174,7 +174,7 @@ WATCHED = (
 )
 
 
-def test_a_hung_task_points_to_the_lockup_that_began_before() -> None:
+def test_a_hung_task_points_to_a_lockup_that_was_reported_later_but_began_earlier() -> None:
     """A hung task points to a lockup that began earlier, even if the hang was reported earlier."""
     hung, lockup = scan(WATCHED)
 
@@ -193,7 +193,9 @@ def test_a_hung_task_points_to_the_lockup_that_began_before() -> None:
         ("  38.517235] watchdog", "  38.517235] nothing"),
     ],
 )
-def test_a_hung_task_does_not_point_to_an_unrelated_lockup(old: str, new: str) -> None:
+def test_a_hung_task_does_not_point_to_a_lockup_at_another_time_or_of_the_same_task(
+    old: str, new: str
+) -> None:
     """A hung task points to no lockup that began later or that its own task caused."""
     hung, *_ = scan(line.replace(old, new) for line in WATCHED)
 
@@ -202,7 +204,9 @@ def test_a_hung_task_does_not_point_to_an_unrelated_lockup(old: str, new: str) -
 
 
 @pytest.mark.parametrize("begins", ["Linux version 6.1.0", "harness-test-begin another"])
-def test_after_a_boot_line_no_report_points_to_a_report_before_that_line(begins: str) -> None:
+def test_no_report_points_across_a_boot_line_or_a_harness_test_begin_line_to_another_report(
+    begins: str,
+) -> None:
     """After a boot line no report points to one before it, because the clock has restarted."""
     between = f"[    5.000000] {begins}"
     hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
@@ -214,7 +218,7 @@ def test_after_a_boot_line_no_report_points_to_a_report_before_that_line(begins:
     assert panic.follows is None
 
 
-def test_a_hung_task_does_not_point_to_a_secondary_lockup() -> None:
+def test_a_hung_task_does_not_point_to_a_lockup_that_itself_follows_from_another_report() -> None:
     """A hung task does not point to a lockup that is itself the consequence of another report."""
     hung, lockup = scan(WATCHED)
     secondary = replace(lockup, follows=3)

@@ -67,7 +67,9 @@ Call trace:
 
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS.items())
-def test_the_task_of_each_report_is_found(text: str, expected: Who) -> None:
+def test_each_form_of_report_gives_the_task_pid_cpu_and_taint_that_its_lines_name(
+    text: str, expected: Who
+) -> None:
     """The task that a report itself names goes before the task in the 'CPU:' line."""
     assert who(text.splitlines()) == expected
 

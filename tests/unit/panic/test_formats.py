@@ -241,7 +241,9 @@ def test_each_format_gives_one_report_with_its_kind_and_function(case: Case) -> 
         "sh: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL)",
     ],
 )
-def test_text_without_a_kernel_fault_gives_no_report(text: str) -> None:
+def test_user_space_faults_driver_messages_and_stackless_allocation_failures_give_no_report(
+    text: str,
+) -> None:
     """Faults of user space, a driver's message and an allocation without a stack give no report."""
     assert reports(text) == []
 
@@ -333,7 +335,7 @@ REGISTERS = {
 
 
 @pytest.mark.parametrize("machine", REGISTERS)
-def test_the_registers_of_each_architecture_are_read(machine: str) -> None:
+def test_the_registers_of_mips_powerpc_s390_riscv32_arm_and_i386_are_read(machine: str) -> None:
     """The registers of each architecture are read by the names that the kernel prints."""
     text, some = REGISTERS[machine]
 

@@ -70,7 +70,9 @@ def test_level_context_and_date_prefixes_of_a_log_without_printk_times_are_remov
 
 
 @pytest.mark.parametrize("line", NOT_THE_KERNELS)
-def test_lines_of_other_programs_are_no_kernel_lines(line: str) -> None:
+def test_lines_without_a_kernel_timestamp_or_of_another_program_are_no_kernel_lines(
+    line: str,
+) -> None:
     """A line without a time of the kernel is not returned as a kernel line."""
     assert parse(line) is None
 

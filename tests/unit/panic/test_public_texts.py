@@ -231,7 +231,7 @@ def test_if_a_stack_has_only_worker_frames_the_function_in_the_workqueue_line_is
         ),
     ],
 )
-def test_a_single_line_about_a_machine_check_or_hung_task_gives_a_report_of_that_kind(
+def test_a_machine_check_hung_task_panic_or_hung_task_timeout_hint_gives_a_report_of_its_kind(
     text: str, kind: str
 ) -> None:
     """Old machine checks, a watchdog's panic and a second line are reports of their kinds."""

@@ -58,7 +58,7 @@ def scan(*lines: str) -> list[KernelReport]:
 @pytest.mark.parametrize(
     "prefix", ["[   12.345678] ", "[    1.000000][ T1234] ", "<3>[    1.000000][    C0] "]
 )
-def test_a_kernel_fault_after_any_log_line_prefix_gives_one_report_of_its_kind(
+def test_a_kernel_fault_after_each_of_three_printk_prefixes_gives_one_report_of_its_kind(
     prefix: str, text: str, expected: tuple[str, str]
 ) -> None:
     """Each fault after each prefix gives one report with the right kind, title and line."""

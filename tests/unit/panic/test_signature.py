@@ -57,7 +57,7 @@ def other_run(text: str, seed: int) -> str:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("text", [OOPS, LOCKUP])
-def test_other_addresses_tasks_cpus_and_times_do_not_change_the_signature(
+def test_other_addresses_offsets_pids_cpus_and_times_do_not_change_the_signature(
     text: str, seed: int
 ) -> None:
     """Other addresses, offsets, tasks, CPUs and times give the same signature."""
@@ -143,7 +143,7 @@ def test_two_lockups_in_different_callees_of_one_ioctl_handler_differ_in_signatu
     assert signature(first(builtin)) != signature(first(other))
 
 
-def test_two_faults_in_one_ioctl_have_two_signatures() -> None:
+def test_faults_in_two_functions_that_one_function_calls_have_two_signatures() -> None:
     """Two faults in one ioctl have different signatures, because the guilty functions differ."""
     other = OOPS.replace("osq_ring_reserve", "osq_ring_commit")
 

@@ -109,7 +109,7 @@ SLEEPERS = """
 """.strip().splitlines()
 
 
-def test_a_task_that_waits_for_a_signal_in_the_module_is_named() -> None:
+def test_a_process_that_sleeps_in_the_module_is_named_and_not_the_modules_idle_thread() -> None:
     """Of two sleeping tasks the one in a system call is named; a thread without work rests."""
     found = blocked(SLEEPERS, ("toy",))
 

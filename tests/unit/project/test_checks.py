@@ -86,7 +86,9 @@ def test_a_passed_core_test_shows_only_lines_with_a_hash_sign_and_a_failed_one_a
     assert by_name["property"].passed is False
 
 
-def test_a_step_that_fails_without_output_is_reported_as_failed(tmp_path: Path) -> None:
+def test_a_command_that_fails_without_output_gives_a_line_with_its_exit_status(
+    tmp_path: Path,
+) -> None:
     """A step that fails without output gets a line that says so."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 

@@ -45,7 +45,9 @@ def test_the_error_for_a_dead_link_of_the_site_names_it(
     assert any(word in line for line in lines), lines
 
 
-def test_every_kind_of_dead_link_in_html_is_named(tmp_path: Path) -> None:
+def test_html_links_to_a_missing_file_or_heading_and_a_script_from_a_network_are_named(
+    tmp_path: Path,
+) -> None:
     """HTML links to missing files, headings and folders are named, and so is network content."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "index.html").write_text("<h1 id='there'>x</h1>")

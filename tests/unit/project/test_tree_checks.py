@@ -136,7 +136,7 @@ def test_a_file_or_function_above_its_limit_of_lines_is_reported(tree: Path) -> 
         ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
     ],
 )
-def test_a_call_such_as_subprocess_run_is_reported_outside_of_the_modules_reserved_for_it(
+def test_code_such_as_subprocess_run_is_reported_outside_of_the_modules_reserved_for_it(
     tree: Path, line: str, words: str
 ) -> None:
     """Work that belongs to another module, such as running tools, is reported."""
@@ -168,7 +168,9 @@ def test_a_call_of_replace_on_strings_or_dataclasses_is_not_reported(tree: Path)
     "line",
     ["#include <linux/types.h>", "# include <sys/types.h>", "#ifdef __linux__", "#if __APPLE__"],
 )
-def test_a_system_header_in_the_core_is_reported(tmp_path: Path, line: str) -> None:
+def test_a_system_header_or_a_condition_on_the_system_in_the_drivers_core_is_reported(
+    tmp_path: Path, line: str
+) -> None:
     """A system header or a condition on the system in the driver's core is reported."""
     core = tmp_path / "kernel" / "core"
     core.mkdir(parents=True)

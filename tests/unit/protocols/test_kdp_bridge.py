@@ -132,7 +132,7 @@ def test_packet_capital_p_writes_one_register_and_capital_g_several() -> None:
     assert (machine.values["rax"], machine.values["rip"]) == (7, 0xDEADBEEF)
 
 
-def test_the_packets_m_and_x_read_and_write_the_kernels_memory() -> None:
+def test_packet_m_reads_the_kernels_memory_and_packets_capital_m_and_capital_x_write_it() -> None:
     """The packets m, M and X read and write memory; a wrong address or length is an error."""
     machine = PageMachine()
 
@@ -216,7 +216,9 @@ def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> N
 @pytest.mark.parametrize(
     ("last", "answer"), [(b"D", b"OK"), (b"D;1", b"OK"), (b"vKill;1", b"OK"), (b"k", b"X09")]
 )
-def test_detach_and_kill_let_the_kernel_run(last: bytes, answer: bytes) -> None:
+def test_detach_and_kill_remove_the_breakpoints_and_disconnect_from_the_kernel(
+    last: bytes, answer: bytes
+) -> None:
     """Detach and kill both remove the breakpoints and let the kernel run."""
     machine = PageMachine()
 
@@ -228,7 +230,7 @@ def test_detach_and_kill_let_the_kernel_run(last: bytes, answer: bytes) -> None:
     assert (stub.seen.requests[-1], stub.seen.connected) == (Request.DISCONNECT, False)
 
 
-def test_a_closed_connection_counts_as_detach() -> None:
+def test_when_the_debugger_hangs_up_the_breakpoints_are_removed_and_kdp_is_disconnected() -> None:
     """When the debugger dies, the breakpoints are removed and the kernel is disconnected."""
     machine = PageMachine()
 

@@ -274,7 +274,7 @@ def test_register_sets_have_the_size_and_order_of_xnus_structures() -> None:
     ) == {"trapno": 14, "cpu": 1, "error": 2, "fault_address": 0xDEADBEEF}
 
 
-def test_a_register_set_of_another_size_is_refused() -> None:
+def test_too_few_bytes_of_a_register_set_and_a_missing_register_value_are_refused() -> None:
     """A short reply is not decoded, and a missing register name is an error."""
     with pytest.raises(DebugError, match="168 bytes, 167 came"):
         registers.X86_THREAD.decode(bytes(167))

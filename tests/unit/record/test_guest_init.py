@@ -53,7 +53,7 @@ def test_a_console_with_a_refused_module_gives_refused_and_no_sections() -> None
     assert progress.sections == {}
 
 
-def test_mark_returns_the_stage_in_a_line_of_the_init_script_and_else_nothing() -> None:
+def test_mark_returns_the_stage_of_a_console_line_that_the_init_printed_and_else_nothing() -> None:
     """A stage is found only in a line that the init printed."""
     assert [guest_init.mark(line) for line in CONSOLE[:2]] == ["", "load"]
     assert not guest_init.mark(CONSOLE[6])

@@ -53,7 +53,7 @@ def test_choosing_a_test_by_name_returns_its_command_variant_and_expected_crash(
     ("name", "message"),
     [("test_talks", "a recorded guest has no network"), ("test_none", "no such test")],
 )
-def test_choosing_an_unrecordable_test_is_refused_and_recordable_ones_are_listed(
+def test_choosing_an_unrecordable_or_unknown_test_is_refused_and_recordable_ones_are_listed(
     recordable_tests: tuple[Recordable, ...], name: str, message: str
 ) -> None:
     """The error for an unrecordable test has the reason, and its hint lists recordable tests."""
@@ -85,7 +85,7 @@ def test_listing_tests_with_a_syntax_error_raises_tests_broken_with_pytests_outp
         (None, [], Verdict.PASSED, "status 0"),
     ],
 )
-def test_a_recorded_test_passes_only_with_its_expected_crash_or_with_exit_status_0(
+def test_a_recorded_test_passes_only_with_its_expected_crash_or_without_any_if_it_expects_none(
     expected: Expectation | None, lines: list[str], verdict: Verdict, reason: str
 ) -> None:
     """A crash passes only as it was announced, and a command passes only with status 0."""

@@ -55,7 +55,9 @@ def test_qemu_arguments_for_record_and_replay_differ_only_in_mode_and_snapshot_o
     assert replayed == recorded.replace("rr=record", "rr=replay").replace("=start", "=load")
 
 
-def test_with_a_gdb_stub_qemu_starts_stopped_and_stays_after_the_guest_ended() -> None:
+def test_qemu_arguments_with_a_gdb_stub_start_it_stopped_and_keep_it_after_a_guest_shutdown() -> (
+    None
+):
     """With a gdb stub QEMU starts stopped, and it stays when the guest has ended."""
     found = line(Mode.REPLAY, "load", gdb=Path("/s/gdb"))
 

@@ -116,7 +116,9 @@ def test_lines_with_a_plan_a_test_start_or_a_bail_out_each_give_one_event() -> N
     assert found == [Plan(count=7), Started(name="t::one"), Bail(reason="no disk")]
 
 
-def test_rendered_results_are_parsed_to_equal_ones() -> None:
+def test_after_rendering_and_parsing_a_passed_result_is_equal_and_a_crashed_one_is_failed() -> (
+    None
+):
     """Rendered results are parsed to equal ones, except that a '#' in a name changes."""
     given = [
         TestResult(name="a", verdict=Verdict.PASSED, duration_s=1.25, diagnostics=("x", "y # z")),

@@ -52,7 +52,7 @@ def test_the_plain_view_prints_results_and_no_console() -> None:
     assert "console" not in text
 
 
-def test_a_view_prints_only_notes_while_a_debugger_has_the_terminal() -> None:
+def test_a_view_prints_notes_but_no_console_lines_while_a_debugger_has_the_terminal() -> None:
     """While the terminal is given away, a view prints only notes; later it prints all again."""
     stream, screen = io.StringIO(), io.StringIO()
     rich = RichView(console=Console(file=screen, force_terminal=True, width=80))
@@ -102,7 +102,7 @@ def test_a_plain_view_with_a_closed_output_stream_takes_all_events_without_an_er
     play(view)
 
 
-def test_the_live_view_fits_a_narrow_terminal_and_prints_markup_literally() -> None:
+def test_on_a_40_column_terminal_the_live_view_shows_tests_and_prints_markup_literally() -> None:
     """The live picture fits a narrow terminal and prints markup characters literally."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)

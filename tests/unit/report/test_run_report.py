@@ -97,7 +97,9 @@ def test_in_junit_a_failed_test_is_a_failure_and_a_crashed_or_lost_test_an_error
     }
 
 
-def test_a_run_whose_build_failed_is_an_error_in_junit(tmp_path: Path) -> None:
+def test_in_junit_a_lost_run_without_results_is_one_case_named_the_run_itself(
+    tmp_path: Path,
+) -> None:
     """A failed build, which has no results, is a test case with an error in JUnit."""
     run_report.write(replace(sample(tmp_path), results=(), verdict=Verdict.LOST))
 

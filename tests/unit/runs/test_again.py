@@ -52,7 +52,7 @@ def settings_of(root: Path) -> Settings:
     return config.load(root / "modlab.toml")
 
 
-def test_watch_starts_a_run_once_a_changed_file_is_the_same_at_two_polls_in_a_row() -> None:
+def test_watch_runs_again_after_a_change_and_on_ctrl_c_returns_the_last_exit_code() -> None:
     """A run follows each change that has come to rest; Ctrl-C returns the last exit code."""
     codes = iter([1, 0])
     said: list[str] = []
@@ -81,7 +81,7 @@ def test_a_file_that_is_saved_during_a_run_causes_another_run_after_it() -> None
         again.watch(run, lambda: dict(now), lambda _: None)
 
 
-def test_a_save_that_writes_several_files_causes_one_run() -> None:
+def test_a_file_that_changes_at_three_polls_in_a_row_causes_one_further_run() -> None:
     """An editor that writes several files for one save causes one run."""
     states = ({FILE: (1, 1)}, {FILE: (2, 1)}, {FILE: (3, 1)}, {FILE: (4, 1)}, {FILE: (4, 1)})
     count: list[int] = []
@@ -149,7 +149,9 @@ def test_results_objects_and_caches_of_a_run_cause_no_new_run(tmp_path: Path) ->
     assert again.changed(before, again.state(settings)) == ()
 
 
-def test_of_a_kernel_tree_only_the_modules_folder_is_watched(tmp_path: Path) -> None:
+def test_in_a_kernel_tree_only_the_configuration_file_and_the_modules_folder_are_watched(
+    tmp_path: Path,
+) -> None:
     """A configuration at the top of a kernel tree does not make the whole tree watched."""
     settings = settings_of(tmp_path)
     (tmp_path / "scripts").mkdir()

@@ -149,7 +149,7 @@ def test_explaining_a_hung_guest_of_a_tested_run_adds_the_crash_and_keeps_the_ve
         (DomainState.GONE, DomainState.GONE),
     ],
 )
-def test_a_running_guest_is_resumed_after_its_memory_was_read(
+def test_a_running_guest_that_the_explanation_paused_is_resumed_but_a_crashed_or_gone_one_not(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     left_in: DomainState,
@@ -182,7 +182,7 @@ def test_explaining_a_guest_without_a_crash_or_hang_writes_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kernel_warning_that_was_explained_before_is_not_explained_again(
+def test_of_the_reports_in_a_runs_crashes_only_the_survived_warning_counts_as_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Explained complaints are not explained again, but a fatal crash is on each request."""

@@ -198,7 +198,7 @@ def test_a_command_that_bails_out_has_failed() -> None:
         (BLKTESTS, 0, Verdict.FAILED),
     ],
 )
-def test_a_command_without_ktap_is_judged_by_its_exit_code(
+def test_without_ktap_exit_code_0_passes_except_in_blktests_and_4_skips_only_a_selftest(
     suite: ListedSuite, status: int, verdict: Verdict
 ) -> None:
     """Exit code 0 passes, 4 skips a selftest; blktests must also print that it ran the test."""

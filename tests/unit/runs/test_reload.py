@@ -71,7 +71,7 @@ def test_a_guest_of_another_project_is_refused(
         (KNOWN, "the guest runs 6.1.0-50, and 6.1 is 6.1.0-57 now"),
     ],
 )
-def test_a_guest_with_another_kernel_is_refused(
+def test_loading_into_a_guest_whose_kernel_is_no_longer_the_configured_one_is_refused(
     known: Provenance, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A guest whose kernel is no longer the configured one is refused before anything is built."""

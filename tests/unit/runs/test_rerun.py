@@ -77,7 +77,7 @@ def test_to_repeat_a_crash_only_the_test_in_which_it_happened_is_chosen(
         prepared(asked, crash=3)
 
 
-def test_rerun_with_another_kernel_release_is_refused_but_with_rebuild_listed_as_a_difference(
+def test_rerun_on_another_kernel_release_is_refused_unless_the_module_is_built_from_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A changed kernel is refused, or reported as a difference when --rebuild is given."""

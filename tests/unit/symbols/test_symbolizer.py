@@ -273,7 +273,9 @@ def test_the_frames_of_every_stack_of_a_kernel_report_get_source_lines(source: P
     assert warm_s < 0.1
 
 
-def test_build_id_equals_the_one_that_readelf_prints(source: Path, tmp_path: Path) -> None:
+def test_a_build_id_is_40_hex_digits_or_empty_and_a_file_that_is_not_elf_is_refused(
+    source: Path, tmp_path: Path
+) -> None:
     """A file's build id is the one that readelf shows; a file that is not ELF is refused."""
     (tmp_path / "text").write_text("text")
 

@@ -119,7 +119,7 @@ def test_the_error_of_a_busy_module_names_its_users() -> None:
     assert sum("rmmod" in line for line in fake.commands) == 2
 
 
-def test_a_module_that_is_not_loaded_is_not_busy() -> None:
+def test_unloading_a_module_that_is_not_loaded_is_tried_once_and_the_error_says_so() -> None:
     """Unloading a module that is not loaded is tried once, and the hint is not about its users."""
     refusal = (1, "", "rmmod: ERROR: Module m is not currently loaded")
     fake, peer = guest(rmmod=refusal)

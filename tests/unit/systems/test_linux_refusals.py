@@ -26,7 +26,7 @@ MAGIC = "m: version magic '6.1.0-9 SMP ' should be '6.12.0-1 SMP '"
         ("", "Lockdown: insmod: unsigned module loading is restricted", "signed with a key"),
     ],
 )
-def test_the_hint_for_a_refused_module_names_cause_and_remedy_for_each_reason(
+def test_the_hint_for_a_refused_module_names_the_cause_or_the_remedy_for_each_reason(
     words: str, line: str, says: str
 ) -> None:
     """Each reason for which a kernel refuses a module leads to a hint with cause and cure."""
@@ -40,7 +40,7 @@ def test_a_module_with_the_name_of_a_built_in_module_gets_a_hint_that_says_so() 
     assert "already (built in)" in found
 
 
-def test_a_kernel_taint_line_or_an_errno_alone_gives_no_hint_about_a_refusal() -> None:
+def test_a_kernel_taint_line_with_only_an_errno_gives_no_hint_about_a_refusal() -> None:
     """A taint message or an errno alone leads to no hint."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 

@@ -118,7 +118,7 @@ def test_setup_disallow_removes_the_headers_that_setup_allow_installed_and_does_
     assert "apt-get purge -y linux-headers-6.1.0" in shell.changes
 
 
-def test_panic_sysctls_and_nokaslr_are_set_for_debugging_and_undo_restores_them() -> None:
+def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restores_them() -> None:
     """Panic settings apply at once, nokaslr from the next boot; undo restores the old values."""
     shell = Scripted()
     before = dict(shell.sysctls)

@@ -44,7 +44,7 @@ def test_reverting_keeps_a_boot_argument_that_was_set_later() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"added": 1}', '{"added": []}'])
-def test_an_unreadable_record_of_boot_arguments_is_ignored(text: str) -> None:
+def test_an_unreadable_record_of_a_boot_argument_change_is_a_usage_error(text: str) -> None:
     """With an unreadable record of a change nothing is removed."""
     with pytest.raises(UsageError):
         boot_args.read_change(text)

@@ -117,7 +117,9 @@ def test_macos_26_on_intel_gets_a_note_that_it_is_the_last_release_for_intel() -
     assert met(requirements)
 
 
-def test_the_remedy_for_a_macos_obstacle_says_who_can_apply_it_and_its_risk() -> None:
+def test_for_an_unsigned_kext_a_macos_remedy_names_recovery_and_says_that_it_lowers_security() -> (
+    None
+):
     """Each cure on a Mac says who can do it, and that it lowers security."""
     requirements = rules.requirements(mac(), signed=False)
     text = [line for one in requirements for line in lines(one)]

@@ -61,7 +61,7 @@ def test_kext_unload_output_is_parsed_to_an_unload_state_and_unknown_to_refused(
     assert kext_words.unload_meaning(text, 71).state is state
 
 
-def test_unload_output_with_unsupported_and_busy_counts_as_unsupported() -> None:
+def test_unload_output_with_unsupported_and_busy_lines_means_that_a_reboot_is_needed() -> None:
     """When an unload tool prints 'unsupported' and 'busy', the result is 'unsupported'."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
@@ -134,7 +134,7 @@ def test_a_missing_or_malformed_nvram_panic_variable_gives_no_panic_text(listing
     assert panic_store.from_nvram(listing) == ""
 
 
-def test_only_kernel_panics_count_as_panic_reports() -> None:
+def test_only_file_names_of_kernel_panics_count_as_panic_reports() -> None:
     """A file of an application's crash does not count as a kernel panic report."""
     names = [
         "Kernel_2026-11-25-140000_mac.panic",

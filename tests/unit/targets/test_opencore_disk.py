@@ -74,7 +74,7 @@ def make_disk(folder: Path, *, form: str, partitioned: bool, config: bytes | Non
 
 
 @pytest.mark.parametrize(("form", "partitioned"), [("qcow2", True), ("raw", True), ("raw", False)])
-def test_undo_restores_an_edited_opencore_disk_byte_for_byte(
+def test_undo_restores_the_sip_flags_and_boot_arguments_of_an_edited_opencore_disk(
     tmp_path: Path,
     form: str,
     partitioned: bool,  # noqa: FBT001
@@ -99,7 +99,9 @@ def test_undo_restores_an_edited_opencore_disk_byte_for_byte(
     assert [path.name for path in tmp_path.iterdir()] == [disk.name]
 
 
-def test_undo_after_two_changes_restores_the_original_file(tmp_path: Path) -> None:
+def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_arguments(
+    tmp_path: Path,
+) -> None:
     """After two changes of the config.plist, undo restores the original file."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)

@@ -97,7 +97,7 @@ def test_the_error_for_a_failed_vmrun_command_has_its_output_as_evidence(
     assert caught.value.evidence == ("Error: Invalid snapshot name 'none'",)
 
 
-def test_a_missing_vmx_file_is_named(target: RemoteSpec) -> None:
+def test_the_error_for_a_missing_vmx_file_names_its_key_vmware_vmx(target: RemoteSpec) -> None:
     """The error for a missing .vmx file names it, and no command is run before."""
     target.vmware.vmx.unlink()
 

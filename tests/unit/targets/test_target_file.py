@@ -26,7 +26,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return images, targets
 
 
-def test_the_users_file_overrides_the_shared_one(folders: tuple[Path, Path]) -> None:
+def test_a_target_has_the_values_of_the_shared_file_and_those_of_the_users_file(
+    folders: tuple[Path, Path],
+) -> None:
     """The user's target file overrides the shared one; paths are relative to each file."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')

@@ -64,14 +64,16 @@ def test_relative_paths_are_resolved_in_the_folder_of_the_option_c(
     os.chdir(tmp_path)
 
 
-def test_a_missing_folder_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_after_the_option_c_gives_exit_code_2_and_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A -C option with a missing folder ends in exit code 2, and the error names the folder."""
     assert code_of(sample, C="/nonexistent") == 2
     assert "-C /nonexistent: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
-def test_every_task_takes_a_configuration_and_a_folder(declared: HarnessTask) -> None:
+def test_every_task_has_the_options_config_and_c(declared: HarnessTask) -> None:
     """`--config FILE` and `-C DIR` work with every task."""
     flags = {
         name for one in declared.get_arguments(ignore_unknown_help=True) for name in one.names

@@ -48,7 +48,7 @@ def test_several_logs_are_printed_under_their_names(
     assert "none cannot be read" in printed.err
 
 
-def test_with_format_json_each_log_gives_one_json_object(
+def test_explain_main_without_the_option_format_prints_one_json_object_for_each_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With --format json each log gives one JSON object, in the order of the command line."""

@@ -59,7 +59,7 @@ def test_an_interrupted_run_shows_its_summary(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "files: here\nverdict: lost\n"
 
 
-def test_a_signal_that_arrives_twice_at_once_is_one_interruption(
+def test_a_second_signal_half_a_second_later_is_ignored_and_a_later_one_interrupts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A signal that arrives twice at once counts once; a later signal counts again."""

@@ -31,7 +31,7 @@ def imported_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("code", ["import tasks", "import harness.tasks.collection"])
-def test_listing_tasks_imports_no_large_library(code: str) -> None:
+def test_importing_the_tasks_imports_no_large_library(code: str) -> None:
     """`--list` imports no library for guests, debuggers or tests."""
     assert imported_by(code) & HEAVY == set()
 

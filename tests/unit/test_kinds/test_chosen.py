@@ -87,7 +87,7 @@ def test_one_k_expression_selects_both_pytest_tests_and_programs(
         ("selftests", {"quick.sh", "slow.sh"}),
     ],
 )
-def test_the_name_of_a_test_file_folder_or_suite_selects_all_tests_in_it(
+def test_naming_a_test_or_a_folder_or_a_suite_selects_exactly_the_tests_in_it(
     suites: tuple[TestSpec, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -54,7 +54,7 @@ def test_each_program_of_a_plain_folder_is_a_test(tmp_path: Path) -> None:
     }
 
 
-def test_installed_selftests_are_the_entries_of_kselftest_list_that_match_the_key_named_only(
+def test_installed_selftests_are_the_entries_of_kselftest_list_that_match_a_given_pattern(
     tmp_path: Path,
 ) -> None:
     """The file kselftest-list.txt names the tests; each is started in its collection's folder."""
