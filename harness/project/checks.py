@@ -50,6 +50,7 @@ def _steps() -> dict[str, Finding]:
     commands = {
         "unit": _pytest("tests/unit", "tests/libvirt"),
         "macos-target": _pytest("tests/macos"),
+        "fuzz": _pytest("tests/fuzz"),
         "mypy": (python, "-m", "mypy"),
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": _pytest("tests/core"),
