@@ -34,7 +34,7 @@ MOST_MEMORY_BYTES = 200_000_000
 _HANG_S = 300.0
 _SIZES = tuple(4096 << step for step in range(7))
 # Measuring a growth ends early at a size that takes this long.
-_LONG_S = 0.3
+_LONG_S = 0.5
 # What takes less is not measured: the clock, caches and the collector weigh more than the text.
 _SHORT_S = 0.05
 # Twice the text takes about 2 times as long if the time is linear, and 4 times if it is quadratic.
@@ -94,7 +94,7 @@ class Fuzzer:
 
         A growth is steep only if both of the last two doublings are. A single one may be: the
         text passes a bound there, after which it is read in another way. What looks steep is
-        measured three times more, since other processes share the caches of this one's processor.
+        measured twice more, since other processes share the caches of this one's processor.
         """
         took: list[float] = []
         for size in _SIZES:
@@ -104,7 +104,9 @@ class Fuzzer:
         steepness = _steepness(took)
         if steepness > _MOST_GROWTH:
             sizes = _SIZES[len(took) - 3 : len(took)]
-            took = [min(self._seconds(growth, size) for _ in range(3)) for size in sizes]
+            for _ in range(2):
+                more = (self._seconds(growth, size) for size in sizes)
+                took = list(map(min, took[-3:], more))
             steepness = _steepness(took)
         self.figures.growths += 1
         self.figures.steepest_doubling = max(self.figures.steepest_doubling, round(steepness, 2))

@@ -55,10 +55,10 @@ def keeps(file: Path, form: str) -> Explanation:
     return panic_explain(file, form)
 
 
-def takes_quadratic_time(file: Path, form: str) -> Explanation:
-    """Run `panic-explain` after a pattern that reads all that follows, from each byte again."""
+def takes_quadratic_time(file: Path, _form: str) -> Explanation:
+    """Search a pattern that, from each byte again, reads all that follows."""
     re.search(rb"[^\xfe]*\xfe", file.read_bytes())
-    return panic_explain(file, form)
+    return Explanation(exit_code=0, output=b"")
 
 
 PROGRAMS: dict[str, Program] = {

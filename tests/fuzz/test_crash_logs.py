@@ -75,7 +75,7 @@ HEADER = b"BUG: unable to handle page fault for address: 0000000000000008\n"
 
 
 def test_quadratic_time_is_detected_and_linear_time_is_not(tmp_path: Path) -> None:
-    """The same growing log passes with panic-explain, and fails with a quadratic copy of it."""
+    """The same growing log passes with panic-explain, and fails with a quadratic program."""
     growth = Growth(head=b"", unit=HEADER, tail=b"")
     Fuzzer(panic_explain, folder=tmp_path, seed=1).check_growth(growth)
 
