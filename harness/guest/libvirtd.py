@@ -26,13 +26,10 @@ from pathlib import Path
 
 from harness.errors import HypervisorError
 from harness.host import programs
+from harness.model import socket_paths
 
 _LOG = logging.getLogger(__name__)
 
-# libvirt puts the monitor socket of a domain named `harness` at this path below the runtime
-# folder. The path of a UNIX socket has at most 107 bytes.
-_DEEPEST_SOCKET = "/libvirt/qemu/lib/domain-100-harness/monitor.sock"
-_SOCKET_PATH_MAX = 107
 _START_DEADLINE_S = 15.0
 _STOP_DEADLINE_S = 5.0
 # The user id for the daemon when root runs the harness. It exists on every Debian and is never
@@ -168,11 +165,12 @@ def guest_pids(runtime: Path) -> tuple[int, ...]:
 
 
 def _prepare(runtime: Path, cache: Path) -> None:
-    if len(str(runtime) + _DEEPEST_SOCKET) > _SOCKET_PATH_MAX:
-        limit = _SOCKET_PATH_MAX - len(_DEEPEST_SOCKET)
+    if not socket_paths.has_room(runtime):
+        # config.environment leaves room for every name of a run that the harness makes.
         raise HypervisorError(
             f"the runtime folder's path is too long for a socket: {runtime}",
-            hint=f"set XDG_RUNTIME_DIR so that it is at most {limit} bytes",
+            hint="give the run a shorter name with --run-id: "
+            f"the path may have {socket_paths.RUN_FOLDER_MAX_BYTES} bytes",
         )
     try:
         runtime.mkdir(mode=0o700, parents=True, exist_ok=True)

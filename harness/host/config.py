@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
 from harness.host import defaults, kunit, toml_file
+from harness.model import socket_paths
 from harness.model.environment import Environment
 from harness.model.machines import KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
@@ -32,16 +33,12 @@ _ADAPTER = TypeAdapter(Settings)
 def environment(variables: Mapping[str, str] = os.environ) -> Environment:
     """Return the harness's settings that these environment variables give."""
     cache = variables.get("HARNESS_CACHE") or platformdirs.user_cache_dir("modlab")
-    runtime = variables.get("XDG_RUNTIME_DIR") or ""
     targets = variables.get("HARNESS_TARGETS") or (
         platformdirs.user_config_path("modlab") / "targets"
     )
-    # UNIX sockets are made in this folder, and their paths may have at most 107 bytes; see
-    # guest.libvirtd.
-    base = Path(runtime) if runtime and len(runtime) < 30 else Path("/tmp")  # noqa: S108
     return Environment(
         cache=Path(cache).absolute(),
-        runtime=base / f"modlab-{os.getuid()}",
+        runtime=_runtime(variables.get("XDG_RUNTIME_DIR") or ""),
         ci=variables.get("CI", "") not in {"", "0", "false"},
         color="NO_COLOR" not in variables,
         kbuild={name: variables[name] for name in KBUILD_VARIABLES if variables.get(name)},
@@ -49,6 +46,18 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
         skip_kernel=variables.get("SKIP_KERNEL", "") not in {"", "0", "false"},
         targets=Path(targets).absolute(),
     )
+
+
+def _runtime(own: str) -> Path:
+    """Return the folder of sockets: in the user's `own` runtime folder, or in /tmp.
+
+    It is in /tmp when there is no own folder, or when the paths of sockets would be too long.
+    """
+    name = f"modlab-{os.getuid()}"
+    wanted = Path(own) / name
+    if own and socket_paths.has_room(wanted / socket_paths.LONGEST_RUN_ID):
+        return wanted
+    return Path("/tmp") / name  # noqa: S108
 
 
 def child_environment(session_file: Path) -> dict[str, str]:

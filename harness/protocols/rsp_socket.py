@@ -19,7 +19,7 @@ from harness.errors import DebugError
 from harness.protocols import rsp
 
 # The longest path of a UNIX socket: sun_path of unix(7), without its NUL.
-_PATH_MAX_BYTES = 107
+PATH_MAX_BYTES = 107
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -94,8 +94,8 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
     Raises: DebugError when the path is too long or cannot be made.
     """
-    if len(os.fsencode(path)) > _PATH_MAX_BYTES:
-        raise DebugError(f"{path} is too long for a socket: {_PATH_MAX_BYTES} bytes are allowed")
+    if len(os.fsencode(path)) > PATH_MAX_BYTES:
+        raise DebugError(f"{path} is too long for a socket: {PATH_MAX_BYTES} bytes are allowed")
     with socket.socket(socket.AF_UNIX) as listener:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

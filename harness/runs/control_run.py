@@ -33,15 +33,19 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     return report
 
 
+def control_id(run_id: str, number: int) -> str:
+    """Return the id of the run that repeats a crash of another run without the module."""
+    return f"{run_id}-control-{number}"
+
+
 def _decided(request: KernelTestRequest, one: Crash, report: RunReport, view: LiveView) -> Crash:
     view.note(f"control run without the module: {one.test}")
     of_result = {result.name: result.suite for result in report.results}
     spec = next((s for s in request.suites if s.name == of_result.get(one.test)), None)
     name = one.test if spec is None else name_of(one.test, spec)
     selection = replace(request.selection, expression="", tests=(name,), control=True)
-    control = kernel_test.run(
-        replace(request, selection=selection, run_id=f"{report.run_id}-control-{one.number}"), view
-    )
+    run_id = control_id(report.run_id, one.number)
+    control = kernel_test.run(replace(request, selection=selection, run_id=run_id), view)
     decided = blame.controlled(one, control.crashes[0] if control.crashes else None)
     crash_text.write(decided, report.described)
     return decided
