@@ -4,14 +4,10 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from invoke.context import Context
-from invoke.exceptions import Exit
 
 from harness.errors import BuildError, UsageError
 from harness.host import config
@@ -22,6 +18,7 @@ from harness.release.folders import SUMS
 from harness.release.kext_release import KextRelease, KextReleaseRequest
 from harness.release.versions import ReleaseVersion
 from harness.tasks import packaging
+from tests.command_line import code_of
 from tests.kext.conftest import ROOT
 
 VERSION = ReleaseVersion(text="0.1.0", commit="0" * 12, epoch_s=1_700_000_000)
@@ -168,14 +165,6 @@ def test_release_into_a_folder_with_other_files_is_refused_and_the_files_stay(
     assert (tmp_path / "thesis.txt").read_text() == "three years"
 
 
-def code_of(task: Callable[..., object], **options: object) -> int:
-    """Run a task and return its exit code."""
-    with pytest.raises(Exit) as ended:
-        task(Context(), **options)
-    code: int = ended.value.code
-    return code
-
-
 def test_packages_task_for_macos_prints_its_files_and_the_steps_left_for_a_mac(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,9 +180,9 @@ def test_packages_task_for_macos_prints_its_files_and_the_steps_left_for_a_mac(
     assert "xcrun notarytool submit osq.kext.zip" in output
 
 
-MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+MISTAKES: dict[str, tuple[dict[str, str | bool], str]] = {
     "a Linux key": ({"target": "macos", "key": "k", "certificate": "c"}, "it is for Linux"),
-    "a kernel": ({"target": "macos", "kernel": ["6.1"]}, "it is for Linux"),
+    "a kernel": ({"target": "macos", "kernel": "6.1"}, "it is for Linux"),
     "no target": ({"identity": "Developer ID: X"}, "add --target macos"),
     "another target": ({"target": "debian-12"}, "those of the kext: macos"),
     "no codesign": ({"target": "macos", "identity": "ID: X"}, "codesign is not installed"),

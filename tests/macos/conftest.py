@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from invoke.context import Context
-from invoke.exceptions import Exit
 
 from harness.host import config
 from harness.kext import build
@@ -182,10 +180,3 @@ restart_s = 10.0
         return case
 
     return make
-
-
-def code_of(task: Callable[..., object], **options: object) -> int:
-    """Run a task of the harness and return its exit code."""
-    with pytest.raises(Exit) as ended:
-        task(Context(), **options)
-    return ended.value.code

@@ -12,7 +12,8 @@ import pytest
 from harness.host import config
 from harness.kext import build
 from harness.tasks import targets, workflow
-from tests.macos.conftest import PROFILES, ROOT, Case, code_of
+from tests.command_line import code_of
+from tests.macos.conftest import PROFILES, ROOT, Case
 from tests.macos.fake_system import Profile
 from tests.shared.bodies import BODIES
 

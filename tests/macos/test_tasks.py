@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.tasks import targets, workflow
-from tests.macos.conftest import PROFILES, Case, code_of
+from tests.command_line import code_of
+from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import Profile
 
 
@@ -63,7 +64,9 @@ def test_load_task_prints_each_refusals_hint_and_exits_with_its_code(
     ],
 )
 def test_an_option_for_guests_is_refused_on_a_target(
-    named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str], option: dict[str, object]
+    named: Callable[[Profile], Case],
+    capsys: pytest.CaptureFixture[str],
+    option: dict[str, str | bool],
 ) -> None:
     """An option for guests of the harness is refused for a user's target, and nothing is done."""
     case = named(replace(PROFILES["10.15"]))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.tasks.collection import installed_tasks, shared_tasks
-from harness.tasks.program import run
 from harness.tasks.words import arrange, command_words
+from tests.command_line import ended
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = sorted(
@@ -31,13 +31,6 @@ DOCUMENTED = (
     *("kernel-deps", "kernel-build", "kernel-load", "kernel-test", "kernel-test-load"),
     *("kernel-test-unload", "packages", "kernel-configure-target", "kernel-debug"),
 )
-
-
-def ended(*words: str) -> int:
-    """Run a command line, and return the exit code in which it ends."""
-    with pytest.raises(SystemExit) as caught:
-        run(installed_tasks(), ["modlab", *words])
-    return int(caught.value.code or 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
