@@ -16,7 +16,7 @@ from tests.debug.terminal import PROJECT
 
 _START_S = 400
 # The kernel's symbols are some 280 MB, which are fetched once.
-_FETCH_S = 900
+FETCH_S = 900
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,7 +50,7 @@ def shared() -> Iterator[GuestEntry]:
 
 
 def _standing() -> Iterator[GuestEntry]:
-    symbols = invoke("kernel-symbols", deadline_s=_FETCH_S)
+    symbols = invoke("kernel-symbols", deadline_s=FETCH_S)
     assert symbols.returncode == 0, symbols.stderr
     done = invoke("kernel-test-load", deadline_s=_START_S)
     match = re.search(r"^guest (\S+) stays up", done.stdout, re.MULTILINE)

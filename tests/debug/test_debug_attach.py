@@ -19,8 +19,8 @@ from harness.guest.registry import GuestEntry
 from harness.host import config
 from harness.systems.ssh import Guest
 from tests.crash.places import place_of
-from tests.debug.conftest import invoke
-from tests.debug.terminal import attached
+from tests.debug.conftest import FETCH_S, invoke
+from tests.debug.terminal import PROJECT, attached
 
 BOTH = pytest.mark.parametrize("debugger", ["gdb", "lldb"])
 ROUNDS = 20
@@ -170,6 +170,31 @@ def test_lx_commands_in_gdb_and_in_lldb_print_tasks_log_modules_and_per_cpu_vari
 
 
 @BOTH
+def test_the_optional_words_of_the_kernel_commands_choose_what_is_shown(
+    debugger: str, shared: GuestEntry
+) -> None:
+    """Each command of docs/debugging.md works with and without its optional words."""
+    with attached(debugger, f"--run={shared.run_id}") as terminal:
+        idle = terminal.ask("lx-ps I")
+        log = terminal.ask("lx-dmesg")
+        modules = terminal.ask("lx-modules")
+        low = terminal.ask("lx-per-cpu current_task 4")
+        ring = terminal.ask("osq-ring osq")
+        here, there = terminal.ask("lx-fault"), terminal.ask("lx-fault 0")
+        terminal.quit()
+
+    assert re.search(r"\d I  \w", idle)
+    assert "systemd" not in idle
+    assert log.count("harness-heartbeat") >= 2
+    assert re.search(r"osq\s+live\s+\.text 0xffffffff\w+, \d+ sections", modules)
+    assert re.search(r"CPU 0: 0x\w+ = 0x\w{1,8}\s", low)
+    assert "nobody has the device open" in ring
+    assert re.search(r"no exception in kernel code|0x\w{16}", here)
+    assert "no exception in kernel code on this stack" in there
+    assert runs_on(shared)
+
+
+@BOTH
 def test_ctrl_c_stops_and_quit_resumes_the_guest(debugger: str, shared: GuestEntry) -> None:
     """A guest that runs under the debugger is stopped by Ctrl-C, and runs on after quit."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
@@ -272,6 +297,18 @@ def test_a_vmlinux_of_another_build_is_refused(shared: GuestEntry, tmp_path: Pat
     assert junk.returncode == 2
     assert "no 64-bit little-endian ELF" in junk.stderr
     assert runs_on(shared)
+
+
+def test_kernel_symbols_prints_the_same_file_for_the_targets_kernel_by_name() -> None:
+    """kernel-symbols prints the same file whether the kernel of the target is named or not."""
+    settings = config.load(PROJECT / "pyproject.toml")
+    kernel = settings.targets[settings.default_target].kernel
+
+    usual = invoke("kernel-symbols", deadline_s=FETCH_S)
+    named = invoke("kernel-symbols", f"--kernel={kernel}")
+
+    assert (usual.returncode, named.returncode) == (0, 0), usual.stderr + named.stderr
+    assert named.stdout == usual.stdout
 
 
 def test_attaching_to_an_unknown_run_exits_with_2_and_says_it_has_no_guest() -> None:

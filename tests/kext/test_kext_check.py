@@ -7,6 +7,7 @@ import pytest
 
 from harness.kext import check
 from harness.kext.build import KextBuild
+from tests.command_line import ended
 from tests.kext.broken import BROKEN, write_broken
 
 
@@ -20,6 +21,15 @@ def test_kext_check_finds_no_broken_rule_in_the_built_kext(built: KextBuild) -> 
         f"com.apple.kpi.{name}" for name in ("bsd", "iokit", "libkern", "mach")
     }
     assert any("not verified on hardware" in line for line in check.lines(checked))
+
+
+def test_the_command_kext_check_exits_with_0_for_the_kext_and_with_1_for_an_empty_folder(
+    built: KextBuild, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`kext-check BUNDLE` prints what it looked at, and its exit code is the answer."""
+    assert ended("kext-check", str(built.bundle)) == 0
+    assert "not verified on hardware" in capsys.readouterr().out
+    assert ended("kext-check", str(tmp_path)) == 1
 
 
 def test_kext_check_finds_no_broken_rule_in_an_unchanged_copy_of_the_kext(

@@ -16,6 +16,7 @@ from harness.panic import darwin
 from harness.panic.values import KernelReport
 from harness.symbols import dsym_files
 from harness.targets.crash_logs import explain_logs
+from tests.command_line import ended
 
 SOURCE = """static inline __attribute__((always_inline)) int inner(int a)
 {
@@ -165,6 +166,19 @@ def test_panic_explain_uses_only_a_matching_dsym(kext: Kext, tmp_path: Path) -> 
     assert found.reports[0].function == "inner"
     assert found.reports[0].place.endswith("osq.c:3")
     assert (without.count, without.reports[0].place) == (1, "")
+
+
+def test_panic_explain_takes_a_dsym_on_its_command_line(
+    kext: Kext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`panic-explain FILE --module osq.kext.dSYM` prints the line of the fault."""
+    log = tmp_path / "Kernel.panic"
+    log.write_text(panic_text(kext, kext.uuid))
+
+    code = ended("panic-explain", str(log), "--module", str(kext.dsym))
+
+    assert code == 3
+    assert "osq.c:3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"\xcf\xfa\xed\xfe" + bytes(28)])

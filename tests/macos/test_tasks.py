@@ -92,6 +92,18 @@ def test_kernel_deps_exits_with_2_while_a_requirement_is_missing(
     assert code_of(targets.kernel_deps, target="mine") == 0
 
 
+def test_what_kernel_deps_applies_it_also_takes_back(named: Callable[[Profile], Case]) -> None:
+    """`kernel-deps --apply` sets the boot argument of 10.10, and `--undo` removes it."""
+    case = named(replace(PROFILES["10.10"], signed=False))
+
+    assert code_of(targets.kernel_deps, target="mine", apply=True) == 0
+    applied = case.mac.nvram["boot-args"]
+    assert code_of(targets.kernel_deps, target="mine", undo=True) == 0
+
+    assert applied == "kext-dev-mode=1"
+    assert "boot-args" not in case.mac.nvram
+
+
 def test_configuring_a_target_exits_with_0_only_after_a_restart(
     named: Callable[[Profile], Case],
 ) -> None:

@@ -21,6 +21,7 @@ GOOD = """
 def test_before(guest): assert guest.run("true", deadline_s=20).status == 0
 def test_after(guest): assert guest.run("true", deadline_s=20).status == 0
 """
+REPEATED = "test_crash_points::test_a_repeated_crash_has_the_expected_kind_and_function_each_time"
 CRASH = "[guest.run('echo c > /proc/sysrq-trigger', deadline_s=10, check=False)]"
 
 
@@ -188,9 +189,7 @@ def test_from_crash_1_to_200_the_harness_gains_at_most_2_files_2_threads_and_200
         pytest.skip("200 crashes take half an hour: --long")
     project = Project(root=ROOT)
 
-    run = project.run(
-        "--crash-tests", "-k", "repeated_crash", "--long", "--no-vmcore", deadline_s=7200.0
-    )
+    run = project.run(*("--crash-tests", REPEATED, "--long", "--no-vmcore"), deadline_s=7200.0)
 
     assert run.code == 0, run.output[-4000:]
     facts = run.report["facts"]

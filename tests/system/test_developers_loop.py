@@ -5,15 +5,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 import pytest
 
-from tests.system.whole_run import RUN_DEADLINE_S, RUNTIME, Project
+from tests.system.whole_run import RUN_DEADLINE_S, RUNTIME, Project, environment
 
 # A cycle restores a saved guest; one that boots, without KVM, takes more than a minute.
 CYCLE_S = 60.0
@@ -135,8 +137,7 @@ def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
     """`load --run` replaces the module in the same guest, and its session names the new build."""
 
     def session() -> dict[str, Any]:
-        (file,) = project.root.glob("build/runs/*/session.json")
-        found: dict[str, Any] = json.loads(file.read_text())
+        found: dict[str, Any] = json.loads(session_file(project).read_text())
         return found
 
     modlab(project, "load")
@@ -155,6 +156,43 @@ def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
     assert "greeter: here again" in log
     assert after["build"]["build_id"] != before["build"]["build_id"]
     assert f"guest {before['run_id']} stays up" in output
+    assert nothing_left() == set()
+
+
+def session_file(project: Project) -> Path:
+    """Return the file by which another process joins the only guest of a project."""
+    (file,) = project.root.glob("build/runs/*/session.json")
+    return file
+
+
+def test_pytest_with_harness_run_tests_the_module_in_a_guest_that_stays_up(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Pytest itself, with HARNESS_RUN, runs a test in the guest, which then still has the module.
+
+    The guest is ended by `guest-stop --all`.
+    """
+    (project.root / "checks").mkdir()
+    (project.root / "checks" / "test_up.py").write_text(
+        "def test_it_is_loaded(driver): assert driver.is_loaded()\n"
+    )
+    modlab(project, "load")
+
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "checks/test_up.py", "-k", "is_loaded"],
+        cwd=project.root,
+        env=environment({}) | {"HARNESS_RUN": str(session_file(project))},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
+
+    modules = modlab(project, "shell", "--command=cat /proc/modules")
+    modlab(project, "guest-stop", "--all")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "1 passed" in tested.stdout
+    assert "greeter " in modules
     assert nothing_left() == set()
 
 

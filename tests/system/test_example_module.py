@@ -2,8 +2,11 @@
 """A foreign module is built, loaded, tested and unloaded in the same way."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.system.whole_run import Project
+import pytest
+
+from tests.system.whole_run import ROOT, Project, call_task
 
 
 def test_a_run_of_another_project_with_ktap_tests_passes(
@@ -33,11 +36,37 @@ def test_one_not_ok_line_fails_the_run(project: Project) -> None:
 
 
 def test_a_kernel_warning_fails_a_run_whose_tests_all_passed(project: Project) -> None:
-    """A kernel warning fails the run although all tests passed."""
+    """A kernel warning fails the run although all tests of the named suite passed."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "warn"')
 
-    run = project.run()
+    run = project.run("inside")
 
     assert run.code == 1, run.output
     assert {result["verdict"] for result in run.report["results"]} == {"passed"}
     assert "WARNING" in run.report["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [((), "greeter.ko"), (("--kernel=6.1",), "greeter.ko"), (("--variant=test",), "osq_test.ko")],
+)
+def test_kernel_build_prints_the_path_of_the_module_that_it_has_built(
+    project: Project, words: tuple[str, ...], file: str
+) -> None:
+    """kernel-build prints the module's path, for a named kernel and for a variant, too."""
+    of_driver = "--variant=test" in words
+
+    done = call_task("kernel-build", *words, cwd=ROOT if of_driver else project.root)
+
+    assert done.returncode == 0, done.stdout
+    built = Path(done.stdout.splitlines()[-1])
+    assert built.name == file
+    assert built.is_file()
+
+
+def test_image_build_prints_the_disk_of_the_image(project: Project) -> None:
+    """image-build prints the file of the image, which it makes unless the cache has it."""
+    done = call_task("image-build", "debian-12", cwd=project.root)
+
+    assert done.returncode == 0, done.stdout
+    assert Path(done.stdout.splitlines()[-1]).is_file()

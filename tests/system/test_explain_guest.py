@@ -24,6 +24,7 @@ _START_S = 400
 _EXPLAIN_S = 300
 _SSH_S = 40.0
 _SAID_S = 120.0
+_FETCH_S = 900
 _WELL = "the guest is well: its kernel beats and has reported nothing"
 _NULL, _GUILTY = 1, place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
 
@@ -115,7 +116,6 @@ def test_a_guest_left_running_is_explained_after_a_warning_a_hang_and_a_panic(
     )
     wait_for(kept, "Kernel panic - not syncing")
     screen = explained(kept, code=3)
-
     panic = crash_of(kept, 3)
     assert (panic["kind"], panic["function"], panic["module"]) == (
         "null-deref",
@@ -131,3 +131,20 @@ def test_a_guest_left_running_is_explained_after_a_warning_a_hang_and_a_panic(
     report = json.loads((kept.run / "report.json").read_text())
     assert [one["number"] for one in report["crashes"]] == [1, 2, 3]
     assert report["provenance"]["kernel_release"]
+    look_into_dump(kept.run.name)
+
+
+def look_into_dump(run: str) -> None:
+    """Open the dump of a run's third crash in each documented way, and check what is shown."""
+    symbols = invoke("kernel-symbols", deadline_s=_FETCH_S)
+    assert symbols.returncode == 0, symbols.stderr
+    dump = ("vmcore-open", run, "--crash=3")
+    for words, said in (
+        ((*dump, "--command=prog.crashed_thread().stack_trace()"), "osq_crash_null"),
+        ((*dump, "--command=%osq"), "osq_test: "),
+        ((*dump, "--command=%cpus"), "on which it died: osqstress"),
+        (("debug-attach", f"--core={run}", "--crash=3", "--command=%osq"), "osq_test: "),
+    ):
+        done = invoke(*words, deadline_s=_EXPLAIN_S)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert said in done.stdout, words

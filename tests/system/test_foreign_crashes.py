@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.whole_run import ROOT, RUNTIME, Project, Run
+from tests.system.whole_run import ROOT, RUNTIME, Project, Run, call_task
 
 STUMBLE = ROOT / "tests" / "data" / "stumble"
 SOURCE = (STUMBLE / "src" / "stumble.c").read_text().splitlines()
@@ -213,3 +213,33 @@ def test_replay_of_a_crash_runs_only_the_test_that_crashed(stumbled: Run) -> Non
     assert [one["name"] for one in again["results"]] == [first["test"]], done.stdout
     assert [one["signature"] for one in again["crashes"]] == [first["signature"]]
     assert done.returncode == 1
+
+
+def commit(root: Path, text: str, subject: str) -> None:
+    """Write the module's source, and commit it in the project's own repository."""
+    (root / "src" / "stumble.c").write_text(text)
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "src"], ["commit", "-q", "-m", subject]):
+        subprocess.run(["git", *who, *words], cwd=root, check=True)
+
+
+def test_panic_list_shows_a_signature_by_which_bisect_finds_the_commit_of_the_crash(
+    stumbled: Run,
+) -> None:
+    """`bisect --signature S --good COMMIT` runs the crash's test, and names the right commit."""
+    root = stumbled.folder.parents[2]
+    signature = crash_of(stumbled, "warn")["signature"]
+    whole = (root / "src" / "stumble.c").read_text()
+    harmless = whole.replace("WARN_ON(", "(void)(")
+    for text, subject in ((harmless, "begin"), (f"{harmless}\n", "go on"), (whole, "warn")):
+        commit(root, text, subject)
+
+    listed = call_task("panic-list", cwd=root)
+    found = call_task(
+        "bisect", f"--signature={signature}", "--good=HEAD~2", cwd=root, deadline_s=RUN_S
+    )
+
+    assert signature in listed.stdout
+    assert found.returncode == 0, found.stdout
+    assert " is good: " in found.stdout
+    assert "\nwarn\n" in found.stdout

@@ -23,6 +23,11 @@ LONG = (
 PACKAGES = [SHORT, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
 INIT_S = 3600.0
 TEST_S = 1800.0
+DKMS = """PACKAGE_NAME="hello"
+PACKAGE_VERSION="1"
+BUILT_MODULE_NAME[0]="hello"
+DEST_MODULE_LOCATION[0]="/updates"
+"""
 HELLO = """#include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -61,14 +66,17 @@ def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"Makefile", "hello.c", "build"}
 
 
+@pytest.mark.parametrize("words", [(), ("--module", "."), ("--module", "./dkms.conf")])
 def test_init_for_a_module_that_does_not_compile_exits_with_1_and_writes_a_configuration(
-    tmp_path: Path,
+    tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """After `init`, a compiler error is shown with the compiler's text, file and line."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO + "this is not C;\n")
+    if "./dkms.conf" in words:
+        (tmp_path / "dkms.conf").write_text(DKMS)
 
-    begun = call_task("init", cwd=tmp_path, deadline_s=INIT_S)
+    begun = call_task("init", *words, cwd=tmp_path, deadline_s=INIT_S)
 
     assert begun.returncode == 1, begun.stdout
     line = HELLO.count("\n") + 1

@@ -38,7 +38,9 @@ def test_the_guests_kernel_sees_the_cpus_memory_disk_and_network_cards_configure
     """
     project.replace("pyproject.toml", 'image = "debian-12"\n', f'image = "debian-12"\n{HARDWARE}')
 
-    saved = looked(project, "--cpus=3", "--memory=512", "--append=modlab.word=1")
+    saved = looked(
+        project, "--target=debian-12", "--cpus=3", "--memory=512", "--append=modlab.word=1"
+    )
     project.replace("pyproject.toml", "numa = 2", 'numa = 2\nqemu = ["-device", "edu"]')
     booted = looked(project)
 

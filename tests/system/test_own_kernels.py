@@ -88,7 +88,7 @@ def test_a_run_with_a_kernel_tree_boots_its_kernel_and_builds_a_module_in_the_tr
     use(project, 'tree = "linux"')
     project.replace("pyproject.toml", 'source = "src"', 'source = "linux/drivers/greeter"')
 
-    run = project.run("--fresh", "--build", deadline_s=BOOTED_S)
+    run = project.run("--fresh", "--kernel=mine", "--build", deadline_s=BOOTED_S)
 
     assert run.code == 0, run.output
     assert (tree / "made").read_text() == "made\n"

@@ -93,11 +93,11 @@ def test_a_run_with_every_kind_of_suite_reports_each_tests_verdict(project: Proj
     assert "2 of 2)" in run.output
 
 
-def test_option_command_runs_a_shell_command_in_the_guest_and_its_nonzero_exit_fails_the_run(
+def test_a_command_after_two_dashes_runs_in_a_guest_and_its_nonzero_exit_fails_the_run(
     project: Project,
 ) -> None:
     """The words after `--` run with the module loaded; their exit code is the verdict."""
-    run = project.run("--command=grep greeter /proc/modules; echo words >&2; exit 3")
+    run = project.run("--", "grep greeter /proc/modules; echo words >&2; exit 3")
 
     assert run.code == 1, run.output
     assert "   words\n" in run.output

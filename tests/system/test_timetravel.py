@@ -173,16 +173,19 @@ def test_recording_a_test_that_needs_a_network_or_with_option_keep_is_refused() 
 
 
 def test_recording_a_command_that_exits_with_7_stores_7_and_the_task_exits_with_1() -> None:
-    """A shell command is recorded with its exit status and console output."""
+    """A shell command is recorded with the named variant, its exit status and console output."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
     try:
-        done = invoke("record", "lsmod; exit 7", f"--run-id={name}", deadline_s=_RECORD_S)
+        done = invoke(
+            *("record", "lsmod; exit 7", "--variant=test", f"--run-id={name}"),
+            deadline_s=_RECORD_S,
+        )
 
         assert done.code == 1, done.output
         assert recording.read(folder).status == 7
         console = (folder / recording.CONSOLE).read_text(errors="backslashreplace")
-        assert re.search(r"^osq\s+\d+\s+0", console, re.MULTILINE)
+        assert re.search(r"^osq_test\s+\d+\s+0", console, re.MULTILINE)
     finally:
         subprocess.run(["rm", "-rf", folder], check=True)
 

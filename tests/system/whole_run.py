@@ -82,7 +82,8 @@ class Project:
         """Run the tests of the project to the end."""
         begun = time.monotonic()
         run_id = f"system-{time.time_ns():x}"
-        process = self.start(*options, f"--run-id={run_id}", **variables)
+        # Before the options, because a command after -- takes all words to the end of the line.
+        process = self.start(f"--run-id={run_id}", *options, **variables)
         output, _ = process.communicate(timeout=deadline_s)
         folder = self.root / "build" / "runs" / run_id
         took = time.monotonic() - begun

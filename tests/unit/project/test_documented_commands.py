@@ -1,175 +1,252 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of the commands in README, docs/ and the other pages: the tasks accept each of them.
 
-Every `./dev` and `invoke` line is parsed by the real command line; the cheap ones are run, too.
+documented_commands.toml has a row for each command, with the test that runs it.
 """
 
-import re
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from invoke.exceptions import ParseError
-from invoke.parser import Parser
 
-import tasks
-from harness.tasks.words import arrange, command_words
-
-PROJECT = Path(__file__).resolve().parents[3]
-PAGES = (
-    *sorted(PROJECT.glob("*.md")),
-    *sorted((PROJECT / "docs").rglob("*.md")),
-    PROJECT / "kernel" / "README.md",
-    PROJECT / ".github" / "PULL_REQUEST_TEMPLATE.md",
+from tests.unit.project.command_table import (
+    FILE,
+    Row,
+    best_rows,
+    faults,
+    faults_of_tests,
+    programs_of,
+    read_table,
 )
-# The section of an old release shows the commands of that release.
-_OTHER = {"CHANGELOG.md"}
-_COMMAND = re.compile(r"(?:^|[\s`(])(?:\./dev|(?:\.venv/bin/)?invoke)((?: [^`\n]*)?)")
-_SPAN = re.compile(r"`([^`\n]+)`")
-_STANDS_FOR_ANY = {"TASK", "TASK...", "..."}
-_PLACEHOLDERS = {"...": "X", "N": "1"}
-_CORE = {"--list", "--help", "--version", "-y", "--yes"}
+from tests.unit.project.documented import (
+    Command,
+    commands_in,
+    commands_of_page,
+    documented,
+    examples_of_manual,
+    form_of,
+)
+
+ROWS = read_table(FILE.read_text(encoding="utf-8"))
+COMMANDS = documented(programs_of(ROWS))
+RUN = "tests/system/test_example_module.py::test_one_not_ok_line_fails_the_run"
 
 
-def shown(page: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line number and the text of each code line or code span of a page."""
-    fenced = False
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.lstrip().startswith("```"):
-            fenced = not fenced
-        elif fenced or line.startswith("    "):
-            yield number, line
-        else:
-            yield from ((number, span) for span in _SPAN.findall(line))
-
-
-def documented() -> list[tuple[str, list[str]]]:
-    """Return each documented command: its place, and its words after ./dev."""
-    commands = []
-    for page in PAGES:
-        if page.name in _OTHER:
-            continue
-        for number, text in shown(page):
-            for match in _COMMAND.finditer(text):
-                words = words_of(match.group(1))
-                if words and words[0] not in _STANDS_FOR_ANY:
-                    commands.append((f"{page.relative_to(PROJECT)}:{number}", words))
-    return commands
-
-
-def words_of(text: str) -> list[str]:
-    """Return a command's words up to a pipe, without comments and brackets for optional parts."""
-    lexer = shlex.shlex(text.replace(" [", " ").replace("] ", " "), punctuation_chars="|&;>")
-    lexer.whitespace_split = True
-    lexer.commenters = "#"
-    words = []
-    for word in lexer:
-        if set(word) <= set("|&;>"):
-            break
-        words.append(shlex.split(word)[0] if word.strip("'\"") else "")
-    return [word.removesuffix("]") if "[" not in word else word for word in words]
-
-
-def parse(words: list[str]) -> None:
-    """Parse a command with the real options of the tasks.
-
-    Raises: ParseError for a task, an option or a word that no task accepts.
-    """
-    words = [_PLACEHOLDERS.get(word, word) for word in words if word not in _CORE]
-    if not words:
-        return
-    name, *rest = words
-    task = tasks.namespace[name]  # KeyError for a task that is not there
-    parser = Parser(contexts=tasks.namespace.to_contexts())
-    place = rest.index("--") if "--" in rest else len(rest)
-    command = rest[place + 1 :] if place < len(rest) else None
-    options = [
-        *rest[:place],
-        *command_words(command, parser.contexts[name], option=task.command),
-    ]
-    found = arrange(options, parser.contexts[name], optional_word=task.word)
-    contexts = parser.parse_argv([name, *found.options])
-    if len(contexts) > 1:
-        raise ParseError(f"{contexts[1].name} is taken for a task of its own")
+def command(text: str) -> Command:
+    """Return the only command of a line."""
+    (found,) = commands_in(text, "page.md:1")
+    return found
 
 
 def test_commands_are_found_in_the_readme_contributing_kernel_and_docs_pages() -> None:
-    """Each kind of page has commands; without any, the next test would prove nothing."""
-    places = {place.split(":")[0] for place, _ in documented()}
+    """Each kind of page has commands; without any, the next tests would prove nothing."""
+    places = {one.place.split(":")[0] for one in COMMANDS}
 
     assert {
         "README.md",
         "CONTRIBUTING.md",
         "kernel/README.md",
         "docs/getting-started.md",
+        "docs/howto/install-modlab.md",
+        "kernel/client/man/osqtail.8",
     } <= places
-    assert len(documented()) > 100
+    assert len(COMMANDS) > 200
 
 
 def test_every_documented_command_parses() -> None:
-    """Every documented command is accepted by the parser that ./dev uses."""
+    """Every documented command is accepted by the parser that ./dev and modlab use."""
     wrong = []
-    for place, words in documented():
+    for one in COMMANDS:
         try:
-            parse(words)
+            form_of(one.program, one.words)
         except (KeyError, ParseError) as error:
-            wrong.append(f"{place}: {' '.join(words)}: {error}")
+            wrong.append(f"{one.place}: {one.text}: {error}")
 
     assert wrong == []
 
 
 @pytest.mark.parametrize(
     "line",
-    ["kernel-tset", "kernel-test --kernle 6.1", "kernel-test fresh", "packages --key"],
+    [
+        "./dev kernel-tset",
+        "./dev kernel-test --kernle 6.1",
+        "invoke kernel-test fresh",
+        "./dev packages --key",
+        "modlab tset",
+        "modlab test --kernle 6.1",
+        "modlab check",
+        "modlab load one two",
+        "modlab explain",
+    ],
 )
 def test_a_command_with_a_misspelt_or_surplus_word_is_rejected_by_the_parser(line: str) -> None:
     """The parser rejects a misspelt task or option, a surplus word and a missing value."""
+    one = command(line)
+
     with pytest.raises((KeyError, ParseError)):
-        parse(words_of(line))
-
-
-def test_comments_brackets_and_pipes_are_not_words_of_a_command() -> None:
-    """A comment, brackets and a pipe after a command are not read as its words."""
-    assert words_of(" kernel-test -k 'test_a_fault[null]'   # one case") == [
-        "kernel-test",
-        "-k",
-        "test_a_fault[null]",
-    ]
-    assert words_of(" kernel-test --debug-on-crash [--debugger lldb] [-k X] | tee log") == [
-        "kernel-test",
-        "--debug-on-crash",
-        "--debugger",
-        "lldb",
-        "-k",
-        "X",
-    ]
+        form_of(one.program, one.words)
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "text"),
+    ("line", "commands"),
     [
-        ("--list", 0, "kernel-test"),
-        ("kernel-test --help", 0, "--crash-tests"),
-        ("panic-explain tests/data/panic/null.log", 3, "osq_crash_null [osq_test]"),
-        ("image-list", 0, ""),
-        ("guest-list", 0, ""),
+        ("./dev doctor   # with 'a quote", ["dev doctor"]),
+        (".venv/bin/pytest x | tee log", ["pytest x", "tee log"]),
+        ("A=1 pytest x 2> log && sudo ls", ["pytest x 2", "ls"]),
+        ("source <(modlab --list)", ["modlab --list"]),
+        ("modlab --list > file", ["modlab --list"]),
+        ("(gdb) watch -l *$sp   # back", ["(gdb) watch -l *$sp"]),
+        ("a -k 'x[null]' [-b B] [-c]", ["a -k x[null]", "a -k x[null] -b B", "a -k x[null] -c"]),
     ],
 )
-def test_five_quick_commands_exit_with_the_expected_code_and_print_the_expected_text(
-    command: str, code: int, text: str
+def test_comments_brackets_and_pipes_are_not_words_of_a_command(
+    line: str, commands: list[str]
 ) -> None:
-    """Documented commands that take little time run as ./dev runs them, and succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", *command.split()],
-        cwd=PROJECT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    """A comment and a redirection are left out, and an optional part makes a second command."""
+    assert [one.text for one in commands_in(line, "")] == commands
 
-    assert done.returncode == code, done.stderr
-    assert text in done.stdout
+
+PAGE = """\
+The file `doctor` is for `./dev doctor -C X` and `make
+all`, and never `other thing`.
+
+    ./dev setup
+    unknown thing
+
+```
+$ modlab test
+output of it
+```
+
+```text
+output alone
+```
+
+| table | `modlab load` |
+|---|---|
+
+1. A list:
+
+        git status
+"""
+
+
+def test_code_blocks_and_known_spans_of_a_page_are_its_commands(tmp_path: Path) -> None:
+    """Blocks without a language are commands, output is not, nor are spans of other words."""
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+
+    found = [one.text for one in commands_of_page(page, {"dev", "make", "modlab"})]
+
+    assert found == [
+        *("dev doctor -C X", "make all", "dev setup", "unknown thing", "modlab test"),
+        *("modlab load", "git status"),
+    ]
+
+
+def test_the_examples_of_a_manual_page_are_its_commands(tmp_path: Path) -> None:
+    """The section EXAMPLES has commands, and no other section has."""
+    page = tmp_path / "x.8"
+    page.write_text(".SH NAME\nx\n.SH EXAMPLES\n.EX\nx \\-\\-all\n.EE\n.SH SEE ALSO\ny\n")
+
+    assert [one.text for one in examples_of_manual(page)] == ["x --all"]
+
+
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ("modlab test -C x", ("dev", "kernel-test")),
+        ("./dev test", ("dev", "test")),
+        ("modlab load --run=1f", ("dev", "kernel-test-load", "--run=1f")),
+        ("modlab explain F --json", ("dev", "panic-explain", "--file=F", "--json")),
+        ("./dev vmcore-open R --crash 2", ("dev", "vmcore-open", "--crash=N", "--run=R")),
+        ("./dev -y kernel-test -k a -- b", ("dev", "kernel-test", "--command=b", "-k=a")),
+        ("./dev kernel-test --help", ("dev", "TASK", "--help")),
+        ("modlab --help", ("dev", "--help")),
+        ("kernel-test --list", ("dev", "kernel-test", "--list")),
+        ("panic-explain F", ("panic-explain", "F")),
+        ("osq tables", ("osq", "tables")),
+    ],
+)
+def test_commands_that_differ_only_in_writing_have_one_form(
+    line: str, form: tuple[str, ...]
+) -> None:
+    """Short names, the order of options and the project make no difference; values do."""
+    one = command(line)
+
+    assert form_of(one.program, one.words) == form
+
+
+def test_each_documented_command_has_one_row_and_each_row_a_command() -> None:
+    """Every documented command fits exactly one row of the table, and no row is stale."""
+    assert "\n".join(faults(COMMANDS, ROWS)) == ""
+
+
+def test_each_row_has_a_test_that_exists_or_a_reason() -> None:
+    """Every test of the table is there and mentions its task and options, or there is a reason."""
+    assert "\n".join(faults_of_tests(ROWS)) == ""
+
+
+def rows(text: str) -> tuple[Row, ...]:
+    """Return the rows of a table of tasks."""
+    return read_table(f"[tasks]\n{text}")
+
+
+def test_a_documented_command_without_a_row_is_named_with_its_place() -> None:
+    """A new command, a new option and a new program each need a row."""
+    table = rows(f'"kernel-test" = "{RUN}"')
+
+    found = list(faults([command("./dev kernel-test"), command("./dev doctor")], table))
+    option = list(faults([command("modlab test"), command("modlab test --keep")], table))
+    program = list(faults([command("modlab test"), command("gzip x")], table))
+
+    assert found == [f"page.md:1: dev doctor: no row in {FILE.name} fits"]
+    assert option == [f"page.md:1: modlab test --keep: no row in {FILE.name} fits"]
+    assert program == [f"page.md:1: gzip x: no row in {FILE.name} fits"]
+
+
+def test_two_rows_that_fit_a_command_equally_are_reported() -> None:
+    """Of two rows the more exact one counts; two equal ones are a fault."""
+    one = command("./dev kernel-test --target macos")
+    table = rows(f'"kernel-test --target NAME" = "{RUN}"\n"kernel-test --target OTHER" = "{RUN}"')
+    exact = rows(f'"kernel-test --target macos" = "{RUN}"')
+
+    assert "fit equally" in next(faults([one], table))
+    assert best_rows(one, (*table, *exact)) == list(exact)
+
+
+def test_a_row_without_a_documented_command_is_stale() -> None:
+    """A row whose command has left the pages is reported."""
+    table = rows(f'"kernel-test" = "{RUN}"\n"doctor" = "{RUN}"')
+
+    found = list(faults([command("./dev kernel-test")], table))
+
+    assert found == [f"{FILE.name}: doctor: no page shows such a command"]
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ('"tests/system/test_gone.py::test_x"', "there is no test tests/system/test_gone.py"),
+        ('"tests/system/test_places.py::test_gone"', "there is no test"),
+        ('{ reason = "far", instead = "tests/unit/x.py::test_x" }', "there is no test"),
+        ('{ reason = " " }', "either a test or a reason is expected"),
+        ('"tests/system/test_places.py::test_a_run_by"', "there is no test"),
+    ],
+)
+def test_a_row_with_a_missing_test_or_without_a_reason_is_reported(value: str, fault: str) -> None:
+    """A test that was renamed, a beginning of a name, and an empty reason are reported."""
+    (found,) = faults_of_tests(rows(f'"kernel-test" = {value}'))
+
+    assert fault in found
+
+
+def test_a_row_whose_test_does_not_mention_its_task_or_option_is_reported() -> None:
+    """A test that has nothing to do with the command is noticed by what its file lacks."""
+    doctor = list(faults_of_tests(rows(f'"doctor" = "{RUN}"')))
+    option = list(faults_of_tests(rows(f'"kernel-test --watch" = "{RUN}"')))
+
+    file = RUN.partition("::")[0]
+    assert doctor == [f"doctor: {file} does not mention doctor"]
+    assert option == [f"kernel-test --watch: {file} does not mention --watch"]
+    assert list(faults_of_tests(rows(f'"kernel-test" = "{RUN}"'))) == []

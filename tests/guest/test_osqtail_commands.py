@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every command of osqtail in the pages and in its manual page runs in the guest."""
+
+import shlex
+
+import pytest
+
+from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
+from tests.unit.project.documented import documented
+
+STEP_S = 30.0
+# What stands for any path in a page.
+PATH = "/etc"
+# osqtail reads until it is ended, so each command gets an end.
+END = ("--idle-exit-ms", "200", "--count", "100")
+# `--help` reads no device: tests/core/test_manual.py compares its text with the manual page.
+COMMANDS = [
+    [PATH if word == "PATH" else word for word in command.words]
+    for command in documented({"osqtail"})
+    if command.program == "osqtail" and "--help" not in command.words
+]
+
+
+def test_the_pages_and_the_manual_page_have_commands_of_osqtail() -> None:
+    """There are commands of both kinds, so that the test below runs something."""
+    assert len(COMMANDS) > 10
+    assert ["--watch", PATH] in COMMANDS
+
+
+@pytest.mark.usefixtures("driver")
+def test_each_documented_command_of_osqtail_subscribes_and_ends_without_an_error(
+    guest: Guest,
+) -> None:
+    """Each documented command becomes the reader of the device, and ends with exit code 0."""
+    for words in COMMANDS:
+        done = guest.run(shlex.join(["osqtail", *words, *END]), deadline_s=STEP_S, check=False)
+
+        assert done.status == 0, (words, done.stderr)
+        assert '"type":"ready"' in done.stdout.splitlines()[0], words
+
+
+def test_osqtail_refuses_a_misspelt_option(guest: Guest, driver: Driver) -> None:
+    """A misspelt option ends with exit code 2, so that the test above would see one."""
+    assert driver.is_loaded()
+
+    done = guest.run("osqtail --procesess", deadline_s=STEP_S, check=False)
+
+    assert done.status == 2
