@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import busy_machine
 from tests.subscriber import building
 
 building.build()
 
 from tests.subscriber.host import Host  # noqa: E402 - imports what was just built
+
+__all__ = ["busy_machine"]
 
 
 @pytest.fixture
