@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A foreign module is built, loaded, tested and unloaded in the same way."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,26 @@ def test_a_run_of_another_project_with_ktap_tests_passes(
     names = [result["name"] for result in run.report["results"]]
     assert names == ["module_is_listed", "device_is_private"]
     assert "greeter: goodbye" in (run.folder / "console.log").read_text(errors="replace")
+    assert nothing_left() == set()
+
+
+def test_with_keep_the_guest_stays_up_with_the_module_loaded_until_guest_stop(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """With --keep the guest stays up and has the module; tasks take its run as a plain word."""
+    run = project.run("--keep")
+    name = run.folder.name
+    try:
+        inside = call_task(
+            "guest-ssh", name, "--command=cat /proc/modules", cwd=project.root
+        ).stdout
+    finally:
+        stopped = call_task("guest-stop", name, cwd=project.root)
+
+    assert run.code == 0, run.output
+    assert f"guest {name} stays up" in run.output
+    assert re.search(r"^greeter ", inside, re.MULTILINE), inside
+    assert stopped.returncode == 0, stopped.stdout
     assert nothing_left() == set()
 
 
