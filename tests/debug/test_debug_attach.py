@@ -275,7 +275,9 @@ def test_an_attached_gdb_opens_no_listening_port_on_the_host_and_leaves_no_socke
     assert not list((shared.folder / "dbg").iterdir())
 
 
-def test_a_vmlinux_of_another_build_is_refused(shared: GuestEntry, tmp_path: Path) -> None:
+def test_a_vmlinux_of_another_build_and_a_file_that_is_no_elf_are_refused_as_vmlinux(
+    shared: GuestEntry, tmp_path: Path
+) -> None:
     """A vmlinux with another build id is refused, and the guest is not touched."""
     release = shared_session.read(shared.run / "session.json").build.release
     cached = kernel_symbols.of_release(release, config.environment().cache)[0].reduced

@@ -35,7 +35,9 @@ def stack_of(text: str, cpu: int) -> str:
 
 
 @pytest.mark.short
-def test_drgn_shows_all_cpus_of_a_running_guest(shared: GuestEntry) -> None:
+def test_drgn_shows_all_cpus_and_the_drivers_state_while_the_guest_keeps_running(
+    shared: GuestEntry,
+) -> None:
     """Whole stacks and the driver's state are shown while QEMU keeps running."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
     line += [

@@ -83,7 +83,9 @@ def test_quadratic_time_is_detected_and_linear_time_is_not(tmp_path: Path) -> No
         Fuzzer(takes_quadratic_time, folder=tmp_path, seed=1).check_growth(growth)
 
 
-def test_a_cut_packed_file_is_an_error_of_the_harness_and_no_exception(tmp_path: Path) -> None:
+def test_panic_explain_exits_with_2_for_a_truncated_gzip_log_and_the_fuzzer_accepts_that(
+    tmp_path: Path,
+) -> None:
     """A gzip file that ends early gives exit code 2 and no output, which the fuzzer accepts."""
     fuzzer = Fuzzer(panic_explain, folder=tmp_path, seed=1)
 

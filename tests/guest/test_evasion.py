@@ -108,7 +108,7 @@ def test_a_setuid_program_is_recorded_despite_a_uid_filter(guest: Guest, tail: T
     assert seen.stats["filtered"] > 0
 
 
-def test_truncation_outside_hard_link_new_time_and_held_writes_of_watched_files_are_recorded(
+def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
     """A truncation, an outside hard link, a new time and a late write each have a record."""

@@ -207,7 +207,9 @@ def test_the_recording_that_the_tests_of_this_source_file_examine_has_no_dropped
     assert {one["type"] for one in story.records} == {"file"}
 
 
-def test_an_event_through_another_mount_of_a_watched_folder_is_recorded(story: Story) -> None:
+def test_events_through_another_mount_of_a_watched_folder_are_recorded_with_the_watched_path(
+    story: Story,
+) -> None:
     """A watch through a bind mount sees an event through the other path, under its own name."""
     told = [one for one in story.of("bind") if one["path"] != f"{TOP}/bind/b/z"]
 

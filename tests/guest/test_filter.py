@@ -96,7 +96,9 @@ def test_only_an_included_user_is_recorded(guest: Guest, tail: Tailing) -> None:
     assert whole(seen)
 
 
-def test_a_filter_for_a_pid_namespace_applies_to_nested_ones(guest: Guest, tail: Tailing) -> None:
+def test_excluding_a_pid_namespace_excludes_nested_ones_too_but_no_program_outside(
+    guest: Guest, tail: Tailing
+) -> None:
     """Processes of the namespace and of a nested one are rejected, and those outside are not."""
     # The whole command line is compared, because the guest's heartbeat sleeps, too.
     find = "pgrep -nxf 'sleep 600'"
@@ -119,7 +121,9 @@ osqprobe storm 5
     assert whole(seen)
 
 
-def test_a_filter_for_a_control_group_applies_to_nested_ones(guest: Guest, tail: Tailing) -> None:
+def test_excluding_a_control_group_excludes_nested_ones_too_but_not_its_neighbour(
+    guest: Guest, tail: Tailing
+) -> None:
     """A process in the group or in a nested one is rejected, and one in a neighbour is not."""
     root = "/sys/fs/cgroup/osq"
     guest.run(f"mkdir -p {root}/in/deep {root}/beside", deadline_s=20)
@@ -136,7 +140,9 @@ def test_a_filter_for_a_control_group_applies_to_nested_ones(guest: Guest, tail:
     assert whole(seen)
 
 
-def test_a_filter_for_a_path_applies_to_everything_below_it(guest: Guest, tail: Tailing) -> None:
+def test_a_path_filter_excludes_or_includes_all_below_the_path_but_not_a_longer_folder_name(
+    guest: Guest, tail: Tailing
+) -> None:
     """Paths match by whole components, several may be given, and an unknown path is recorded."""
     script = """
 mkdir -p /tmp/kept/in /tmp/keptnot /tmp/one

@@ -15,7 +15,7 @@ def of(records: tuple[Record, ...], name: str) -> list[Record]:
     return [one for one in records if one["type"] == "module" and one["name"] == name]
 
 
-def test_load_and_unload_of_a_module_are_recorded(
+def test_each_load_and_unload_of_a_module_makes_three_records_with_size_and_taints_of_sysfs(
     guest: Guest,
     tail: Tailing,
     long_run: bool,  # noqa: FBT001

@@ -33,7 +33,7 @@ WORKLOADS = (
 )
 
 
-def test_under_load_the_number_of_records_read_of_each_type_equals_the_drivers_counter(
+def test_while_subscriptions_and_filters_change_records_read_of_each_type_equal_its_counter(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -80,7 +80,7 @@ def test_unloading_succeeds_while_a_fanotify_listener_with_a_filesystem_mark_owe
     guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
 
 
-def test_after_a_storm_of_file_accesses_unloading_succeeds_once_a_blocked_file_access_has_ended(
+def test_in_a_file_storm_no_record_is_dropped_as_nested_and_unload_works_after_a_held_open(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """In a storm the module unloads only after the access that is held inside it has ended."""

@@ -100,7 +100,7 @@ def test_a_domain_runs_on_after_a_call_of_keep_and_can_be_attached_again(hv: Hyp
     assert domain.destroy_by_name(hv, "harness-one")
 
 
-def test_a_domain_is_not_found_by_a_prefix_or_destroyed_by_a_name_that_is_not_its_own(
+def test_a_domain_is_neither_found_by_a_prefix_its_name_lacks_nor_destroyed_by_another_name(
     hv: Hypervisor,
 ) -> None:
     """A domain with another name is neither listed nor destroyed."""

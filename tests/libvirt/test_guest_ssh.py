@@ -244,7 +244,7 @@ def test_connecting_by_ssh_ends_with_guest_crashed_if_the_health_check_raises_it
         pass
 
 
-def test_a_port_that_accepts_a_connection_but_sends_no_banner_raises_guest_lost(
+def test_connecting_to_a_port_that_never_completes_the_ssh_handshake_raises_guest_lost(
     server: Server,
 ) -> None:
     """A connection that resets after the banner is tried again, as the guest is not ready yet."""
@@ -270,7 +270,7 @@ def test_a_port_that_accepts_a_connection_but_sends_no_banner_raises_guest_lost(
 
 
 @pytest.mark.parametrize("moment", [one for one in Moment if one != Moment.KEY])
-def test_a_call_to_a_stopped_ssh_server_ends_at_its_deadline(
+def test_a_command_raises_guest_lost_at_its_deadline_if_the_ssh_server_gets_sigstop_meanwhile(
     tmp_path: Path, moment: Moment
 ) -> None:
     """When the server's process is stopped at any moment, the call ends at its deadline."""

@@ -247,7 +247,7 @@ def test_a_truncated_snapshot_is_refused_and_a_new_guest_can_be_started(
         (b"r", "shutdown", {DomainState.SHUTOFF, DomainState.GONE}),
     ],
 )
-def test_a_panic_in_the_guest_makes_its_domain_crashed_and_a_reset_shuts_the_domain_down(
+def test_a_guest_that_panics_becomes_crashed_and_another_that_resets_itself_is_shut_down(
     hv: Hypervisor,
     spec: DomainSpec,
     tmp_path: Path,

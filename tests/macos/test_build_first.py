@@ -110,7 +110,7 @@ def test_source_that_does_not_compile_exits_with_1_before_any_command_on_the_mac
     assert case.mac.commands == []
 
 
-def test_without_a_compiler_an_older_build_is_used(
+def test_without_a_compiler_load_exits_with_2_if_there_is_no_build_and_else_uses_the_build(
     named: Named,
     project: Path,
     capsys: pytest.CaptureFixture[str],

@@ -62,7 +62,7 @@ def test_a_refused_kext_gives_the_verdict_failed_and_no_test_results(
     assert "not loadable" in found.reason
 
 
-def test_a_failed_check_gives_the_verdict_failed_and_a_panic_the_verdict_crashed(
+def test_in_one_run_a_wrong_node_mode_fails_its_test_and_a_later_panic_makes_the_run_crashed(
     make_case: MakeCase, settings: Settings
 ) -> None:
     """A wrong mode of the node fails a test; a panic makes the run crash with exit code 3.

@@ -65,7 +65,9 @@ def test_kmutil_needs_a_restart_since_macos_11(
 
 
 @pytest.mark.parametrize("release", ["11", "13", "15", "15-arm"])
-def test_kext_is_loaded_after_a_restart(make_case: MakeCase, release: str) -> None:
+def test_load_with_option_reboot_restarts_the_mac_and_loads_the_kext_since_macos_11(
+    make_case: MakeCase, release: str
+) -> None:
     """With --reboot the target is restarted, and the kext is loaded in the new session."""
     case = make_case(replace(PROFILES[release]))
     session = case.mac.session

@@ -138,7 +138,9 @@ def test_dsym_of_another_build_is_not_used(kext: Kext) -> None:
     assert other in notes[0]
 
 
-def test_saved_crash_log_has_the_panics_function_only_with_the_dsym(kext: Kext) -> None:
+def test_a_saved_panic_log_explained_with_its_dsym_names_the_function_and_without_it_none(
+    kext: Kext,
+) -> None:
     """A kept crash log is explained with the dSYM; without it functions are missing."""
     log = CrashLog(name="Kernel.panic", text=panic_text(kext, kext.uuid))
     text = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: why not\n"

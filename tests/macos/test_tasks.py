@@ -104,7 +104,7 @@ def test_what_kernel_deps_applies_it_also_takes_back(named: Callable[[Profile], 
     assert "boot-args" not in case.mac.nvram
 
 
-def test_configuring_a_target_exits_with_0_only_after_a_restart(
+def test_configuring_a_target_exits_with_2_but_with_0_if_option_reboot_lets_it_restart_the_mac(
     named: Callable[[Profile], Case],
 ) -> None:
     """Configuring exits with 2 if a restart is pending, with 0 after one; --undo reverts."""

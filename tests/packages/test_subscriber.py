@@ -93,7 +93,9 @@ def test_each_libosq_function_that_the_packaged_python_module_needs_is_exported_
     assert "python3:any (>= 3.11" in depends
 
 
-def test_subscriber_runs_on_debians_python(root: Path) -> None:
+def test_packaged_osq_on_debians_python_prints_the_documented_tables_and_refuses_a_bad_config(
+    root: Path,
+) -> None:
     """The tables are those of the documentation; a bad configuration is refused."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
     bad = root / "bad.conf"

@@ -102,7 +102,7 @@ def test_the_error_for_wrong_sql_has_its_reason_and_for_an_unknown_table_a_hint(
     assert hint in caught.value.hint
 
 
-def test_a_query_without_end_ends_at_its_deadline(store: Path) -> None:
+def test_a_query_that_would_never_end_fails_with_an_error_at_its_deadline(store: Path) -> None:
     """A join of every table with itself ends with an error at the deadline."""
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     begun = time.monotonic()

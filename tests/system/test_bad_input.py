@@ -49,7 +49,9 @@ def test_an_unknown_module_parameter_fails_the_run_with_an_error_that_lists_the_
     refused(project.run(), 1, "greeter has no parameter nothing", "its parameters are: mode")
 
 
-def test_a_kernel_without_a_needed_module_is_reported(project: Project) -> None:
+def test_a_run_whose_kernel_lacks_a_module_that_its_module_needs_exits_with_1_and_names_it(
+    project: Project,
+) -> None:
     """When the kernel lacks a module that the tested one needs, the error names both."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nneeds = ["nothing"]')
 
@@ -152,7 +154,9 @@ def test_a_run_whose_kernel_does_not_find_its_root_label_exits_with_3_or_4_and_p
     assert nothing_left() == set()
 
 
-def test_a_missing_libvirt_socket_is_reported(project: Project) -> None:
+def test_a_run_whose_uri_option_names_a_missing_socket_exits_with_4_and_prints_its_path(
+    project: Project,
+) -> None:
     """A URI that nobody serves gives exit code 4 and the socket's path."""
     run = project.run("--uri=qemu+unix:///system?socket=/nonexistent/libvirt-sock")
 
@@ -185,7 +189,7 @@ def tiny_cache(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_an_image_that_does_not_fit_on_the_disk_leaves_no_partial_file(
+def test_a_run_whose_image_does_not_fit_on_the_disk_exits_with_4_and_leaves_no_partial_file(
     project: Project, tiny_cache: Path
 ) -> None:
     """An image that does not fit gives exit code 4, names the cache and leaves no partial file."""

@@ -48,7 +48,7 @@ def only_crash(run: Run) -> dict[str, Any]:
     return dict(found)
 
 
-def test_after_a_crash_the_next_test_runs_in_a_new_guest(
+def test_after_a_test_crashes_the_next_passes_and_the_run_exits_with_3_with_report_and_dump(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """The crashed test is explained and dumped, and the next test runs in a new guest."""

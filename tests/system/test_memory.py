@@ -206,7 +206,9 @@ def test_vmcore_open_shell_runs_python_and_the_commands_osq_and_cpus(
     assert re.search(r"^CPU \d, on which it died: osqstress", answers[2])
 
 
-def test_vmlinux_of_another_build_is_refused(crash: MemoryGuest, dump: vmcore.Vmcore) -> None:
+def test_memory_read_with_a_vmlinux_of_another_build_lists_a_problem_and_shows_no_stack(
+    crash: MemoryGuest, dump: vmcore.Vmcore
+) -> None:
     """A vmlinux of another kernel gives an error with its build id and no stack."""
     other = crash.loaded.build.debug
 
@@ -218,7 +220,9 @@ def test_vmlinux_of_another_build_is_refused(crash: MemoryGuest, dump: vmcore.Vm
     assert dump.file.exists()
 
 
-def test_module_of_another_build_is_reported(crash: MemoryGuest) -> None:
+def test_a_module_whose_file_has_another_build_id_is_listed_as_a_problem_and_has_no_symbols(
+    crash: MemoryGuest,
+) -> None:
     """A module's file of another build is named, and gives no lines."""
     swapped = {"osq_test": str(crash.modules["osq"])}
     request = replace(crash.request("osqtail"), modules=swapped)
@@ -229,7 +233,9 @@ def test_module_of_another_build_is_reported(crash: MemoryGuest) -> None:
     assert {one.name for one in view.modules if one.has_symbols} == {"osq"}
 
 
-def test_the_error_for_a_missing_vmlinux_says_how_to_get_symbols(crash: MemoryGuest) -> None:
+def test_memory_read_without_a_vmlinux_lists_as_its_only_problem_how_to_fetch_symbols(
+    crash: MemoryGuest,
+) -> None:
     """Without a vmlinux the error has the kernel's build id, and the hint how to get symbols."""
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
 

@@ -61,7 +61,7 @@ def ensure(root: Path, **values: object) -> Kernel:
     return kernels.ensure("mine", spec, root=root / "cache", progress=lambda _: None)
 
 
-def test_headers_of_a_kernel_tree_are_used_in_place_and_not_copied(
+def test_a_kernel_tree_is_cached_until_its_image_changes_and_its_headers_are_used_in_place(
     tree: Path, tmp_path: Path
 ) -> None:
     """A tree's image, modules and configuration are copied once, and its headers stay in place."""

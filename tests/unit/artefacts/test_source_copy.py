@@ -31,12 +31,16 @@ def names(folder: Path) -> set[str]:
 SOURCES = {"Makefile", "a.c", "blob.o", "sub/b.h", "sub/build/c.h", "notes.txt"}
 
 
-def test_build_products_are_not_copied(source: Path) -> None:
+def test_the_list_of_files_to_copy_omits_build_products_but_not_objects_without_a_source(
+    source: Path,
+) -> None:
     """Build products are not copied, but an object without a source file is a delivered one."""
     assert names(source) == SOURCES
 
 
-def test_files_that_git_ignores_are_not_copied(source: Path) -> None:
+def test_the_list_of_files_to_copy_omits_files_that_git_ignores_unless_git_tracks_them(
+    source: Path,
+) -> None:
     """In a git checkout new files are copied; ignored files and new ones in build/ are not."""
     subprocess.run(["rm", "-r", source / ".git"], check=True)
     subprocess.run(["git", "init", "-q"], cwd=source, check=True)
@@ -70,7 +74,9 @@ def test_an_update_copies_changed_files_and_removes_deleted_ones_from_the_copy(
     assert ((copy / "a.c").stat().st_ino, (copy / "a.c").stat().st_mtime_ns) == before
 
 
-def test_links_inside_the_source_stay_links(source: Path, tmp_path: Path) -> None:
+def test_a_copy_keeps_links_inside_the_source_and_has_files_instead_of_links_to_outside(
+    source: Path, tmp_path: Path
+) -> None:
     """Links inside the source stay links; others become the file they lead to, or are left out."""
     outside = tmp_path / "outside.h"
     outside.write_text("outside")

@@ -187,7 +187,9 @@ def test_a_panic_of_macos_is_found_in_an_ips_file(tmp_path: Path) -> None:
     assert (report.title, report.task) == ("panic: osquery: bad queue", "osqueryd")
 
 
-def test_a_log_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
+def test_reports_throughout_a_long_log_are_found_and_of_1200_reports_1000_are_kept(
+    tmp_path: Path,
+) -> None:
     """Reports at both ends and across a block's border are found; the first thousand are kept."""
     crash = NULL.read_bytes()
     quiet = b"[    5.000000] eth0: nothing of note happens here\n" * 25_000

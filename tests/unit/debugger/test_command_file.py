@@ -19,7 +19,7 @@ SPEC = ScriptSpec(
 )
 
 
-def test_gdb_reads_symbols_before_it_attaches() -> None:
+def test_the_whole_gdb_command_file_is_as_expected_and_reads_symbols_before_it_attaches() -> None:
     """A gdb file has symbols, connection, code, breakpoints, commands, detach in this order."""
     assert text(SPEC, Debugger.GDB).splitlines() == [
         "set architecture i386:x86-64",
@@ -58,7 +58,9 @@ def test_gdbs_index_cache_is_enabled_for_the_kernels_symbols_only() -> None:
     ]
 
 
-def test_lldbs_command_file_applies_the_kaslr_slide_after_it_connects() -> None:
+def test_the_whole_lldb_command_file_is_as_expected_and_applies_the_slide_after_it_connects() -> (
+    None
+):
     """The file of lldb places symbols after the connection, because connecting resets them."""
     assert text(SPEC, Debugger.LLDB).splitlines() == [
         "settings set interpreter.prompt-on-quit false",

@@ -95,7 +95,9 @@ def test_the_overlay_of_a_run_that_goes_on_survives_the_sweeps_of_other_runs(
         assert (base.disk / "overlay.qcow2").exists()
 
 
-def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
+def test_an_overlay_stays_until_its_runs_folder_in_another_runtime_folder_is_removed(
+    tmp_path: Path,
+) -> None:
     """An overlay is kept while its run has an entry in any runtime folder, then removed."""
     elsewhere = tmp_path / "elsewhere" / "run-8"
     elsewhere.mkdir(parents=True)
@@ -126,7 +128,9 @@ def test_choosing_without_a_run_id_succeeds_only_if_there_is_exactly_one_guest(
         cleanup.choose_guest(runtime, "cccc")
 
 
-def test_a_complete_run_id_selects_its_guest(tmp_path: Path) -> None:
+def test_a_complete_run_id_selects_its_guest_even_if_another_run_id_ends_in_it(
+    tmp_path: Path,
+) -> None:
     """A run id that is given in full chooses its guest, even if another id ends in it."""
     for run_id in ("1f3a", "20260101-120000-1f3a"):
         make_entry(tmp_path, run_id, kept=True)

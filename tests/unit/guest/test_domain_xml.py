@@ -169,7 +169,7 @@ def test_a_pci_device_becomes_a_hostdev_element_and_the_users_qemu_arguments_com
     assert arguments(root)[-2:] == ["-device", "edu"]
 
 
-def test_pci_ports_get_high_slots_only_if_the_guest_has_own_qemu_arguments() -> None:
+def test_the_xml_has_pci_ports_in_high_slots_only_if_the_guest_has_own_qemu_arguments() -> None:
     """Only with arguments of QEMU's the ports are placed, in high slots with eight each."""
     root = parsed(replace(SPEC, qemu=("-device", "edu"), disks=(Path("/r/0"),) * 3))
 

@@ -24,7 +24,7 @@ def fed(*lines: str, allowed: tuple[str, ...] = ()) -> LogWatch:
     return watch
 
 
-def test_a_report_belongs_to_the_test_that_was_running() -> None:
+def test_a_report_belongs_to_the_test_in_which_it_began_even_if_another_test_began_since() -> None:
     """A report belongs to the test that ran when its first line arrived, not its last."""
     watch = fed(
         "[    9.000000] harness-test-begin t::one",

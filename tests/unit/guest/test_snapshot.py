@@ -35,7 +35,7 @@ def test_a_guest_with_other_hardware_or_kernel_command_line_has_another_snapshot
     assert key(other) != key(SPEC)
 
 
-def test_snapshots_whose_overlay_names_its_image_by_an_absolute_path_are_made_again(
+def test_the_snapshot_key_of_the_same_guest_differs_from_that_of_snapshot_format_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A snapshot of format 1 is not used; in a copied cache it reads the first cache's image."""

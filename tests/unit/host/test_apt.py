@@ -29,7 +29,9 @@ def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list
     return commands
 
 
-def test_of_apts_sources_only_those_of_debian_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debians_apt_sources_are_returned_for_the_wanted_suite_and_others_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Debian's sources get the wanted suite in all components; others are left out."""
     answer_apt(monkeypatch, {"indextargets": TARGETS})
 

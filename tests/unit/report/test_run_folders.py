@@ -39,7 +39,9 @@ def test_a_run_is_found_by_its_folder(runs: Path, monkeypatch: pytest.MonkeyPatc
     assert run_folders.find(Path("elsewhere"), f"{runs.name}/1f3a") == runs / "1f3a"
 
 
-def test_an_ambiguous_name_lists_the_matching_runs(runs: Path) -> None:
+def test_finding_a_run_by_the_end_of_several_names_is_an_error_that_lists_these_runs(
+    runs: Path,
+) -> None:
     """The error for the end of several runs' names lists these runs."""
     with pytest.raises(UsageError, match="several runs end in '3a': 1f3a, 2026") as caught:
         run_folders.find(runs, "3a")
