@@ -63,3 +63,4 @@ def test_stop_daemon_returns_true_for_a_libvirt_daemon_whose_parent_process_was_
 
     assert (Path("/proc") / str(daemon.pid)).exists()
     assert hypervisor.stop_daemon(runtime)
+    assert not hypervisor.stop_daemon(runtime)

@@ -161,7 +161,10 @@ def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) 
 
 
 def test_a_processs_program_is_that_of_its_last_exec_or_else_its_parents_at_the_fork() -> None:
-    """A fork copies the program, an exit removes it, and a reused pid starts without one."""
+    """A fork copies the parent's program, an exec replaces it, and an unknown process has none.
+
+    A later exec of the parent does not change the child's program.
+    """
     programs = Programs({})
     other = an_exec(seq=9)
     asked = {"seq": 5, "ts_boot_ns": 0, "start_boot_ns": 0, "tid": 0, "ppid": 0, "cpu": 0}
@@ -237,7 +240,7 @@ def test_the_watched_path_of_a_file_pattern_ends_before_its_first_component_with
 def test_a_relative_or_empty_pattern_and_one_for_the_whole_file_system_are_refused(
     pattern: str,
 ) -> None:
-    """A pattern for the whole file system is refused."""
+    """A relative pattern, an empty one and one for the whole file system are refused."""
     with pytest.raises(ValueError, match="an absolute path"):
         paths_of({"x": (pattern,)}, {}, ())
 
@@ -261,6 +264,7 @@ def test_events_of_unlisted_and_excluded_files_and_unrequested_opens_are_ignored
         a_file(3, b"/etc/x.conf", 2),
         a_file(4, b"/keys/k", opened),
         an_exec(seq=5),
+        a_file(6, b"/etc/a.conf", opened),
     ]
     wanted, categories = paths.choose(events)
 

@@ -118,7 +118,7 @@ def test_the_error_for_a_wrong_image_description_names_file_and_key(
     with pytest.raises(ConfigError) as caught:
         image.load_spec(tmp_path, "one")
 
-    assert caught.value.key == key
+    assert (caught.value.file, caught.value.key) == (tmp_path / "one.toml", key)
     assert says in str(caught.value)
 
 
@@ -218,7 +218,7 @@ def test_an_overlays_backing_image_is_still_found_after_the_cache_folder_is_move
 def test_the_cache_list_has_kind_and_name_of_an_image_and_a_snapshot_and_omits_unfinished_ones(
     spec: ImageSpec, tmp_path: Path, made: list[Path]
 ) -> None:
-    """The list of the cache has kind, name, key and size, and no locks or incomplete folders."""
+    """The list has kind and name of an image and of a snapshot, and no incomplete folder."""
     ensure(spec, tmp_path)
     (tmp_path / "snapshots" / "0123456789abcdef").mkdir(parents=True)
     (tmp_path / "images" / ".half.1.tmp").mkdir()

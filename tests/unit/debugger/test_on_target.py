@@ -71,7 +71,7 @@ def test_the_development_kernel_in_a_kernel_debug_kit_is_preferred_to_the_releas
 def test_attaching_to_a_libvirt_or_vmware_mac_is_refused_with_a_hint_how_to_open_its_stub(
     target: RemoteSpec, tmp_path: Path, kind: Kind, words: tuple[str, ...]
 ) -> None:
-    """The harness prints the commands with exit code 2 and does not change the user's machine."""
+    """The error's hint has the commands with which the user opens the guest's stub."""
     guest = replace(target, type=kind, libvirt=LibvirtSpec())
 
     with pytest.raises(TargetNotReady) as caught:
@@ -96,4 +96,5 @@ def test_attaching_to_a_linux_target_is_refused_with_a_hint_on_kgdb(
     with pytest.raises(UsageError) as caught:
         on_target.attach(DebugRequest(target=linux, folder=tmp_path), lambda _text: None)
 
+    assert "KGDB" in caught.value.hint
     assert "target remote" in caught.value.hint

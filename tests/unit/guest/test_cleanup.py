@@ -62,9 +62,11 @@ def test_files_of_a_guest_that_should_stay_up_but_no_longer_runs_are_removed(
     tmp_path: Path,
 ) -> None:
     """A guest that was kept and no longer runs does not protect its files."""
-    make_entry(tmp_path, "run-1", kept=True)
+    entry = make_entry(tmp_path, "run-1", kept=True)
 
     assert len(sweep_lines(tmp_path)) == 1
+    assert not entry.folder.exists()
+    assert not entry.disk.exists()
 
 
 def test_cleanup_removes_an_old_overlay_folder_whose_run_has_no_record_and_names_the_run(

@@ -36,12 +36,16 @@ def test_only_the_values_after_accel_and_cpu_are_changed_for_a_single_thread(
 
     Words with blanks stay whole, and 'tcg' elsewhere is not changed.
     """
-    passed = arguments(
-        tmp_path, monkeypatch, "-name", "guest=a b", "-accel", "tcg", "-machine", "tcg", ""
-    )
+    before, after = ("-name", "guest=a b"), ("-machine", "tcg", "")
+    words = (*before, "-accel", "tcg", "-cpu", "max", *after)
+
+    passed = arguments(tmp_path, monkeypatch, *words)
 
     assert passed == [
-        *("-name", "guest=a b", "-accel", "tcg,thread=single", "-machine", "tcg", "")
+        *before,
+        *("-accel", "tcg,thread=single"),
+        *("-cpu", "max,cx16=off"),
+        *after,
     ]
 
 

@@ -73,6 +73,7 @@ def test_the_error_for_a_full_disk_names_the_folder_and_free_space(tmp_path: Pat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert str(tmp_path) in caught.value.message
+    assert "MiB are free" in caught.value.message
     assert "HARNESS_CACHE" in caught.value.hint
     assert os.listdir(tmp_path) == []
 

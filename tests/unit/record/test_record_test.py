@@ -10,6 +10,7 @@ from harness.errors import TestsBroken, UsageError
 from harness.model.crash import Expectation
 from harness.model.settings import TestSpec, Verdict
 from harness.record import record_test, recording
+from harness.record.record_run import Recorded
 from harness.record.record_test import Recordable
 from harness.record.recording import Ending
 from tests.unit.record.test_record_run import OOPS, finished
@@ -25,6 +26,7 @@ def test_crash(guest, n): ...
 def test_talks(guest): ...
 """
 EXPECTED = Expectation(kind="null-deref", function="toy_crash", module="toy", fatal=True)
+CRASHED = finished(Ending.PANIC, None, OOPS)
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +78,20 @@ def test_listing_tests_with_a_syntax_error_raises_tests_broken_with_pytests_outp
 
 
 @pytest.mark.parametrize(
-    ("expected", "lines", "verdict", "reason"),
+    ("expected", "recorded", "verdict", "reason"),
     [
-        (EXPECTED, OOPS, Verdict.PASSED, "as announced"),
-        (replace(EXPECTED, function="other"), OOPS, Verdict.FAILED, "misnamed: function"),
-        (EXPECTED, [], Verdict.FAILED, "missed"),
-        (None, OOPS, Verdict.CRASHED, "panic"),
-        (None, [], Verdict.PASSED, "status 0"),
+        (EXPECTED, CRASHED, Verdict.PASSED, "as announced"),
+        (replace(EXPECTED, function="other"), CRASHED, Verdict.FAILED, "misnamed: function"),
+        (EXPECTED, finished(Ending.FINISHED, 0, []), Verdict.FAILED, "missed"),
+        (None, CRASHED, Verdict.CRASHED, "panic"),
+        (None, finished(Ending.FINISHED, 0, []), Verdict.PASSED, "status 0"),
+        (None, finished(Ending.FINISHED, 7, []), Verdict.FAILED, "status 7"),
     ],
 )
 def test_a_recorded_test_passes_only_with_its_expected_crash_or_without_any_if_it_expects_none(
-    expected: Expectation | None, lines: list[str], verdict: Verdict, reason: str
+    expected: Expectation | None, recorded: Recorded, verdict: Verdict, reason: str
 ) -> None:
-    """A crash passes only as it was announced, and a command passes only with status 0."""
-    ending = Ending.PANIC if lines else Ending.FINISHED
-    recorded = finished(ending, None if lines else 0, lines)
+    """A test passes only with the crash that it announced, or with none and status 0."""
     test = Recordable(name="t", command="c", expected=expected)
 
     found = record_test.judge(test, recorded)

@@ -53,7 +53,10 @@ def test_the_plain_view_prints_results_and_no_console() -> None:
 
 
 def test_a_view_prints_notes_but_no_console_lines_while_a_debugger_has_the_terminal() -> None:
-    """While the terminal is given away, a view prints only notes; later it prints all again."""
+    """While the terminal is given away, a view prints notes but no console lines.
+
+    Console lines that come later are printed.
+    """
     stream, screen = io.StringIO(), io.StringIO()
     rich = RichView(console=Console(file=screen, force_terminal=True, width=80))
     for view in (PlainView(verbose=True, stream=stream), rich):
@@ -66,6 +69,7 @@ def test_a_view_prints_notes_but_no_console_lines_while_a_debugger_has_the_termi
             view.note("again")
 
     assert "hidden" not in stream.getvalue()
+    assert "said" in stream.getvalue()
     assert "back" in stream.getvalue()
     assert screen.getvalue()[shown:].count("said") == 1
     assert "hidden" not in screen.getvalue()
@@ -103,7 +107,7 @@ def test_a_plain_view_with_a_closed_output_stream_takes_all_events_without_an_er
 
 
 def test_on_a_40_column_terminal_the_live_view_shows_tests_and_prints_markup_literally() -> None:
-    """The live picture fits a narrow terminal and prints markup characters literally."""
+    """On 40 columns the live view shows stage, tests and reason, and prints markup literally."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)
 

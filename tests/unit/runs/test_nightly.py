@@ -96,13 +96,14 @@ def test_a_nightly_cell_that_exceeds_its_deadline_is_lost(
 
     found = list(nightly.run(settings(tmp_path), long=False, deadline_s=1.0))
 
+    assert {one.verdict for _, one in found} == {Verdict.LOST}
     assert {one.reason for _, one in found} == {"the cell did not finish within 1 s"}
 
 
 def test_nightly_markdown_has_the_failed_cell_and_junit_a_suite_for_each_cell(
     tmp_path: Path,
 ) -> None:
-    """The nightly Markdown and JUnit files have one entry for each cell."""
+    """The nightly Markdown has the failed cell, and the JUnit file has a suite for each cell."""
     good = finished(tmp_path / "a", Verdict.PASSED)
     bad = replace(finished(tmp_path / "b", Verdict.FAILED), target="one:rt")
 

@@ -48,11 +48,12 @@ def test_several_logs_are_printed_under_their_names(
     assert "none cannot be read" in printed.err
 
 
-def test_explain_main_without_the_option_format_prints_one_json_object_for_each_log(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("options", [(), ("--format", "json")])
+def test_explain_main_with_format_json_or_no_format_prints_one_json_object_for_each_log(
+    options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --format json each log gives one JSON object, in the order of the command line."""
-    explain.main([NULL, str(DATA / "soft-lockup.log")])
+    """With --format json, as without it, each log gives a JSON object, in the order given."""
+    explain.main([*options, NULL, str(DATA / "soft-lockup.log")])
 
     decoder, text = json.JSONDecoder(), capsys.readouterr().out
     first, end = decoder.raw_decode(text)
