@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of systems.ssh against a real SSH server on a loopback port, in a separate process."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -204,7 +206,7 @@ def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> No
 def test_a_server_with_another_host_key_is_an_error_that_says_so(
     server: Server, tmp_path: Path
 ) -> None:
-    """A server with another host key is an error at once, since it is not the guest."""
+    """A server with another host key is an error that says so, since it is not the guest."""
     endpoint = replace(server.endpoint, host_key=make_key(tmp_path / "other"))
 
     with (
@@ -244,29 +246,34 @@ def test_connecting_by_ssh_ends_with_guest_crashed_if_the_health_check_raises_it
         pass
 
 
-def test_connecting_to_a_port_that_never_completes_the_ssh_handshake_raises_guest_lost(
-    server: Server,
-) -> None:
-    """A connection that resets after the banner is tried again, as the guest is not ready yet."""
-    with socket.socket() as liar:
-        liar.bind(("127.0.0.1", 0))
-        liar.listen(8)
-        liar.settimeout(0.05)
-        endpoint = replace(server.endpoint, port=liar.getsockname()[1])
+def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> None:
+    """A connection that ends after the banner is tried again, as the guest is not ready yet."""
+    accepted: list[socket.socket] = []
 
-        def answer() -> None:
-            try:
+    def answer(liar: socket.socket) -> None:
+        # The accept fails once the test has shut the listening socket down.
+        with contextlib.suppress(OSError):
+            while True:
                 peer, _ = liar.accept()
-            except TimeoutError:
-                return
-            peer.sendall(b"SSH-2.0-liar\r\n")
-            peer.close()
+                accepted.append(peer)
+                with peer:
+                    peer.sendall(b"SSH-2.0-liar\r\n")
 
-        with (
-            pytest.raises(GuestLost),
-            Guest.connect(endpoint, deadline_s=1.5, alive=answer),
-        ):
-            pass
+    with socket.create_server(("127.0.0.1", 0)) as liar:
+        endpoint = replace(server.endpoint, port=liar.getsockname()[1])
+        thread = threading.Thread(target=answer, args=(liar,))
+        thread.start()
+        try:
+            with (
+                pytest.raises(GuestLost, match=r"no SSH after 2 s and \d+ tries"),
+                Guest.connect(endpoint, deadline_s=2, alive=no_news),
+            ):
+                pass
+        finally:
+            liar.shutdown(socket.SHUT_RDWR)
+            thread.join(_SOON_S)
+
+    assert len(accepted) >= 2
 
 
 @pytest.mark.parametrize("moment", [one for one in Moment if one != Moment.KEY])
@@ -330,7 +337,7 @@ def test_a_connection_that_ends_before_the_key_is_answered_is_tried_again(tmp_pa
 def test_when_ssh_breaks_a_commands_lines_end_and_the_next_command_raises_guest_lost(
     tmp_path: Path,
 ) -> None:
-    """When the connection breaks during a command, the error is GuestLost."""
+    """When the connection breaks, a command's lines end, and the next command raises GuestLost."""
     with (
         serving(tmp_path) as own,
         Guest.connect(own.endpoint, deadline_s=10, alive=no_news) as cut,
