@@ -130,7 +130,7 @@ def test_a_repeated_crash_is_reported_each_time_with_the_expected_kind_function_
 def test_a_hang_found_as_hung_task_or_soft_lockup_is_reported_with_its_kind_function_and_line(
     guest: Guest, variant: Callable[[str], Driver], number: int, watchdog: str
 ) -> None:
-    """A hang that only a watchdog or a deadline detects is found as announced."""
+    """A hang that the hung-task or soft-lockup detector finds is reported as announced."""
     variant("test").load()
     guest.run(IMPATIENT[watchdog], deadline_s=10)
 

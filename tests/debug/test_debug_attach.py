@@ -149,7 +149,7 @@ def test_a_breakpoint_in_init_is_hit_at_each_load_of_the_module(
 def test_lx_commands_in_gdb_and_in_lldb_print_tasks_log_modules_and_per_cpu_variables(
     debugger: str, shared: GuestEntry
 ) -> None:
-    """Both debuggers print tasks, log, modules and per-CPU variables in the same words."""
+    """In both debuggers, the lx- commands print tasks, log, modules and per-CPU variables."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         tasks = terminal.ask("lx-ps")
         log = terminal.ask("lx-dmesg 3")
@@ -229,7 +229,7 @@ def test_the_guest_runs_on_after_sigkill_to_a_debugger_that_had_stopped_it_at_a_
 
 
 def test_a_second_debugger_is_refused_while_the_first_is_attached(shared: GuestEntry) -> None:
-    """A second debugger gets the name of the first, and nobody else notices."""
+    """A second debugger is refused with exit code 2, and the first one and the guest go on."""
     with attached("gdb", f"--run={shared.run_id}") as terminal:
         second = invoke("debug-attach", f"--run={shared.run_id}", "--command=info threads")
         threads = terminal.ask("info threads")
@@ -278,7 +278,7 @@ def test_an_attached_gdb_opens_no_listening_port_on_the_host_and_leaves_no_socke
 def test_a_vmlinux_of_another_build_and_a_file_that_is_no_elf_are_refused_as_vmlinux(
     shared: GuestEntry, tmp_path: Path
 ) -> None:
-    """A vmlinux with another build id is refused, and the guest is not touched."""
+    """A vmlinux of another build and a file that is no ELF are refused; the guest runs on."""
     release = shared_session.read(shared.run / "session.json").build.release
     cached = kernel_symbols.of_release(release, config.environment().cache)[0].reduced
     image = Image(cached)
@@ -314,7 +314,7 @@ def test_kernel_symbols_prints_the_same_file_for_the_targets_kernel_by_name() ->
 
 
 def test_attaching_to_an_unknown_run_exits_with_2_and_says_it_has_no_guest() -> None:
-    """The error for an unknown guest lists the existing ones."""
+    """An unknown run gives exit code 2 and an error that says that it has no guest."""
     done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
 
     assert done.returncode == 2

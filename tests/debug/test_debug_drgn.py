@@ -107,7 +107,10 @@ def test_drgn_reads_a_guest_that_gdb_has_stopped(shared: GuestEntry) -> None:
 def test_debug_attach_with_drgn_exits_with_2_for_a_breakpoint_or_an_invalid_vmlinux_file(
     shared: GuestEntry, tmp_path: Path
 ) -> None:
-    """A breakpoint and a foreign vmlinux give exit code 2, a reason and no change."""
+    """A breakpoint or a vmlinux that is no ELF gives exit code 2 and a reason.
+
+    The guest runs on.
+    """
     stops = invoke("debug-attach", f"--run={shared.run_id}", "--drgn", "--break=schedule")
     junk = tmp_path / "vmlinux"
     junk.write_bytes(b"nothing")

@@ -145,7 +145,7 @@ def test_each_load_and_unload_logs_only_the_modules_two_lines_and_no_device_is_l
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """A reload logs only the module's own two lines and leaves no device and no module."""
+    """A reload logs only the module's own two lines and leaves no device."""
     rounds = 50 if long_run else 3
     driver.unload()
     before = len(kmod.kernel_log(guest))

@@ -189,7 +189,7 @@ def test_with_osqtail_option_processes_forks_and_exits_of_threads_are_counted_bu
 
 
 def test_the_next_owner_of_the_device_has_no_filter(guest: Guest, tail: Tailing) -> None:
-    """The next owner has no filter, and an invalid filter is refused with a message."""
+    """The next owner has no filter, and an invalid filter gives exit code 2."""
     with tail("--not-uid 0") as running:
         filtered = counted(guest, "osqprobe storm 3")
         running.finish()

@@ -45,7 +45,7 @@ def test_a_watermark_makes_the_reader_wake_up_less_often(
 def test_records_below_the_watermark_wake_the_reader_when_the_latency_is_over(
     guest: Guest, driver: Driver
 ) -> None:
-    """Far below the watermark, the reader is woken when the latency is over."""
+    """Records far below the watermark wake the reader when the latency is over."""
     assert driver.is_loaded()
     script = """
 osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/late &
@@ -64,7 +64,10 @@ echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1
 def test_while_osqtail_reads_osqstat_prints_counters_as_json_as_a_table_or_at_intervals(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """The tool osqstat shows the owner's totals, rates and JSON, and disturbs nothing."""
+    """The tool osqstat shows the owner's totals as JSON and as a table, and rates.
+
+    A missing file gives exit code 1.
+    """
     assert driver.is_loaded()
     with tail("--type fork --type exec") as running:
         guest.run(STORM, deadline_s=60)

@@ -217,7 +217,7 @@ def test_each_connect_in_progress_has_an_outcome_record_that_is_right_or_says_un
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each connect in progress has an outcome record.
+    """Each connect in progress has an outcome record that is right or has the status 'unseen'.
 
     When there are more than the driver can remember, the rest have the status 'unseen'.
     """
@@ -297,7 +297,7 @@ def test_within_a_subscription_a_threads_socket_records_skip_none_of_the_calls_i
 def test_with_a_missing_socket_hook_subscribing_to_socket_records_is_refused(
     guest: Guest, variant: Callable[[str], Driver], hook: str
 ) -> None:
-    """CAPS reports a missing hook, SUBSCRIBE refuses it, and other types work."""
+    """CAPS reports a missing hook, and a subscription to socket records is refused."""
     variant("test").load(hide=hook)
 
     caps = json.loads(guest.run("osqprobe caps /dev/osquery_test", deadline_s=20).stdout)

@@ -119,7 +119,7 @@ def test_the_module_can_be_loaded_read_and_unloaded_again_and_again_while_progra
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """The module can be loaded, read and unloaded repeatedly while programs start on every CPU."""
+    """The module can be loaded, read and unloaded repeatedly while programs start."""
     driver.unload()
     rounds, types = (200, "--type all") if long_run else (12, PROCESSES)
     done = guest.run(

@@ -83,7 +83,10 @@ def test_unloading_succeeds_while_a_fanotify_listener_with_a_filesystem_mark_owe
 def test_in_a_file_storm_no_record_is_dropped_as_nested_and_unload_works_after_a_held_open(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """In a storm the module unloads only after the access that is held inside it has ended."""
+    """In a storm no subscription drops a record as nested, and the module can be unloaded.
+
+    It is unloaded after the file access that is held inside it has ended.
+    """
     guest.run(script_of(*OPEN), deadline_s=30)
     storm = f"while [ ! -e /run/answer ]; do chmod 600 {TOP}/other; chmod 644 {TOP}/other; done"
     aside = "> /dev/null 2>&1 < /dev/null &"

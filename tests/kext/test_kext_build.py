@@ -37,7 +37,7 @@ def test_a_build_from_sources_in_another_folder_has_the_same_bundle_and_dsym_byt
 def test_no_file_of_bundle_and_dsym_contains_the_path_of_the_source_folder(
     built: KextBuild, spec: KextSpec
 ) -> None:
-    """Neither the binary nor the symbols contain a path of the host."""
+    """No file of bundle and dSYM contains the path of the source folder."""
     for folder in (built.bundle, built.dsym):
         for name, data in contents(folder).items():
             assert str(spec.root).encode() not in data, name
@@ -67,7 +67,7 @@ def test_a_changed_constant_in_the_source_gives_the_binary_another_uuid(
 
 
 def test_kext_code_uses_no_xmm_ymm_fs_or_gs_register(built: KextBuild) -> None:
-    """No instruction uses a vector or segment register, which kernel code must not use."""
+    """No instruction uses an xmm, ymm, fs or gs register, which kernel code must not use."""
     tools = [name for name in ("llvm-objdump", "llvm-objdump-19") if shutil.which(name)]
     line = [tools[0], "-d", "--no-show-raw-insn", str(built.binary)]
 

@@ -123,7 +123,10 @@ def test_stress_program_fails_if_closing_the_queue_does_not_wait_for_callbacks(
 def test_stress_program_failing_during_an_asan_report_exits_with_1_and_its_own_message(
     spec: KextSpec, tmp_path: Path
 ) -> None:
-    """A stress test that fails while a thread reports a fault ends at once."""
+    """A stress program that fails while AddressSanitizer reports a fault exits with 1.
+
+    The fault is in another thread, and the last line is the program's own message.
+    """
     added = tmp_path / "added.c"
     added.write_text(_FAILS_DURING_A_REPORT)
     link = ("-Wl,--wrap=native_given", str(added))

@@ -57,7 +57,10 @@ def test_with_a_libvirt_uri_given_by_the_user_no_private_daemon_is_started(
 def test_suspend_and_resume_of_a_domain_change_its_state_and_record_an_event(
     hv: Hypervisor,
 ) -> None:
-    """Create, suspend, resume and destroy each change the state and record an event."""
+    """Suspend and resume each change the state and record an event.
+
+    After its block the domain is gone.
+    """
     with Domain.create(hv, XML, paused=False) as running:
         running.suspend()
         suspended = running.state()

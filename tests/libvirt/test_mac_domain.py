@@ -67,7 +67,10 @@ def test_virt_xml_validate_accepts_the_virtual_macs_domain_xml(
 def test_virtual_mac_has_penryn_and_vmxnet3_for_macos_10_but_haswell_and_virtio_net_for_13() -> (
     None
 ):
-    """The machine has AVX2 since macOS 13, virtio's card since 11, and no network except SSH."""
+    """With macOS 10 a Mac has a Penryn and vmxnet3, and with 13 a Haswell and virtio-net.
+
+    A Mac with macOS 13 reaches no network, and only the port of SSH is forwarded to it.
+    """
     old, new = (mac_domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
 
     assert "Penryn" in old
@@ -186,7 +189,7 @@ def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
 def test_the_error_for_missing_files_of_a_libvirt_target_names_their_settings(
     target: RemoteSpec,
 ) -> None:
-    """A missing file is a usage error before libvirt is asked."""
+    """The error for missing files names the settings that have their paths."""
     target.libvirt.firmware.unlink()
     target.libvirt.osk_file.unlink()
 

@@ -255,7 +255,7 @@ def test_a_guest_that_panics_becomes_crashed_and_another_that_resets_itself_is_s
     kind: str,
     states: set[DomainState],
 ) -> None:
-    """A panic and a reset are both events; after a panic the guest's memory can be read."""
+    """A panic and a reset each record an event, and each puts the domain into its own state."""
     with (
         Domain.create(hv, render(spec)) as running,
         Console(running.open_console(), file=tmp_path / "log") as console,
@@ -283,7 +283,10 @@ def test_a_forwarded_port_accepts_a_connection_on_loopback_and_cannot_be_forward
 def test_a_paused_guest_stays_alive_after_keep_and_detach_until_its_daemon_is_stopped(
     spec: DomainSpec, runtime: Path, cache: Path
 ) -> None:
-    """After keep and detach the guest and daemon run, can be joined by URI, and end together."""
+    """After keep and detach the paused guest and its daemon stay.
+
+    They can be joined by URI, and they end together.
+    """
     with hypervisor.connect(None, runtime=runtime, cache=cache, mask_kvm=True) as hv:
         with Domain.create(hv, render(spec)) as running:
             running.keep()
@@ -302,7 +305,7 @@ def test_a_paused_guest_stays_alive_after_keep_and_detach_until_its_daemon_is_st
 def test_starting_a_guest_without_its_disk_file_fails_with_the_disks_name_and_evidence(
     hv: Hypervisor, spec: DomainSpec
 ) -> None:
-    """The error for a missing disk names it, and has the daemon's log as evidence."""
+    """The error for a missing disk names it, and has evidence."""
     with pytest.raises(HypervisorError, match=r"gone\.qcow2") as caught:
         Domain.create(hv, render(replace(spec, overlay=Path("/nowhere/gone.qcow2"))))
 

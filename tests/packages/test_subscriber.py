@@ -134,7 +134,10 @@ def test_the_first_line_of_each_script_runs_python3_in_isolated_mode(
 def test_package_scripts_contain_the_was_enabled_check_and_the_removal_of_the_store(
     release: Release,
 ) -> None:
-    """Installing does not enable the service, and purging removes the store."""
+    """The scripts ask whether the service was enabled, and remove the store.
+
+    The file osq.conf is a configuration file of the package.
+    """
     deb = package(release, "osq-subscriber")
     scripts = subprocess.run(
         ["dpkg-deb", "--ctrl-tarfile", deb], check=True, capture_output=True

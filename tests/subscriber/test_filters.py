@@ -238,7 +238,11 @@ def test_namespace_and_group_files_in_a_filter_are_replaced_by_their_ids(folder:
 
 
 def test_the_driver_core_answers_each_of_four_invalid_filters_with_einval(host: Host) -> None:
-    """The core answers EINVAL for paths of forks and for a reversed range, and sets nothing."""
+    """The core answers EINVAL for each of four invalid filters.
+
+    They are paths of forks, a reversed range, a path that ends with a slash, and a filter of
+    losses.
+    """
     script = """
 import sys
 from pathlib import Path

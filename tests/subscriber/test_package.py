@@ -26,7 +26,10 @@ MAN = ROOT / "kernel" / "subscriber" / "man"
 def test_osq_daemon_from_the_built_wheel_runs_until_it_finds_no_folder_for_its_store(
     host: Host, folder: Path
 ) -> None:
-    """The commands start from the wheel alone, and its libosq reads a ring."""
+    """The command `osq daemon` from the wheel runs until it finds no folder for its store.
+
+    The wheel names both commands and contains libosq.
+    """
     for part in PARTS:
         shutil.copytree(ROOT / "kernel" / part, folder / part)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]

@@ -95,7 +95,7 @@ def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -
 def test_the_error_for_wrong_sql_has_its_reason_and_for_an_unknown_table_a_hint(
     store: Path, sql: str, said: str, hint: str
 ) -> None:
-    """The error of wrong SQL has a hint where the right name is known."""
+    """The error for wrong SQL has its reason, and for an unknown table also a hint."""
     with Reader(store) as reader, pytest.raises(QueryError, match=said) as caught:
         list(reader.query(sql, deadline_s=10).rows)
 
@@ -103,7 +103,7 @@ def test_the_error_for_wrong_sql_has_its_reason_and_for_an_unknown_table_a_hint(
 
 
 def test_a_query_that_would_never_end_fails_with_an_error_at_its_deadline(store: Path) -> None:
-    """A join of every table with itself ends with an error at the deadline."""
+    """An endless recursive query ends with an error at its deadline."""
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     begun = time.monotonic()
 
@@ -207,7 +207,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_answers_come_as_a_table_json_or_csv(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The formats table, JSON and CSV print the same rows, with bytes, quotes and NULL."""
+    """The command `query` prints the same rows as a table, as JSON and as CSV.
+
+    NULL is null in JSON, and a byte that is not text is escaped.
+    """
     sql = "SELECT seq_num, cmdline, child_pid FROM kprocess_events ORDER BY eid LIMIT 2"
     query = ("query", "--store", str(store), sql)
     expected = [
@@ -332,7 +335,7 @@ def documented_queries() -> list[str]:
 
 
 def test_at_least_three_queries_are_found_in_the_documentation() -> None:
-    """The documentation contains queries, so that the test below runs."""
+    """The documentation contains at least three queries, so that the test below runs."""
     assert len(documented_queries()) > 2
 
 

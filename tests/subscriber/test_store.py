@@ -34,7 +34,10 @@ def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool =
 
 
 def test_the_stores_version_and_schema_digest_equal_the_pair_written_in_this_test() -> None:
-    """A changed schema changes the digest in this test, and so requires a new VERSION."""
+    """VERSION and the digest of the schema equal SCHEMA.
+
+    Whoever changes a table must change both there.
+    """
     digest = hashlib.sha256("\n".join(store_file.schema(TABLES)).encode()).hexdigest()[:16]
 
     assert (store_file.VERSION, digest) == SCHEMA
@@ -138,7 +141,7 @@ def test_a_second_writer_of_a_store_is_refused(folder: Path) -> None:
 def test_writing_to_a_missing_store_folder_or_reading_a_missing_store_is_an_error(
     folder: Path,
 ) -> None:
-    """A missing folder, and a query before the first daemon, give an error with a hint."""
+    """A missing folder is an error for the writer, and a missing store is one for a reader."""
     with pytest.raises(StoreError, match="No such file"):
         Store(folder / "no" / "events.db", Limits())
     with pytest.raises(StoreError, match="no such store"):

@@ -156,9 +156,10 @@ FILTERS = {
 def test_programs_rejected_by_configured_uid_and_path_filters_are_counted_but_not_stored(
     guest: Guest,
 ) -> None:
-    """Configured filters by uid, namespace, group and path reject the right programs.
+    """Configured filters by uid and path reject the right programs.
 
-    The sandboxed service sets them. Rejected programs are counted, and no record is lost.
+    The sandboxed service sets them. Rejected programs are counted, and no record is lost. The
+    namespace and the control group in FILTERS reject nothing here.
     """
     token = secrets.token_hex(8)
     begin(guest, json.dumps({"osq": {"interval_s": 1, "filters": {"exec": FILTERS}}}))
@@ -186,7 +187,7 @@ def test_programs_rejected_by_configured_uid_and_path_filters_are_counted_but_no
 
 
 def test_installing_the_packages_again_restarts_the_running_service(guest: Guest) -> None:
-    """An upgrade of the package restarts a running service, even if it is not enabled.
+    """Installing the same packages again restarts the running service.
 
     The old process ends its session cleanly, and the new one reads.
     """

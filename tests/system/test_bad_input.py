@@ -61,7 +61,10 @@ def test_a_run_whose_kernel_lacks_a_module_that_its_module_needs_exits_with_1_an
 def test_a_run_whose_module_init_exceeds_the_load_deadline_exits_with_3(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A module that exceeds the deadline for loading is reported as a hang of the guest."""
+    """A module that exceeds the deadline for loading ends the run with 3.
+
+    Nothing is left running.
+    """
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("hang"))
     project.replace(
         "pyproject.toml", "[tool.harness.module]", "timeouts.load_s = 2.0\n\n[tool.harness.module]"

@@ -164,7 +164,7 @@ def test_the_console_of_a_crash_has_the_mark_of_its_own_test_and_of_no_earlier_c
 
 
 def test_a_harmless_test_after_all_crashes_passes_and_the_module_unloads(stumbled: Run) -> None:
-    """A test after all crashes passes in a new guest, and the module unloads."""
+    """A test after all crashes passes, and the module unloads."""
     results = {one["name"]: one["verdict"] for one in stumbled.report["results"]}
 
     assert (
@@ -179,7 +179,7 @@ def test_a_harmless_test_after_all_crashes_passes_and_the_module_unloads(stumble
 def test_for_a_deadlock_the_reason_names_the_overdue_command_and_the_function_that_hangs(
     stumbled: Run,
 ) -> None:
-    """The deadlock's own test names the command, its deadline, the function and the locks."""
+    """The reason of the deadlock's test names the command, its deadline and the function."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == "deadlock")
     found = crash_of(stumbled, "deadlock")
 

@@ -70,7 +70,10 @@ def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
 def test_init_for_a_module_that_does_not_compile_exits_with_1_and_writes_a_configuration(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    """After `init`, a compiler error is shown with the compiler's text, file and line."""
+    """`init` of a module that does not compile exits with 1 and shows the error's line.
+
+    It writes the configuration and a test, and a second `init` exits with 2.
+    """
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO + "this is not C;\n")
     if "./dkms.conf" in words:

@@ -131,7 +131,10 @@ def test_osq_plugin_for_a_crashed_guests_memory_shows_device_owner_and_pending_r
 def test_crash_dump_has_the_paused_guests_log_driver_state_and_8_outermost_crash_frames(
     crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView
 ) -> None:
-    """The unpacked dump gives the same stacks, log and driver state as the paused guest."""
+    """The unpacked dump gives the same log and driver state as the paused guest.
+
+    The outermost 8 frames of the crashed CPU are the same too.
+    """
     with unpack_dump_of(dump, crash) as opened:
         view = inspect.look(
             replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),

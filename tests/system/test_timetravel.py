@@ -209,7 +209,7 @@ def test_two_replays_reach_the_panic_after_equally_many_instructions_with_equal_
 
 
 def test_a_damaged_recording_is_refused(recorded: tuple[Done, Path]) -> None:
-    """A damaged file is named with exit code 2, and the repaired recording replays."""
+    """A damaged recording gives exit code 2, and the error names the damaged file."""
     _, folder = recorded
     events = folder / recording.EVENTS
     whole = events.read_bytes()

@@ -126,7 +126,7 @@ def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPat
 def test_a_hint_repeats_the_option_c_of_the_call_until_it_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The options -C and --config are repeated in a hint, and forgotten by the next call."""
+    """A hint repeats the call's option -C, and the next call forgets it."""
     monkeypatch.setenv(hints.PROGRAM, "modlab")
     monkeypatch.delenv(hints.OPTIONS, raising=False)
 
@@ -151,7 +151,7 @@ def test_a_hint_repeats_the_option_c_of_the_call_until_it_is_forgotten(
 def test_a_hint_has_the_bare_name_if_path_finds_it_and_else_the_full_path_or_python_m_module(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hint has the bare command name if PATH leads to the same file, else the path."""
+    """A hint has the bare name if PATH leads to the file, else the path or `python -m MODULE`."""
     places = {"bin": str(tmp_path / "bin"), "other": str(tmp_path / "other")}
     for folder in places.values():
         Path(folder).mkdir()

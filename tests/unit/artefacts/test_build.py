@@ -137,7 +137,7 @@ def test_configured_make_variables_reach_make_and_the_callers_override_them(
 def test_debug_information_names_the_original_source_file(
     project: Project,
 ) -> None:
-    """Debug information names the file that the developer edits, not its copy in build/."""
+    """Debug information names the file that the developer edits."""
     built = project.build()
 
     assert str(project.root / "module" / "m.c").encode() in built.debug.read_bytes()

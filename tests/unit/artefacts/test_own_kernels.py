@@ -105,7 +105,7 @@ def test_the_error_for_a_tree_that_does_not_build_has_the_compilers_message(
 
 
 def test_with_build_set_to_true_make_runs_in_the_kernel_tree(tree: Path, tmp_path: Path) -> None:
-    """With a configured make command, make runs in the tree on each call."""
+    """With `build = true`, make runs in the kernel tree."""
     ensure(tmp_path, tree=tree, build=True)
 
     assert (tree / "made").read_text() == "made\n"

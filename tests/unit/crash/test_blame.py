@@ -66,7 +66,7 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
 def test_a_hang_while_ssh_answers_blames_the_harness_but_nobody_if_the_kernel_reported_it() -> (
     None
 ):
-    """A hang that the kernel reported is blamed although SSH still answers."""
+    """A hang while SSH answers is the harness's fault, or undecided if the kernel reported it."""
     hung = report(kind="hung-task", function="drain", module="", stacks=())
     silent = Suspicion(cause=Cause.HANG, answered="ssh", reports=())
 

@@ -127,7 +127,7 @@ def test_explaining_a_log_with_crash_like_lines_but_no_report_gives_exit_code_5_
 
 
 def test_the_json_of_a_log_names_printk_as_its_only_line_format() -> None:
-    """The JSON has the dialect of each part of the log, outermost prefix first."""
+    """The JSON has the line format of the log's only part, which is printk."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     assert [region["dialect"] for region in data["dialects"]] == ["printk"]

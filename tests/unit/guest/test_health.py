@@ -99,7 +99,10 @@ def test_a_missing_heartbeat_is_a_hang() -> None:
 
 
 def test_a_paused_guest_passes_a_check_while_a_debugger_holds_it_and_later_is_a_crash() -> None:
-    """A guest that a debugger holds may be paused and silent; after its release silence counts."""
+    """A guest that a debugger holds may be paused and silent.
+
+    After its release a pause is a crash.
+    """
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
     domain = FakeDomain(now=DomainState.PAUSED)
     holders = [True, False, False]

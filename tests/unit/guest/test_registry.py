@@ -116,7 +116,7 @@ def test_a_refused_claim_leaves_the_overlay_of_the_other_runtime_folders_run(
 
 
 def test_a_new_run_id_has_the_documented_length_and_differs_from_the_next_one() -> None:
-    """Two ids made at the same moment differ, and both have the documented form."""
+    """Two new run ids differ, and the first one has the length of the documented form."""
     first, second = registry.new_run_id(), registry.new_run_id()
 
     assert first != second

@@ -200,7 +200,7 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
 def test_an_empty_cc_and_a_too_long_runtime_folder_are_ignored_but_empty_no_color_has_effect() -> (
     None
 ):
-    """Kbuild's variables are kept unless empty; a runtime folder with a long path is not used."""
+    """An empty CC and a too long runtime folder are ignored; an empty NO_COLOR has effect."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
     values = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})

@@ -60,7 +60,7 @@ def test_the_lldb_dap_with_lldbs_version_is_preferred_and_a_missing_one_is_a_usa
 def test_choosing_a_missing_lldb_is_a_usage_error_whose_hint_names_its_apt_packages(
     tmp_path: Path,
 ) -> None:
-    """The hint for a missing debugger names its package, and ./dev, which installs it."""
+    """The hint for a missing lldb names its packages; an unknown kind of debugger is an error."""
     program(tmp_path, "gdb", "13.1")
 
     with pytest.raises(UsageError, match="no lldb is installed") as caught:

@@ -48,7 +48,7 @@ def test_the_error_for_a_cache_that_cannot_be_made_has_folder_and_reason(
 def test_the_error_for_a_cache_that_is_a_file_says_a_folder_is_expected(
     environment: Environment, tmp_path: Path
 ) -> None:
-    """The error for a cache path that is a regular file names that file."""
+    """The error for a cache path that is a regular file says that a folder is expected."""
     (tmp_path / "cache").write_text("")
     with pytest.raises(OSError) as caught:
         (tmp_path / "cache" / "images").mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def test_a_full_disk_error_with_or_without_a_file_name_is_explained_with_folder_
     environment: Environment,
     tmp_path: Path,
 ) -> None:
-    """An error of a full disk without a file name is explained with the fullest place in use."""
+    """A full disk's error, with a file name or not, is explained with folder and free space."""
     (tmp_path / "cache").mkdir()
     error = os_error(errno.ENOSPC, tmp_path / "report.json" if named else None)
 
@@ -94,6 +94,6 @@ def test_a_full_disk_error_with_or_without_a_file_name_is_explained_with_folder_
 def test_explain_returns_none_for_enoent_or_eio_outside_the_cache_and_eacces_without_a_path(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
-    """An OSError of another kind is not explained, since it is a fault of the harness itself."""
+    """An OSError of another kind, or a refusal without a path, is not explained."""
     assert disk_errors.explain(os_error(number, Path("/x")), environment, tmp_path) is None
     assert disk_errors.explain(os_error(errno.EACCES), environment, tmp_path) is None

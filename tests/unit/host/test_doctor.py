@@ -56,7 +56,10 @@ def test_the_doctor_calls_a_host_without_kvm_usable_but_slow_and_gives_the_reaso
 def test_the_doctor_reports_a_full_disk_and_the_apt_get_commands_for_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk, missing lists and a missing tool each make a host unusable, with a cure."""
+    """A full disk, missing package lists and missing tools make a host unusable.
+
+    The report has the commands that get the lists and the tools.
+    """
 
     def no_lists(_suite: str) -> list[str]:
         raise Lost("apt knows nothing", hint="apt-get update")

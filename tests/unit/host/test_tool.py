@@ -99,7 +99,7 @@ tool.run(
 def test_the_child_of_a_tool_in_its_own_process_group_is_ended_when_a_signal_ends_the_harness(
     tmp_path: Path, number: int
 ) -> None:
-    """A tool of its own group ends with its child processes, however the harness ends."""
+    """The child process of a tool in its own group ends, whichever signal ends the harness."""
     file = tmp_path / "pid"
     line = f"sleep 60 & echo $! >{file}.new; mv {file}.new {file}; wait"
     with subprocess.Popen(

@@ -27,7 +27,7 @@ OTHER = ModInfo(file=Path("/o/other.ko"))
 
 
 def test_modinfo_text_of_two_modules_gives_names_dependencies_pre_softdeps_and_firmware() -> None:
-    """Module names get underscores, and soft dependencies with `post:` are left out."""
+    """Names of soft dependencies get underscores, and those with `post:` are left out."""
     first, second = modinfo.parse(TEXT)
 
     assert (first.name, second.name) == ("jool", "jool-common")
@@ -74,7 +74,7 @@ def test_modprobe_conf_has_names_and_aliases_of_modules_but_no_hardware_aliases(
 
 
 def test_a_file_that_is_not_a_module_is_refused(tmp_path: Path) -> None:
-    """A file that is not a module is refused, with modinfo's output as the evidence."""
+    """A file that is not a module raises BuildError."""
     file = tmp_path / "a.ko"
     file.write_text("text")
 

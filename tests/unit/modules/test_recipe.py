@@ -56,7 +56,7 @@ def test_the_recipe_for_two_modules_loads_all_and_is_named_after_the_one_named_l
 def test_a_kbuild_file_in_a_subfolder_is_used_for_the_recipe_but_not_one_in_the_folder_build(
     tmp_path: Path,
 ) -> None:
-    """The nearest Kbuild file below a folder is used; build/ and hidden folders are skipped."""
+    """A Kbuild file in a folder further below is used, but not the one in build/."""
     folder(tmp_path, build__Kbuild="obj-m := x.o\n", src__linux__Kbuild="obj-m := a.o\n")
     (tmp_path / ".hidden").mkdir()
 
@@ -81,6 +81,6 @@ def test_a_makefile_without_obj_m_gives_a_recipe_that_runs_make_for_the_module_o
 def test_a_folder_without_build_files_or_with_a_makefile_that_builds_no_module_has_no_recipe(
     tmp_path: Path,
 ) -> None:
-    """A folder without any build file has no recipe, because nothing is guessed."""
+    """A folder without build files, or with a Makefile that builds no module, has no recipe."""
     assert recipe.of_folder(folder(tmp_path, README="text\n")) is None
     assert recipe.of_folder(folder(tmp_path, Makefile="all:\n\ttrue\n")) is None

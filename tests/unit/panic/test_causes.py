@@ -196,7 +196,7 @@ def test_a_hung_task_points_to_a_lockup_that_was_reported_later_but_began_earlie
 def test_a_hung_task_does_not_point_to_a_lockup_at_another_time_or_of_the_same_task(
     old: str, new: str
 ) -> None:
-    """A hung task points to no lockup that began later or that its own task caused."""
+    """A hung task points to no lockup that began later, ended earlier or is its own task's."""
     hung, *_ = scan(line.replace(old, new) for line in WATCHED)
 
     assert hung.kind == "hung-task"
@@ -207,7 +207,7 @@ def test_a_hung_task_does_not_point_to_a_lockup_at_another_time_or_of_the_same_t
 def test_no_report_points_across_a_boot_line_or_a_harness_test_begin_line_to_another_report(
     begins: str,
 ) -> None:
-    """After a boot line no report points to one before it, because the clock has restarted."""
+    """No report points across a boot or the start of a test, where the clock may restart."""
     between = f"[    5.000000] {begins}"
     hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
     dead = "[   37.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008"

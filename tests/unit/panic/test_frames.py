@@ -118,7 +118,7 @@ def test_each_format_of_a_stack_line_is_parsed(line: str, frame: Frame) -> None:
 def test_registers_locks_headings_and_bare_source_places_are_not_parsed_as_frames(
     line: str,
 ) -> None:
-    """Registers, locks, headings and addresses of user space are not parsed as frames."""
+    """Registers, locks, headings and a bare place in the source are not parsed as frames."""
     assert parse_frame(line) is None
 
 

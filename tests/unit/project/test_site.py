@@ -48,7 +48,7 @@ def test_the_error_for_a_dead_link_of_the_site_names_it(
 def test_html_links_to_a_missing_file_or_heading_and_a_script_from_a_network_are_named(
     tmp_path: Path,
 ) -> None:
-    """HTML links to missing files, headings and folders are named, and so is network content."""
+    """HTML links to missing files and headings are named, and so is a script from a network."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "index.html").write_text("<h1 id='there'>x</h1>")
     (tmp_path / "page.html").write_text(

@@ -193,7 +193,7 @@ def test_a_bad_access_is_reported_as_sigsegv() -> None:
 
 
 def test_without_an_nmi_function_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
-    """An interrupt prints that KDP cannot interrupt a kernel, and the session continues."""
+    """Without a function for an NMI, an interrupt prints that KDP cannot interrupt a kernel."""
     with bridged(PageMachine()) as (debugger, _):
         debugger.say(b"c")
         debugger.raw(b"\x03")
@@ -219,7 +219,7 @@ def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> N
 def test_detach_and_kill_remove_the_breakpoints_and_disconnect_from_the_kernel(
     last: bytes, answer: bytes
 ) -> None:
-    """Detach and kill both remove the breakpoints and let the kernel run."""
+    """Detach and kill both remove the breakpoints and disconnect, which lets the kernel run."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):

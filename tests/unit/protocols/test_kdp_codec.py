@@ -247,7 +247,7 @@ def test_values_that_no_packet_can_hold_are_refused(
 
 @given(st.binary(max_size=1300))
 def test_any_bytes_decode_to_a_packet_that_survives_encoding_or_are_refused(data: bytes) -> None:
-    """Any bytes are a packet that encodes to the same bytes, or raise KdpMalformed."""
+    """Any bytes raise KdpMalformed or are a packet that survives encoding and decoding."""
     try:
         packet = decode(data)
     except KdpMalformed:

@@ -46,7 +46,7 @@ def test_the_recorders_console_lines_give_stages_exit_status_and_section_address
 
 
 def test_a_console_with_a_refused_module_gives_refused_and_no_sections() -> None:
-    """The status that insmod returns is not taken for the command's status."""
+    """A refused module is reported as refused, and no section has an address."""
     progress = guest_init.read_console([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
 
     assert progress.refused

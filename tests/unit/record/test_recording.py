@@ -58,7 +58,7 @@ def test_qemu_arguments_for_record_and_replay_differ_only_in_mode_and_snapshot_o
 def test_qemu_arguments_with_a_gdb_stub_start_it_stopped_and_keep_it_after_a_guest_shutdown() -> (
     None
 ):
-    """With a gdb stub QEMU starts stopped, and it stays when the guest has ended."""
+    """QEMU's arguments with a gdb stub start it stopped and keep it after the guest's shutdown."""
     found = line(Mode.REPLAY, "load", gdb=Path("/s/gdb"))
 
     assert "-S -no-shutdown -gdb unix:/s/gdb,server=on,wait=off" in found

@@ -78,7 +78,7 @@ def test_when_qemu_refuses_a_replay_the_error_has_qemus_message_and_no_temporary
 
 
 def test_debug_refuses_a_kernel_without_vmlinux(run: Path, tmp_path: Path) -> None:
-    """Without the kernel's vmlinux nothing is started, and the error names the kernel."""
+    """Without the kernel's vmlinux debugging is refused, and the error names the kernel."""
     environment = Environment(
         cache=tmp_path / "cache",
         runtime=tmp_path / "runtime",

@@ -41,7 +41,7 @@ def test_a_crash_that_two_runs_have_is_one_group_in_the_history(tmp_path: Path) 
 
 
 def test_a_folder_with_an_unreadable_report_is_skipped(tmp_path: Path) -> None:
-    """A folder without a readable report is skipped, and the other runs are still found."""
+    """A folder with an unreadable report is skipped, and the other runs are still found."""
     stored(tmp_path)
     (tmp_path / "run-4").mkdir()
     (tmp_path / "run-4" / "report.json").write_text("{")

@@ -119,7 +119,7 @@ def test_lines_with_a_plan_a_test_start_or_a_bail_out_each_give_one_event() -> N
 def test_after_rendering_and_parsing_a_passed_result_is_equal_and_a_crashed_one_is_failed() -> (
     None
 ):
-    """Rendered results are parsed to equal ones, except that a '#' in a name changes."""
+    """A passed result is the same after rendering and parsing; a crashed one becomes failed."""
     given = [
         TestResult(name="a", verdict=Verdict.PASSED, duration_s=1.25, diagnostics=("x", "y # z")),
         TestResult(name="b", verdict=Verdict.FAILED, diagnostics=("two\nlines",)),

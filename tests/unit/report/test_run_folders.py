@@ -58,7 +58,7 @@ def test_an_unknown_name_lists_the_last_runs(runs: Path) -> None:
 
 
 def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path) -> None:
-    """A second run of the same name is refused, and the first one's folder does not change."""
+    """A second run of the same name is refused, and the first one's folder stays."""
     folder = run_folders.create(tmp_path / "build" / "runs", "mine")
 
     with pytest.raises(UsageError, match="the run mine exists already"):

@@ -100,7 +100,7 @@ def test_in_junit_a_failed_test_is_a_failure_and_a_crashed_or_lost_test_an_error
 def test_in_junit_a_lost_run_without_results_is_one_case_named_the_run_itself(
     tmp_path: Path,
 ) -> None:
-    """A failed build, which has no results, is a test case with an error in JUnit."""
+    """In JUnit, a lost run without results is one test case with the name 'the run itself'."""
     run_report.write(replace(sample(tmp_path), results=(), verdict=Verdict.LOST))
 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -200,7 +200,7 @@ def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
 
 
 def test_a_kernel_report_between_tests_changes_no_test_and_is_returned_separately() -> None:
-    """A kernel report between tests belongs to no test, so it fails the run."""
+    """A kernel report between tests belongs to no test and is returned apart from the results."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     between = replace(WARNING, test="")
 

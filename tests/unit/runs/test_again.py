@@ -53,7 +53,7 @@ def settings_of(root: Path) -> Settings:
 
 
 def test_watch_runs_again_after_a_change_and_on_ctrl_c_returns_the_last_exit_code() -> None:
-    """A run follows each change that has come to rest; Ctrl-C returns the last exit code."""
+    """A run follows a change; Ctrl-C ends the watch, which returns the last exit code."""
     codes = iter([1, 0])
     said: list[str] = []
     one, two = {FILE: (1, 1)}, {FILE: (2, 1)}
@@ -82,7 +82,7 @@ def test_a_file_that_is_saved_during_a_run_causes_another_run_after_it() -> None
 
 
 def test_a_file_that_changes_at_three_polls_in_a_row_causes_one_further_run() -> None:
-    """An editor that writes several files for one save causes one run."""
+    """A file that changes at three polls in a row causes one further run."""
     states = ({FILE: (1, 1)}, {FILE: (2, 1)}, {FILE: (3, 1)}, {FILE: (4, 1)}, {FILE: (4, 1)})
     count: list[int] = []
 
@@ -122,7 +122,10 @@ def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
 def test_watch_notices_changed_new_and_removed_files_and_looks_at_the_configuration_file(
     tmp_path: Path,
 ) -> None:
-    """A changed, a new and a removed file of source, configuration and tests are each noticed."""
+    """A changed and a new source file and a removed test are noticed.
+
+    The configuration file is watched.
+    """
     settings = settings_of(tmp_path)
     before = again.state(settings)
 
@@ -152,7 +155,7 @@ def test_results_objects_and_caches_of_a_run_cause_no_new_run(tmp_path: Path) ->
 def test_in_a_kernel_tree_only_the_configuration_file_and_the_modules_folder_are_watched(
     tmp_path: Path,
 ) -> None:
-    """A configuration at the top of a kernel tree does not make the whole tree watched."""
+    """In a kernel tree only the configuration file and the module's folder are watched."""
     settings = settings_of(tmp_path)
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "Kbuild.include").write_text("")

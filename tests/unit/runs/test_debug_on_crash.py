@@ -77,7 +77,7 @@ def test_no_debugger_starts_for_a_guest_that_has_gone_or_still_runs(
 
 
 def test_a_debugger_that_cannot_start_leads_to_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A debugger that cannot start leads to a note, and the crash is still explained."""
+    """A debugger that cannot start leads to a note with the reason, and raises no error."""
 
     def refuse(*_: object) -> int:
         raise UsageError("another debugger is there")

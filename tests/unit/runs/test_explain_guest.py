@@ -155,7 +155,7 @@ def test_a_running_guest_that_the_explanation_paused_is_resumed_but_a_crashed_or
     left_in: DomainState,
     in_the_end: DomainState,
 ) -> None:
-    """A guest that ran is resumed after its memory was read, unless its kernel is dead."""
+    """A guest that the explanation paused is resumed; one that crashed or is gone is not."""
     scenery = Scenery(tmp_path, COMPLAINED, left_in=left_in)
 
     explain(scenery, monkeypatch)
@@ -185,7 +185,7 @@ def test_explaining_a_guest_without_a_crash_or_hang_writes_no_file(
 def test_of_the_reports_in_a_runs_crashes_only_the_survived_warning_counts_as_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Explained complaints are not explained again, but a fatal crash is on each request."""
+    """A warning that the guest survived counts as explained earlier; a panic does not."""
     survived = report(kind="warning", fatal=False, line=3)
     complaint = crash(tmp_path / "1", cause=Cause.REPORT, reports=(survived,))
     panic = crash(tmp_path / "2", number=2, reports=(report(line=9),))

@@ -276,7 +276,7 @@ def test_the_frames_of_every_stack_of_a_kernel_report_get_source_lines(source: P
 def test_a_build_id_is_40_hex_digits_or_empty_and_a_file_that_is_not_elf_is_refused(
     source: Path, tmp_path: Path
 ) -> None:
-    """A file's build id is the one that readelf shows; a file that is not ELF is refused."""
+    """A build id has 40 hex digits or is empty; a file that is not ELF is refused."""
     (tmp_path / "text").write_text("text")
 
     assert re.fullmatch(r"[0-9a-f]{40}", elf.build_id(source / "toy.ko"))

@@ -29,19 +29,19 @@ MAGIC = "m: version magic '6.1.0-9 SMP ' should be '6.12.0-1 SMP '"
 def test_the_hint_for_a_refused_module_names_the_cause_or_the_remedy_for_each_reason(
     words: str, line: str, says: str
 ) -> None:
-    """Each reason for which a kernel refuses a module leads to a hint with cause and cure."""
+    """Each reason for which a kernel refuses a module leads to a hint with cause or cure."""
     assert says in refusals.hint(Refusal(module="m", words=words, log=("noise", line)))
 
 
 def test_a_module_with_the_name_of_a_built_in_module_gets_a_hint_that_says_so() -> None:
-    """The hint for a name in use by a built-in module says that it cannot be unloaded."""
+    """The hint for a name in use by a built-in module says that this module is built in."""
     found = refusals.hint(Refusal(module="m", words="File exists", built_in=True))
 
     assert "already (built in)" in found
 
 
 def test_a_kernel_taint_line_with_only_an_errno_gives_no_hint_about_a_refusal() -> None:
-    """A taint message or an errno alone leads to no hint."""
+    """A taint message with an errno, and nothing else, leads to no hint."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 
     assert refusals.hint(Refusal(module="m", words="Invalid argument", log=(line,))) == ""

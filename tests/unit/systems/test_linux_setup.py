@@ -92,7 +92,7 @@ class Scripted:
 
 
 def test_examining_this_host_returns_its_kernel_release_and_a_lockdown_mode() -> None:
-    """`examine` runs real commands on this host, returns values and changes nothing."""
+    """`examine` runs real commands on this host, and returns kernel release and lockdown mode."""
     host = setup.examine(ThisHost())
     session = setup.boot_session(ThisHost())
 
@@ -119,7 +119,7 @@ def test_setup_disallow_removes_the_headers_that_setup_allow_installed_and_does_
 
 
 def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restores_them() -> None:
-    """Panic settings apply at once, nokaslr from the next boot; undo restores the old values."""
+    """Panic settings apply at once, nokaslr does not, and undo restores the old values."""
     shell = Scripted()
     before = dict(shell.sysctls)
 
@@ -137,7 +137,7 @@ def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restore
 
 
 def test_without_grub_the_instructions_list_kernel_command_line_options_to_add() -> None:
-    """Without grub the error tells the user which words to put on the kernel's command line."""
+    """Without grub the instructions tell which words to put on the kernel's command line."""
     shell = Scripted(grub=False)
 
     instructions = setup.configure_for_debug(shell, link="ttyS0,115200")

@@ -29,7 +29,7 @@ def test_boot_arguments_that_were_added_can_be_removed_again(
 
 
 def test_other_boot_arguments_keep_their_order_when_one_is_replaced() -> None:
-    """A wanted value replaces another in its place, and an existing word is not added twice."""
+    """A wanted value is added at the end in place of another, and no word is added twice."""
     after, change = boot_args.merge("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
 
     assert after == "-v amfi=1 debug=0x144"
@@ -45,7 +45,7 @@ def test_reverting_keeps_a_boot_argument_that_was_set_later() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"added": 1}', '{"added": []}'])
 def test_an_unreadable_record_of_a_boot_argument_change_is_a_usage_error(text: str) -> None:
-    """With an unreadable record of a change nothing is removed."""
+    """An unreadable record of a change raises UsageError."""
     with pytest.raises(UsageError):
         boot_args.read_change(text)
 

@@ -120,7 +120,7 @@ def test_macos_26_on_intel_gets_a_note_that_it_is_the_last_release_for_intel() -
 def test_for_an_unsigned_kext_a_macos_remedy_names_recovery_and_says_that_it_lowers_security() -> (
     None
 ):
-    """Each cure on a Mac says who can do it, and that it lowers security."""
+    """For an unsigned kext a cure names Recovery, and says that it lowers security."""
     requirements = rules.requirements(mac(), signed=False)
     text = [line for one in requirements for line in lines(one)]
 

@@ -62,7 +62,7 @@ def test_kext_unload_output_is_parsed_to_an_unload_state_and_unknown_to_refused(
 
 
 def test_unload_output_with_unsupported_and_busy_lines_means_that_a_reboot_is_needed() -> None:
-    """When an unload tool prints 'unsupported' and 'busy', the result is 'unsupported'."""
+    """When an unload tool prints 'unsupported' and 'busy', the target needs a reboot."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
     assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
@@ -135,7 +135,7 @@ def test_a_missing_or_malformed_nvram_panic_variable_gives_no_panic_text(listing
 
 
 def test_only_file_names_of_kernel_panics_count_as_panic_reports() -> None:
-    """A file of an application's crash does not count as a kernel panic report."""
+    """Names of kernel panic files count as panic reports; those of other crashes do not."""
     names = [
         "Kernel_2026-11-25-140000_mac.panic",
         "panic-full-2026-11-25-140000.0002.panic",

@@ -79,7 +79,7 @@ def test_undo_restores_the_sip_flags_and_boot_arguments_of_an_edited_opencore_di
     form: str,
     partitioned: bool,  # noqa: FBT001
 ) -> None:
-    """Needed flags are added to the config.plist, and undo restores the file byte for byte."""
+    """Needed flags are added to the config.plist, and undo restores the old settings."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form=form, partitioned=partitioned, config=before)
     original = opencore_disk.settings(disk)
@@ -102,7 +102,7 @@ def test_undo_restores_the_sip_flags_and_boot_arguments_of_an_edited_opencore_di
 def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_arguments(
     tmp_path: Path,
 ) -> None:
-    """After two changes of the config.plist, undo restores the original file."""
+    """After two changes of the config.plist, undo restores the original settings."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
 
@@ -144,6 +144,6 @@ def test_a_file_that_is_no_opencore_config_is_refused(data: bytes) -> None:
 
 
 def test_a_missing_disk_is_a_usage_error(tmp_path: Path) -> None:
-    """The error for a missing disk names the disk and the key in the target's file."""
+    """A missing disk is a usage error that says so."""
     with pytest.raises(UsageError, match="no such disk"):
         opencore_disk.settings(tmp_path / "none.qcow2")

@@ -98,7 +98,7 @@ def test_the_error_for_a_failed_vmrun_command_has_its_output_as_evidence(
 
 
 def test_the_error_for_a_missing_vmx_file_names_its_key_vmware_vmx(target: RemoteSpec) -> None:
-    """The error for a missing .vmx file names it, and no command is run before."""
+    """The error for a missing .vmx file names the key vmware.vmx."""
     target.vmware.vmx.unlink()
 
     with pytest.raises(UsageError, match=r"vmware\.vmx: no such file"):
@@ -114,7 +114,7 @@ def test_an_ssh_target_cannot_be_switched_on() -> None:
 
 
 def test_a_missing_vmrun_is_a_usage_error(target: RemoteSpec, tmp_path: Path) -> None:
-    """On a host without VMware the error names vmrun."""
+    """On a host without vmrun the error says that it is not installed."""
     (tmp_path / "vmrun").unlink()
 
     with pytest.raises(UsageError, match="is not installed"):

@@ -29,7 +29,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_target_has_the_values_of_the_shared_file_and_those_of_the_users_file(
     folders: tuple[Path, Path],
 ) -> None:
-    """The user's target file overrides the shared one; paths are relative to each file."""
+    """A target has values of the shared and the user's file; paths are relative to each file."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
 

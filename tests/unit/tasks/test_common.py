@@ -74,7 +74,7 @@ def test_a_missing_folder_after_the_option_c_gives_exit_code_2_and_is_named(
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
 def test_every_task_has_the_options_config_and_c(declared: HarnessTask) -> None:
-    """`--config FILE` and `-C DIR` work with every task."""
+    """Every task has the options `--config` and `-C`."""
     flags = {
         name for one in declared.get_arguments(ignore_unknown_help=True) for name in one.names
     }
@@ -86,7 +86,7 @@ def test_every_task_has_the_options_config_and_c(declared: HarnessTask) -> None:
 def test_the_option_that_a_task_fills_from_a_plain_word_has_a_default_value(
     declared: HarnessTask,
 ) -> None:
-    """A word after a task's name is the value of the option that the task declares for it."""
+    """The option that a task fills from a plain word has a default value."""
     parameters = inspect.signature(declared.body).parameters
 
     if declared.word:

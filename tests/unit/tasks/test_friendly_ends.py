@@ -101,7 +101,7 @@ def test_a_used_run_id_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../elsewhere", "", "."])
 def test_a_run_id_that_is_empty_or_a_dot_or_has_a_slash_is_refused(name: str) -> None:
-    """A --run-id with a slash is refused, since a path could put the results anywhere."""
+    """A --run-id that is empty, is a dot or has a slash is refused, since it names no folder."""
     done = run("kernel-test", f"--run-id={name}")
 
     assert done.returncode == 2

@@ -62,7 +62,7 @@ def test_an_interrupted_run_shows_its_summary(capsys: pytest.CaptureFixture[str]
 def test_a_second_signal_half_a_second_later_is_ignored_and_a_later_one_interrupts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A signal that arrives twice at once counts once; a later signal counts again."""
+    """A second signal half a second after the first is ignored; a later one interrupts again."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     interrupt = Interrupt()

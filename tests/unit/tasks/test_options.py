@@ -121,7 +121,7 @@ def test_combinations_of_debug_attach_options_each_choose_the_expected_way_of_de
 
 
 def test_debug_attach_accepts_breakpoints_and_commands_for_a_target_that_the_user_boots() -> None:
-    """Breakpoints and commands for a target that the user boots are passed on to the debugger."""
+    """Breakpoints and commands may be given with a target that the user boots."""
     given = {"target": "mac", "break_": ["panic"], "command": ["bt"]}
 
     assert chosen_way(given, remote=True) is Way.TARGET

@@ -32,7 +32,7 @@ def imported_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize("code", ["import tasks", "import harness.tasks.collection"])
 def test_importing_the_tasks_imports_no_large_library(code: str) -> None:
-    """`--list` imports no library for guests, debuggers or tests."""
+    """Importing the tasks imports no library for guests, debuggers or tests."""
     assert imported_by(code) & HEAVY == set()
 
 

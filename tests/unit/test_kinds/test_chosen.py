@@ -94,7 +94,7 @@ def test_naming_a_test_or_a_folder_or_a_suite_selects_exactly_the_tests_in_it(
     wanted: str,
     found: set[str],
 ) -> None:
-    """A name may be a test, a file, a folder or a suite, and a path of the caller's folder."""
+    """A name may be a test, a folder or a suite, or a path from the caller's folder."""
     monkeypatch.chdir(tmp_path)
 
     assert names(suites, tmp_path, tests=(wanted,)) == found

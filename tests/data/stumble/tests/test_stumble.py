@@ -22,21 +22,27 @@ class TestStumble:
     def test_writing_each_obvious_fault_to_dev_stumble_must_end_within_10_s_with_any_exit_status(
         self, guest: Guest, kind: str
     ) -> None:
-        """The kernel notices the fault at once."""
+        """The command must end within 10 s, with any exit status.
+
+        The kernel notices each of these faults at once.
+        """
         stumble(guest, kind)
 
     @pytest.mark.parametrize("kind", HIDDEN)
     def test_writing_each_hidden_fault_to_dev_stumble_must_end_within_60_s_with_any_exit_status(
         self, guest: Guest, kind: str
     ) -> None:
-        """The guilty function is not the innermost one of the stack, or of no task's."""
+        """The command must end within 60 s, with any exit status.
+
+        The guilty function is not the innermost one of its stack, or the stack is no task's.
+        """
         stumble(guest, kind, deadline_s=60)
 
     @pytest.mark.parametrize("kind", HANGS)
     def test_writing_each_kind_of_hang_to_dev_stumble_must_end_within_10_s_with_any_exit_status(
         self, guest: Guest, kind: str
     ) -> None:
-        """The command never ends."""
+        """The command must end within 10 s, but it never ends, so the test fails."""
         stumble(guest, kind)
 
 
