@@ -98,7 +98,9 @@ def ensure(suite: str, packages: Sequence[str], *, root: Path, progress: Progres
     with held:
         if not (folder / _READY).is_file():
             progress(f"bootstrapping a build root of {suite}: {', '.join(packages)}")
-            what = Bootstrap(suite=suite, packages=tuple(names), sources=tuple(sources))
+            what = Bootstrap(
+                suite=apt.base_suite(suite), packages=tuple(names), sources=tuple(sources)
+            )
             with cache.publish(folder) as beside:
                 _make(what, beside)
             cache.forget_unused(root / "buildroots")

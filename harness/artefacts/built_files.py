@@ -40,7 +40,12 @@ def collect(job: Job, folder: Path) -> None:
         job.spec.name, (*names, *job.spec.modules), modinfo.read(tuple(made.values()))
     )
     for one in order:
-        strip = ["objcopy", "--strip-debug", str(one.file), str(folder / f"{one.name}.ko")]
+        strip = [
+            f"{job.variables.get('CROSS_COMPILE', '')}objcopy",
+            "--strip-debug",
+            str(one.file),
+            str(folder / f"{one.name}.ko"),
+        ]
         tool.run(strip, deadline_s=_STRIP_S, error=BuildError)
     plan = modinfo.load_plan(order, job.spec.needs)
     plan_file(folder, job.spec.name).write_text(plan)

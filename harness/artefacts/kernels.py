@@ -8,21 +8,25 @@ disk; `own_kernels` takes kernels that are not Debian's packages.
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import kernel_parts, own_kernels
 from harness.errors import KernelError
 from harness.host import apt, apt_suite, cache
-from harness.model.machines import KernelSpec
+from harness.model.machines import BuildSpec, KernelSpec
 from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
 # Raise this number when this module or `initrd` makes different files from the same package.
 _FORMAT = "4"
+_HEADERS_FORMAT = "1"
 _LOCK_S = 900.0
+_HOST_ARCH = "amd64"
+_HEADERS = "linux-headers-"
+_READY = "ready"
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
@@ -65,6 +69,48 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     return replace(found, suite=suite, cc=spec.cc)
 
 
+def ensure_headers(name: str, spec: BuildSpec, *, root: Path, progress: Progress) -> Kernel:
+    """Return a kernel that modules can be built for, and that nothing boots, from the cache.
+
+    Raises: KernelError when its headers cannot be fetched or unpacked, CacheBusy, Lost.
+    """
+    suite = spec.suite or apt.own_suite()
+    foreign = "" if spec.arch == _HOST_ARCH else spec.arch
+    view = apt_suite.view(suite, root=root, progress=progress, arch=foreign)
+    names = _header_packages(_resolved(spec.headers, foreign, view), *view)
+    versions = _versioned(names, apt.versions(names, *view))
+    release = names[0].removeprefix(_HEADERS).partition(":")[0]
+    key = cache.key_of(_HEADERS_FORMAT, *versions)
+    folder = root / "headers" / f"{release}-{key}"
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"),
+        what=f"headers of {release}",
+        deadline_s=_LOCK_S,
+        progress=progress,
+    )
+    with held:
+        if not (folder / _READY).is_file():
+            progress(f"fetching headers of {release}: {', '.join(names)}")
+            with cache.publish(folder) as beside:
+                _unpack_headers(versions, beside, view)
+            cache.forget_unused(root / "headers")
+        os.utime(folder)
+    kdir = folder / "src" / f"{_HEADERS}{release}"
+    return Kernel(
+        name=name,
+        release=release,
+        version=versions[0].partition("=")[2],
+        key=key,
+        vmlinuz=folder / "vmlinuz",
+        initrd=folder / "initrd",
+        modules_disk=folder / "modules.ext4",
+        kdir=kdir,
+        config=kdir / ".config",
+        suite=spec.suite,
+        cc=spec.cc,
+    )
+
+
 def resolve(package: str, *view: str) -> str:
     """Return the name of a kernel's image package.
 
@@ -89,24 +135,12 @@ def _versions(package: str, *view: str) -> list[str]:
     """
     needed = _packages(package, *view)
     known = {**apt.versions(needed, *view), **apt.versions([kernel_parts.BUSYBOX])}
-    missing = [one for one in needed if one not in known]
-    if missing:
-        raise KernelError(
-            f"apt offers no {', '.join(missing)}", hint="`apt-get update` as root renews its lists"
-        )
-    return [f"{one}={known[one]}" for one in needed]
+    return _versioned(needed, known)
 
 
 def _packages(package: str, *view: str) -> tuple[str, ...]:
-    headers = package.replace("linux-image-", "linux-headers-", 1)
-    needed = apt.depends(headers, *view)
-    common = [one for one in needed if one.startswith(("linux-headers-", "linux-kbuild-"))]
-    if len(common) < 2:
-        raise KernelError(
-            f"{headers} does not depend on common headers and kbuild tools",
-            evidence=needed,
-        )
-    return (package, headers, *common, kernel_parts.BUSYBOX)
+    wanted = package.replace("linux-image-", "linux-headers-", 1)
+    return (package, *_header_packages(wanted, *view), kernel_parts.BUSYBOX)
 
 
 def _unpack(
@@ -138,3 +172,58 @@ def _assemble(release: str, version: str, folder: Path) -> None:
     kernel_parts.finish(folder, release, modules, busybox=busybox, version=version)
     kernel_parts.take_headers(tree, folder)
     shutil.rmtree(tree)
+
+
+def _resolved(package: str, arch: str, view: Sequence[str]) -> str:
+    """Return the versioned package of headers that a name means, which may be a meta package.
+
+    Raises: KernelError when apt knows no such headers.
+    """
+    if not package.startswith(_HEADERS):
+        raise KernelError(
+            f"{package} holds no headers", hint=f"their packages are named {_HEADERS}..."
+        )
+    wanted = f"{package}:{arch}" if arch else package
+    needed = apt.depends(wanted, *view)
+    if any(one.startswith("linux-kbuild-") for one in needed):
+        return wanted
+    return next((one for one in needed if one.startswith(_HEADERS)), wanted)
+
+
+def _header_packages(package: str, *view: str) -> tuple[str, ...]:
+    """Return a versioned package of headers and the packages without which it builds nothing.
+
+    Common headers are of every architecture, and the build's tools are those of this host.
+    Raises: KernelError when it is no package of headers.
+    """
+    needed = [one.strip("<>").partition(":")[0] for one in apt.depends(package, *view)]
+    common = [one for one in needed if one.startswith((_HEADERS, "linux-kbuild-"))]
+    if len(common) < 2:
+        raise KernelError(
+            f"{package} does not depend on common headers and kbuild tools", evidence=needed
+        )
+    return (package, *common)
+
+
+def _versioned(names: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """Return NAME=VERSION of each package.
+
+    Raises: KernelError that lists those that apt does not offer.
+    """
+    missing = [one for one in names if one not in known]
+    if missing:
+        raise KernelError(
+            f"apt offers no {', '.join(missing)}", hint="`apt-get update` as root renews its lists"
+        )
+    return [f"{one}={known[one]}" for one in names]
+
+
+def _unpack_headers(versions: Sequence[str], folder: Path, view: Sequence[str]) -> None:
+    fetched, tree = folder / "packages", folder / "tree"
+    fetched.mkdir()
+    for file in apt.download(versions, fetched, *view):
+        kernel_parts.run("dpkg-deb", "--extract", file, tree)
+    kernel_parts.take_headers(tree, folder)
+    shutil.rmtree(fetched)
+    shutil.rmtree(tree)
+    (folder / _READY).touch()

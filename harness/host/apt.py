@@ -30,6 +30,7 @@ _UNREACHABLE = re.compile(
     r"failure resolving|Could not (?:resolve|connect)|Unable to connect|Connection failed|"
     r"unreachable|timed out"
 )
+_BACKPORTS = "-backports"
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
@@ -61,23 +62,33 @@ def _state() -> list[int]:
 def debian_sources(suite: str) -> list[str]:
     """Return the host's Debian sources as lines of sources.list for the given suite.
 
-    Third parties' sources are left out, so that an image contains only the distribution.
+    Third parties' sources are left out, so that an image contains only the distribution. A suite
+    of backports is added to the suite that it is for.
     Raises: Lost when apt has no lists, with the command that fetches them.
     """
     text = _output("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages")
+    base = base_suite(suite)
     found: dict[tuple[str, str], set[str]] = {}
     for line in text.splitlines():
         origin, uri, release, component = line.split("|")
-        if origin == "Debian":
-            # Only the head changes: bookworm-security becomes trixie-security.
-            wanted = _SUITE_HEAD.sub(suite, release, count=1)
-            found.setdefault((uri, wanted), set()).add(component)
+        if origin != "Debian":
+            continue
+        # Only the head changes: bookworm-security becomes trixie-security.
+        wanted = _SUITE_HEAD.sub(base, release, count=1)
+        names = {wanted, suite} if wanted == base else {wanted}
+        for name in names:
+            found.setdefault((uri, name), set()).add(component)
     if not found:
         raise Lost(
             "apt has no fetched lists of a Debian source",
             hint=f"run `apt-get update` as root, or {hints.command('setup')}",
         )
     return sorted(f"deb {uri} {name} {' '.join(sorted(of))}" for (uri, name), of in found.items())
+
+
+def base_suite(suite: str) -> str:
+    """Return the suite that a suite of backports is for, and any other suite itself."""
+    return suite.removesuffix(_BACKPORTS)
 
 
 def own_suite() -> str:

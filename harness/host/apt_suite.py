@@ -20,15 +20,22 @@ _FRESH_S = 86400.0
 _STAMP = "updated"
 
 
-def view(suite: str, *, root: Path, progress: Progress) -> tuple[str, ...]:
+def view(suite: str, *, root: Path, progress: Progress, arch: str = "") -> tuple[str, ...]:
     """Return the apt options that show a suite, after its lists were fetched if older than a day.
 
+    With `arch`, apt also shows that architecture's packages, as NAME:ARCH. Packages of a suite of
+    backports are preferred to those of the suite that it is for.
     Raises: KernelError with apt's last lines when the lists cannot be fetched; CacheBusy.
     """
-    folder = root / "apt" / f"suite-{suite}"
+    name = f"suite-{suite}-{arch}" if arch else f"suite-{suite}"
+    folder = root / "apt" / name
     options = _options(folder)
+    if apt.base_suite(suite) != suite:
+        options += (f"-o=APT::Default-Release={suite}",)
+    if arch:
+        options += ("-o=APT::Architectures::=amd64", f"-o=APT::Architectures::={arch}")
     held = cache.lock(
-        root / "apt" / f".suite-{suite}.lock",
+        root / "apt" / f".{name}.lock",
         what=f"lists of {suite}",
         deadline_s=_LOCK_S,
         progress=progress,

@@ -2,9 +2,9 @@
 """The images, kernels and targets of the configuration, as values."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 # As in `settings`, a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
@@ -74,6 +74,29 @@ class KernelSpec:
     build: bool = False
     suite: str = ""
     cc: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildSpec:
+    """A kernel that the module is only built for, by `kernel-build --all`: no guest boots it.
+
+    Attributes:
+        headers: The package linux-headers-... that has its headers, or depends on it.
+        suite: The Debian suite to take it from, when it is not the host's own; trixie-backports is
+            one, too.
+        arch: The architecture, as Debian names it: amd64 or arm64. For another one than this
+            host's, a cross compiler must be installed.
+        cc: The compiler, clang-16 for example, when it is not the kernel's own.
+        variables: Make variables for this build, over those of the module.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    headers: str
+    suite: str = ""
+    arch: Literal["amd64", "arm64"] = "amd64"
+    cc: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

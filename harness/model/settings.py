@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from harness.model.crash import Crash
 from harness.model.limits import Timeouts, VmcoreLimits
-from harness.model.machines import KernelSpec, TargetSpec
+from harness.model.machines import BuildSpec, KernelSpec, TargetSpec
 from harness.model.products import KextSpec, PackagesSpec, VariantSpec
 from harness.model.provenance import Provenance
 from harness.model.words import filled
@@ -198,21 +198,20 @@ class Settings:
 
     Attributes:
         root: The folder of `file`. No key: `config` sets it.
-        file: The pyproject.toml that was read; the folder itself where a module has none. No key:
-            `config` sets it.
+        file: The pyproject.toml that was read, or the module's folder. No key: `config` sets it.
         default_target: The target that tasks use when --target is not given.
         module: The module under test.
         tests: The suites, in the order in which they run.
         targets: The machines to test on, by name.
         kernels: The kernels to test on, by name.
         images: The folder with NAME.toml and a setup script for each image.
+        builds: Further kernels, by name, that `kernel-build --all` builds the module for.
         nightly: What the task nightly runs: names of targets, or TARGET:KERNEL.
         timeouts: The deadlines.
         vmcores: The limits on the memory dumps that are kept.
         packages: What the task packages makes.
         kext: The macOS half of the module.
-        allow_kernel_lines: Regular expressions. A kernel report whose title matches one of them is
-            not counted as a fault.
+        allow_kernel_lines: Regular expressions. A kernel report whose title matches is no fault.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -224,6 +223,7 @@ class Settings:
     tests: tuple[TestSpec, ...]
     targets: dict[str, TargetSpec]
     kernels: dict[str, KernelSpec]
+    builds: dict[str, BuildSpec] = field(default_factory=dict)
     images: Path = Path("vm-images")
     nightly: tuple[str, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)

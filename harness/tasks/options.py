@@ -168,6 +168,11 @@ LOAD_AGAIN = Mode(
         "a guest needs no restart for a module": "reboot",
     },
 )
+BUILD_ALL = Mode(
+    when="with --all",
+    takes="all",
+    refuses={"--all builds the module itself, for every kernel": "target kernel build variant"},
+)
 BUILD_KEXT = Mode(
     when="to the kext",
     takes="target",

@@ -8,6 +8,7 @@ from harness.errors import HarnessError, UsageError
 from harness.tasks.common import RUN_HELP, VARIANT_HELP, TaskContext, help_for, task
 from harness.tasks.execution import print_error
 from harness.tasks.options import (
+    BUILD_ALL,
     BUILD_KEXT,
     LOAD_AGAIN,
     LOAD_IN_GUEST,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 FILE_HELP = {
     "file": "on a target that you boot: module to load (.kext, .ko); a Mac gets ours, built first"
 }
+ALL_HELP = {"all": "build for every kernel of the configuration, and print a table of them"}
 # The time in seconds after which a recorded guest is ended.
 _RECORD_S = 300.0
 
@@ -224,19 +226,23 @@ def _on_target(
     return on_target.run(test, view)
 
 
-@task(options_help=help_for("target", "kernel", "build") | VARIANT_HELP)
+@task(options_help=help_for("target", "kernel", "build") | VARIANT_HELP | ALL_HELP)
 def kernel_build(
     context: TaskContext,
     target: str | None = None,
     kernel: str | None = None,
     build: bool = False,
     variant: str | None = None,
+    all: bool = False,  # noqa: A002
 ) -> int:
     """Build the module for a target's kernel, or for the macOS target the kext (on Linux).
 
     The variables KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C and V of the environment apply. The
-    path of the module with symbols is printed.
+    path of the module with symbols is printed; with --all, a table of every configured kernel.
     """
+    if all:
+        check_options(BUILD_ALL, context.given)
+        return _build_all(context)
     from harness.kext import build as kext_build
     from harness.kext import kexts
     from harness.runs import kernel_test
@@ -250,6 +256,16 @@ def kernel_build(
         built = kernel_test.built_module(request_from(context, locals()), view)
     print(built.debug)
     return 0
+
+
+def _build_all(context: TaskContext) -> int:
+    """Build the module for every kernel of the configuration, and print the table."""
+    from harness.runs import build_matrix
+
+    with context.view() as view:
+        found = tuple(build_matrix.build_all(context.settings, context.environment, view.note))
+    print(build_matrix.table(found), end="")
+    return build_matrix.worst(found)
 
 
 def _load(  # noqa: PLR0913, PLR0917

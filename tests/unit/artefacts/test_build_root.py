@@ -122,3 +122,13 @@ def test_a_kernels_compiler_is_its_cc_field_else_the_one_in_its_headers_else_gcc
 
     assert build_root.compiler(replace(kernel, cc="")) == name
     assert build_root.compiler(replace(kernel, cc="gcc-9")) == "gcc-9"
+
+
+def test_a_build_root_of_backports_begins_with_their_base(
+    tmp_path: Path, made: list[Bootstrap]
+) -> None:
+    """Backports hold no minimum of a system, so the suite that they are for is bootstrapped."""
+    build_root.ensure("trixie-backports", ("gcc-14",), root=tmp_path, progress=lambda _: None)
+
+    assert [one.suite for one in made] == ["trixie"]
+    assert made[0].sources == ("deb http://x trixie-backports main",)

@@ -42,6 +42,21 @@ def test_debians_apt_sources_are_returned_for_the_wanted_suite_and_others_are_le
     ]
 
 
+def test_the_sources_for_a_backports_suite_are_those_of_its_base_suite_and_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Backports come from the mirror of the suite that they are for, beside that suite."""
+    answer_apt(monkeypatch, {"indextargets": TARGETS})
+
+    assert apt.debian_sources("trixie-backports") == [
+        "deb http://a.example/debian/ trixie contrib main",
+        "deb http://a.example/debian/ trixie-backports contrib main",
+        "deb http://a.example/debian/ trixie-updates main",
+        "deb http://a.example/security/ trixie-security main",
+    ]
+    assert apt.base_suite("trixie-backports") == apt.base_suite("trixie") == "trixie"
+
+
 def test_if_apt_has_no_package_lists_of_debian_the_error_hints_at_apt_get_update(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -73,3 +73,18 @@ def test_package_lists_are_fetched_again_after_a_failed_fetch(
             view(tmp_path)
 
     assert fetches == ["trixie", "trixie"]
+
+
+def test_another_architecture_and_backports_have_lists_of_their_own(
+    tmp_path: Path, fetches: list[str]
+) -> None:
+    """Packages of the other architecture are shown, and those of backports are preferred."""
+    plain = view(tmp_path)
+    found = apt_suite.view(
+        "trixie-backports", root=tmp_path, progress=lambda _: None, arch="arm64"
+    )
+
+    assert fetches == ["trixie", "trixie-backports"]
+    assert "-o=APT::Architectures::=arm64" in found
+    assert "-o=APT::Default-Release=trixie-backports" in found
+    assert not any("Architectures" in one or "Default-Release" in one for one in plain)
