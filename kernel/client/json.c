@@ -2,27 +2,12 @@
 /* json.c - records as JSON Lines: which record is printed by which file. */
 #include "json.h"
 
-#include <string.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "json_print.h"
 #include "json_records.h"
 #include "libosq.h"
-
-static void print_vector(FILE *out, const char *bytes, size_t length)
-{
-	size_t at = 0;
-
-	fputc('[', out);
-	while (at < length) {
-		size_t end = at + strnlen(bytes + at, length - at);
-
-		if (at)
-			fputc(',', out);
-		json_string(out, bytes + at, end - at);
-		at = end + 1;
-	}
-	fputc(']', out);
-}
 
 static void print_exec_numbers(FILE *out, const struct osq_exec *exec)
 {
@@ -48,11 +33,13 @@ static void print_exec_place(FILE *out, const struct osq_exec *exec)
 	fprintf(out,
 		",\"envc\":%u,\"env_bytes\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,"
 		"\"net_ns\":%u,\"uts_ns\":%u,\"ipc_ns\":%u,\"user_ns\":%u,"
-		"\"cgroup_ns\":%u,\"ns_pid\":%u,\"cgroup_id\":%llu",
+		"\"cgroup_ns\":%u,\"ns_pid\":%u,\"cgroup_id\":%llu,"
+		"\"tty\":%llu",
 		exec->envc, exec->env_bytes, exec->pid_ns, exec->mnt_ns,
 		exec->net_ns, exec->uts_ns, exec->ipc_ns, exec->user_ns,
 		exec->cgroup_ns, exec->ns_pid,
-		(unsigned long long)exec->cgroup_id);
+		(unsigned long long)exec->cgroup_id,
+		(unsigned long long)exec->tty);
 }
 
 int json_exec(FILE *out, const struct osq_record *record)
@@ -66,8 +53,9 @@ int json_exec(FILE *out, const struct osq_record *record)
 		{ "path", &exec->path, json_string },
 		{ "filename", &exec->filename, json_string },
 		{ "cwd", &exec->cwd, json_string },
-		{ "argv", &exec->argv, print_vector },
-		{ "env", &exec->env, print_vector },
+		{ "cgroup", &exec->cgroup, json_string },
+		{ "argv", &exec->argv, json_vector },
+		{ "env", &exec->env, json_vector },
 	};
 	size_t count = sizeof(fields) / sizeof(fields[0]);
 	size_t i;
@@ -198,6 +186,32 @@ int json_record(FILE *out, const struct osq_record *record)
 	json_head(out, record, "unknown");
 	fprintf(out, ",\"number\":%u}\n", record->type);
 	return 0;
+}
+
+/* The numbers of a record, and the names of all its fields, are shorter. */
+#define NUMBERS_MAX_BYTES 2048u
+/* No record has more strings: path, filename, cwd, cgroup, argv, env. */
+#define STRINGS_MAX 6u
+
+int json_record_within(FILE *out, const struct osq_record *record,
+		       size_t line_bytes)
+{
+	char *line = NULL;
+	size_t bytes = 0;
+	FILE *memory = open_memstream(&line, &bytes);
+	int err = memory ? json_record(memory, record) : -1;
+
+	if (memory && fclose(memory))
+		err = -1;
+	if (!err && bytes > line_bytes) {
+		json_cut((line_bytes - NUMBERS_MAX_BYTES) / STRINGS_MAX);
+		err = json_record(out, record);
+		json_cut(SIZE_MAX);
+	} else if (!err && fwrite(line, 1, bytes, out) != bytes) {
+		err = -1;
+	}
+	free(line);
+	return err;
 }
 
 void json_stats(FILE *out, const struct osq_sync *stats)

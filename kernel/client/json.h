@@ -13,6 +13,14 @@
  */
 int json_record(FILE *out, const struct osq_record *record);
 
+/*
+ * The same, in a line of up to @line_bytes, its end included, and at least
+ * JSON_LINE_MIN_BYTES: in a longer one strings are cut, and "cut" says so.
+ */
+#define JSON_LINE_MIN_BYTES 4096u
+int json_record_within(FILE *out, const struct osq_record *record,
+		       size_t line_bytes);
+
 /* The name of a type of records, or NULL. */
 const char *json_type_name(unsigned int type);
 

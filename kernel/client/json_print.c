@@ -8,6 +8,9 @@
  */
 #include "json_print.h"
 
+#include <stdint.h>
+#include <string.h>
+
 /* Length of the valid UTF-8 sequence at @text, or 0. */
 static size_t utf8_length(const unsigned char *text, size_t left)
 {
@@ -29,33 +32,105 @@ static size_t utf8_length(const unsigned char *text, size_t left)
 	return length;
 }
 
-void json_string(FILE *out, const char *bytes, size_t length)
+/*
+ * A code point that a terminal obeys, or that shows a text in another order
+ * than it has: C1 controls, line separators, marks of direction. Else 0.
+ */
+static unsigned int obeyed(const unsigned char *text, size_t length)
+{
+	unsigned int point;
+
+	if (length == 2 && text[0] == 0xc2 && text[1] < 0xa0)
+		return text[1];
+	if (length != 3 || text[0] != 0xe2)
+		return 0;
+	point = 0x2000u | (text[1] & 0x3fu) << 6 | (text[2] & 0x3fu);
+	if ((point >= 0x2028 && point <= 0x202e) ||
+	    (point >= 0x2066 && point <= 0x2069))
+		return point;
+	return 0;
+}
+
+/* The longest that one character becomes: an escape of six. */
+#define CHARACTER_MAX_BYTES 6u
+
+/* What the line of the record that is printed may hold; see json_cut. */
+static size_t most = SIZE_MAX;
+
+void json_cut(size_t string_bytes)
+{
+	most = string_bytes;
+}
+
+/* Print the character at @text. Returns how many bytes of it there were. */
+static size_t print_character(FILE *out, const unsigned char *text, size_t left)
+{
+	unsigned char c = text[0];
+	size_t whole = c < 0x80 ? 0 : utf8_length(text, left);
+
+	if (whole && obeyed(text, whole))
+		fprintf(out, "\\u%04x", obeyed(text, whole));
+	else if (whole)
+		fwrite(text, 1, whole, out);
+	else if (c == '"' || c == '\\')
+		fprintf(out, "\\%c", c);
+	else if (c < 0x20 || c == 0x7f)
+		fprintf(out, "\\u%04x", c);
+	else if (c < 0x80)
+		fputc(c, out);
+	else
+		fprintf(out, "\\udc%02x", c);
+	return whole ? whole : 1;
+}
+
+static size_t cost_of(const unsigned char *text, size_t left)
+{
+	unsigned char c = text[0];
+	size_t whole = c < 0x80 ? 0 : utf8_length(text, left);
+
+	if (whole)
+		return obeyed(text, whole) ? CHARACTER_MAX_BYTES : whole;
+	if (c == '"' || c == '\\')
+		return 2;
+	return c < 0x20 || c >= 0x7f ? CHARACTER_MAX_BYTES : 1;
+}
+
+static size_t print_within(FILE *out, const char *bytes, size_t length,
+			   size_t room)
 {
 	const unsigned char *text = (const unsigned char *)bytes;
-	size_t at = 0;
+	size_t at = 0, left = room;
 
 	fputc('"', out);
-	while (at < length) {
-		unsigned char c = text[at];
-		size_t whole = c < 0x80 ? 0
-					: utf8_length(text + at, length - at);
-
-		if (whole) {
-			fwrite(text + at, 1, whole, out);
-			at += whole;
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(out, "\\u%04x", c);
-		else if (c < 0x80)
-			fputc(c, out);
-		else
-			fprintf(out, "\\udc%02x", c);
-		at++;
+	while (at < length && cost_of(text + at, length - at) <= left) {
+		left -= cost_of(text + at, length - at);
+		at += print_character(out, text + at, length - at);
 	}
 	fputc('"', out);
+	return room - left;
+}
+
+void json_string(FILE *out, const char *bytes, size_t length)
+{
+	print_within(out, bytes, length, most);
+}
+
+void json_vector(FILE *out, const char *bytes, size_t length)
+{
+	size_t at = 0, left = most;
+
+	fputc('[', out);
+	while (at < length && left >= CHARACTER_MAX_BYTES) {
+		size_t end = at + strnlen(bytes + at, length - at);
+
+		if (at)
+			fputc(',', out);
+		/* Its quotes and comma. */
+		left -= 3;
+		left -= print_within(out, bytes + at, end - at, left);
+		at = end + 1;
+	}
+	fputc(']', out);
 }
 
 void json_head(FILE *out, const struct osq_record *record, const char *type)
@@ -68,4 +143,6 @@ void json_head(FILE *out, const struct osq_record *record, const char *type)
 		(unsigned long long)record->ts_boot_ns,
 		(unsigned long long)record->start_boot_ns, record->pid,
 		record->tid, record->ppid, record->cpu, record->flags);
+	if (most != SIZE_MAX)
+		fputs(",\"cut\":true", out);
 }

@@ -16,8 +16,17 @@ void json_head(FILE *out, const struct osq_record *record, const char *type);
 
 /*
  * Print bytes as one string; json_print.c has the form of bytes that are not
- * UTF-8.
+ * UTF-8. A terminal obeys nothing in it.
  */
 void json_string(FILE *out, const char *bytes, size_t length);
+
+/* Print bytes with a NUL after each string as an array of strings. */
+void json_vector(FILE *out, const char *bytes, size_t length);
+
+/*
+ * From now on strings and arrays are cut after so many bytes of output, and
+ * each record has "cut":true. SIZE_MAX ends it.
+ */
+void json_cut(size_t string_bytes);
 
 #endif

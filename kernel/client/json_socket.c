@@ -45,15 +45,29 @@ static void print_name(FILE *out, const char *field, const char *const *names,
 		fprintf(out, ",\"%s\":%u", field, number);
 }
 
-/* Print one end of a socket: an address in its family's notation, or a path. */
+#ifndef AF_SMC
+#define AF_SMC 43
+#endif
+/* Of SMC, which has addresses of IP: those of version 6. */
+#define SMC_IPV6 1u
+
+static int notation_of(const struct osq_socket *socket)
+{
+	if (socket->family != AF_SMC)
+		return socket->family;
+	return socket->protocol == SMC_IPV6 ? AF_INET6 : AF_INET;
+}
+
+/* One end: an address in the notation of its family, or a path. */
 static void print_end(FILE *out, const char *side,
 		      const struct osq_socket *socket, const uint8_t *addr,
 		      unsigned int port, const struct osq_span *path)
 {
+	int notation = notation_of(socket);
 	char text[INET6_ADDRSTRLEN] = "";
 
-	if (socket->family == AF_INET || socket->family == AF_INET6)
-		inet_ntop(socket->family, addr, text, sizeof(text));
+	if (notation == AF_INET || notation == AF_INET6)
+		inet_ntop(notation, addr, text, sizeof(text));
 	fprintf(out, ",\"%s_address\":\"%s\",\"%s_port\":%u,\"%s_path\":", side,
 		text, side, port, side);
 	json_string(out, osq_client_bytes(&socket->head, path), path->len);

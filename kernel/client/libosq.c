@@ -6,6 +6,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __linux__
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
 /*
@@ -155,11 +160,38 @@ int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,
 	return call(client->fd, OSQ_IOC_NOTIFY, &notify);
 }
 
+int osq_client_share(struct osq_client *client, uint32_t type, uint32_t percent)
+{
+	struct osq_share share = { .type = type, .percent = percent };
+
+	return call(client->fd, OSQ_IOC_SHARE, &share);
+}
+
 int osq_client_filter(struct osq_client *client,
 		      const struct osq_filter *filter)
 {
 	return call(client->fd, OSQ_IOC_FILTER, (void *)filter);
 }
+
+#ifdef __linux__
+int osq_client_give_up_rights(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    syscall(SYS_capset, &head, none))
+		return -errno;
+	return 0;
+}
+#else
+int osq_client_give_up_rights(void)
+{
+	return 0;
+}
+#endif
 
 int osq_client_stats(struct osq_client *client, struct osq_stats *stats)
 {

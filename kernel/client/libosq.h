@@ -51,9 +51,17 @@ int osq_client_caps(struct osq_client *client, struct osq_caps *caps);
 /* Set when poll, and sync with @wait, report records; see osq.h. */
 int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,
 		      uint32_t latency_ms);
+/* Let records of @type fill the ring up to @percent only; see struct osq_share. */
+int osq_client_share(struct osq_client *client, uint32_t type,
+		     uint32_t percent);
 /* Set the whole filter of filter->type; it replaces the earlier one. */
 int osq_client_filter(struct osq_client *client,
 		      const struct osq_filter *filter);
+/*
+ * Give up all capabilities of the calling thread, for good: after open, and
+ * after paths are looked up, reading needs none. No child of it gets any.
+ */
+int osq_client_give_up_rights(void);
 int osq_client_stats(struct osq_client *client, struct osq_stats *stats);
 
 /*

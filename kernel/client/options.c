@@ -38,6 +38,9 @@ static const char help[] =
 	"  -r, --ring-bytes N    size of the ring, a power of two from 8192 "
 	"to\n"
 	"                        67108864 (default: 1048576)\n"
+	"  -x, --share SHARE     let records of a type fill the ring up to a "
+	"part\n"
+	"                        only, in percent: file=50; may be repeated\n"
 	"what the driver keeps out, and counts as filtered; each may be "
 	"repeated,\n"
 	"and all that are given must agree:\n"
@@ -63,6 +66,11 @@ static const char help[] =
 	"  -g, --path PATTERN    only execs and files of a path that matches, "
 	"as\n"
 	"                        in a shell\n"
+	"  -L, --line-bytes N    cut strings in lines that would be longer "
+	"than "
+	"N\n"
+	"                        bytes, at least 4096; such a record has\n"
+	"                        \"cut\":true\n"
 	"  -s, --stats           at the end, a line of type \"stats\"\n"
 	"when:\n"
 	"  -w, --watermark N     read when N bytes are there, or the oldest "
@@ -97,6 +105,7 @@ static const struct option known[] = {
 	{ "socket", required_argument, NULL, 'S' },
 	{ "env", no_argument, NULL, 'e' },
 	{ "ring-bytes", required_argument, NULL, 'r' },
+	{ "share", required_argument, NULL, 'x' },
 	{ "uid", required_argument, NULL, 'u' },
 	{ "not-uid", required_argument, NULL, 'U' },
 	{ "pid-ns", required_argument, NULL, 'n' },
@@ -108,6 +117,7 @@ static const struct option known[] = {
 	{ "processes", no_argument, NULL, 'P' },
 	{ "pid", required_argument, NULL, 'p' },
 	{ "path", required_argument, NULL, 'g' },
+	{ "line-bytes", required_argument, NULL, 'L' },
 	{ "stats", no_argument, NULL, 's' },
 	{ "watermark", required_argument, NULL, 'w' },
 	{ "latency-ms", required_argument, NULL, 'l' },
@@ -118,7 +128,8 @@ static const struct option known[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static const char letters[] = "t:W:a:S:er:u:U:n:N:k:K:b:B:Pp:g:sw:l:c:i:d:h";
+static const char letters[] =
+	"t:W:a:S:er:x:u:U:n:N:k:K:b:B:Pp:g:L:sw:l:c:i:d:h";
 
 static int parse_number(const char *text, unsigned long long *out)
 {
@@ -134,21 +145,44 @@ static int parse_number(const char *text, unsigned long long *out)
 #define BIT(TYPE, kind) 1u << OSQ_TYPE_##TYPE |
 static const unsigned int all_types = JSON_RECORDS(BIT) 0;
 
-static int parse_type(const char *name, unsigned int *types)
+/* Returns OSQ_TYPE_COUNT when there is none of this name. */
+static unsigned int type_of(const char *name, size_t length)
 {
 	unsigned int type;
 
-	if (!strcmp(name, "all")) {
-		*types |= all_types;
-		return 0;
-	}
 	for (type = 0; type < OSQ_TYPE_COUNT; type++)
 		if (all_types >> type & 1 &&
-		    !strcmp(name, json_type_name(type)))
+		    !strncmp(name, json_type_name(type), length) &&
+		    !json_type_name(type)[length])
 			break;
-	if (type == OSQ_TYPE_COUNT)
+	return type;
+}
+
+static int parse_type(const char *name, unsigned int *types)
+{
+	unsigned int type = type_of(name, strlen(name));
+
+	if (!strcmp(name, "all"))
+		*types |= all_types;
+	else if (type == OSQ_TYPE_COUNT)
 		return -1;
-	*types |= 1u << type;
+	else
+		*types |= 1u << type;
+	return 0;
+}
+
+/* Of "file=50". */
+static int parse_share(const char *text, struct options *options)
+{
+	size_t length = strcspn(text, "=");
+	unsigned int type = type_of(text, length);
+	unsigned long long percent;
+
+	if (type == OSQ_TYPE_COUNT || !text[length] ||
+	    parse_number(text + length + 1, &percent) || !percent ||
+	    percent > 100)
+		return -1;
+	options->shares[type] = (unsigned int)percent;
 	return 0;
 }
 
@@ -209,9 +243,36 @@ static int parse_socket(const char *name, struct options *options)
 	return 0;
 }
 
+/* Returns 1 for a letter that has no number, -1 for what is none. */
+static int take_number(int letter, struct options *options)
+{
+	switch (letter) {
+	case 'r':
+		return parse_number(optarg, &options->ring_bytes);
+	case 'p':
+		return parse_number(optarg, &options->pid);
+	case 'L':
+		return parse_number(optarg, &options->line_bytes) ||
+				       options->line_bytes < JSON_LINE_MIN_BYTES
+			       ? -1
+			       : 0;
+	case 'w':
+		return parse_number(optarg, &options->watermark);
+	case 'l':
+		return parse_number(optarg, &options->latency_ms);
+	case 'c':
+		return parse_number(optarg, &options->count);
+	case 'i':
+		return parse_number(optarg, &options->idle_ms);
+	}
+	return 1;
+}
+
 /* Returns -1 for an invalid value. */
 static int take(int letter, struct options *options)
 {
+	int given;
+
 	switch (letter) {
 	case 't':
 		return parse_type(optarg, &options->types);
@@ -227,29 +288,22 @@ static int take(int letter, struct options *options)
 	case 'P':
 		options->processes = 1;
 		return 0;
-	case 'r':
-		return parse_number(optarg, &options->ring_bytes);
-	case 'p':
-		return parse_number(optarg, &options->pid);
+	case 'x':
+		return parse_share(optarg, options);
 	case 'g':
 		options->path = optarg;
 		return 0;
 	case 's':
 		options->stats = 1;
 		return 0;
-	case 'w':
-		return parse_number(optarg, &options->watermark);
-	case 'l':
-		return parse_number(optarg, &options->latency_ms);
-	case 'c':
-		return parse_number(optarg, &options->count);
-	case 'i':
-		return parse_number(optarg, &options->idle_ms);
 	case 'd':
 		options->device = optarg;
 		return 0;
 	}
-	return take_filter(letter, &options->filter) ? -1 : 0;
+	given = take_number(letter, options);
+	if (given > 0)
+		given = take_filter(letter, &options->filter);
+	return given ? -1 : 0;
 }
 
 int options_parse(int argc, char **argv, struct options *options)

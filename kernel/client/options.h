@@ -13,6 +13,7 @@ struct options {
 	unsigned long long idle_ms; /* 0: for ever */
 	unsigned long long watermark; /* bytes; 0: every record */
 	unsigned long long latency_ms;
+	unsigned long long line_bytes; /* 0: as long as it gets */
 	unsigned long long pid; /* 0: any */
 	const char *watches[OSQ_WATCH_MAX]; /* absolute paths */
 	unsigned int watch_count;
@@ -20,6 +21,7 @@ struct options {
 	unsigned long long socket_options; /* OSQ_SOCKET_OPT(); 0: all */
 	unsigned int types; /* bit n: type n */
 	struct osq_filter filter; /* conditions of all types */
+	unsigned int shares[OSQ_TYPE_COUNT]; /* percent; 0: not given */
 	int processes; /* no records of threads */
 	int env;
 	int stats;

@@ -52,6 +52,18 @@ static int filter_all(struct osq_client *client, const struct options *options)
 	return err;
 }
 
+static int share_all(struct osq_client *client, const struct options *options)
+{
+	unsigned int type;
+	int err = 0;
+
+	for (type = 0; !err && type < OSQ_TYPE_COUNT; type++)
+		if (options->shares[type])
+			err = osq_client_share(client, type,
+					       options->shares[type]);
+	return err;
+}
+
 /* Switch every wanted type on or off; stops at the first that fails. */
 static int subscribe_all(struct osq_client *client,
 			 const struct options *options, int on)
@@ -147,7 +159,10 @@ static long long print_batch(struct osq_client *client,
 			break;
 		if (!is_wanted(record, options))
 			continue;
-		if (json_record(stdout, record))
+		if (options->line_bytes
+			    ? json_record_within(stdout, record,
+						 options->line_bytes)
+			    : json_record(stdout, record))
 			return -EBADMSG;
 		printed++;
 	}
@@ -208,8 +223,9 @@ static int begin(struct osq_client *client, const struct options *options)
 		err = osq_client_notify(client, (uint32_t)options->watermark,
 					(uint32_t)options->latency_ms);
 	if (!err)
-		if (!err)
-			err = filter_all(client, options);
+		err = share_all(client, options);
+	if (!err)
+		err = filter_all(client, options);
 	if (!err)
 		err = subscribe_all(client, options, 1);
 	return err ? err : watch_all(client, options);
@@ -221,6 +237,8 @@ static int run(struct osq_client *client, const struct options *options,
 	const char *broken;
 	int err = begin(client, options);
 
+	if (!err)
+		err = osq_client_give_up_rights();
 	if (err)
 		return err;
 	printf("{\"type\":\"ready\",\"abi\":%u,\"schema\":%d,\"ring_bytes\":%"

@@ -232,6 +232,23 @@ int osq_device_notify(struct osq_session *session,
 }
 
 /*
+ * osq_device_share - as osq_device_has_ring and osq_ring_share.
+ *
+ * Return: -EINVAL, too, for a type without a publisher.
+ */
+int osq_device_share(struct osq_session *session,
+		     const struct osq_share *request)
+{
+	int err = osq_device_has_ring(session);
+
+	if (err)
+		return err;
+	if (!osq_publisher_find(request->type))
+		return -EINVAL;
+	return osq_ring_share(&session->ring, request->type, request->percent);
+}
+
+/*
  * osq_device_check_filter - may the system use @filter for its type?
  *
  * Return: 0; as osq_device_has_ring and osq_filter_check; -EINVAL for a type

@@ -53,6 +53,8 @@ int osq_device_subscribe(struct osq_session *session,
 int osq_device_is_on(const struct osq_session *session, u32 type);
 int osq_device_notify(struct osq_session *session,
 		      const struct osq_notify *request);
+int osq_device_share(struct osq_session *session,
+		     const struct osq_share *request);
 int osq_device_check_filter(const struct osq_session *session,
 			    const struct osq_filter *filter);
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync);

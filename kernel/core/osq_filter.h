@@ -16,7 +16,7 @@
 /* The process that a record is about. */
 struct osq_subject {
 	u32 uid; /* real, in the initial user namespace */
-	bool raised; /* acts as root without being it: no uid list rejects it */
+	bool raised; /* has rights of root without being it: no uid list rejects it */
 	bool in_pid_ns; /* its pid namespace, or one above, is listed */
 	bool in_cgroup; /* its control group, or one above, is listed */
 	bool in_place; /* its file is at a listed path, or below one */

@@ -73,6 +73,7 @@ int osq_ring_open(struct osq_ring *ring, void *data, u64 size)
 	ring->commit_pos = 0;
 	ring->read_pos = 0;
 	ring->kept = 0;
+	osq_os_memset(ring->kept_of, 0, sizeof(ring->kept_of));
 	ring->watermark = 1;
 	ring->latency_ns = 0;
 	osq_os_unlock(&ring->lock, irq);
@@ -118,8 +119,25 @@ void osq_ring_keep(struct osq_ring *ring, u64 bytes)
 	osq_os_unlock(&ring->lock, irq);
 }
 
-/* Return how many bytes a record of @rank must leave. Lock is held. */
-static u64 kept_from(const struct osq_ring *ring, enum osq_rank rank)
+/*
+ * osq_ring_share - let records of @type fill the ring up to @percent only.
+ *
+ * The rest is for other types. Context: any; takes ring->lock.
+ * Return: 0; -EINVAL for a share of nothing, or of more than all.
+ */
+int osq_ring_share(struct osq_ring *ring, u32 type, u32 percent)
+{
+	osq_os_irq_t irq;
+
+	if (!percent || percent > 100)
+		return -EINVAL;
+	irq = osq_os_lock(&ring->lock);
+	ring->kept_of[type] = ring->size / 100 * (100 - percent);
+	osq_os_unlock(&ring->lock, irq);
+	return 0;
+}
+
+static u64 kept_from_rank(const struct osq_ring *ring, enum osq_rank rank)
 {
 	switch (rank) {
 	case OSQ_RANK_ANY:
@@ -129,6 +147,14 @@ static u64 kept_from(const struct osq_ring *ring, enum osq_rank rank)
 	default:
 		return 0;
 	}
+}
+
+/* Return how many bytes such a record must leave. Context: lock is held. */
+static u64 kept_from(const struct osq_ring *ring, u16 type, enum osq_rank rank)
+{
+	u64 kept = kept_from_rank(ring, rank);
+
+	return kept > ring->kept_of[type] ? kept : ring->kept_of[type];
 }
 
 /* Count @count attempts that left no record. Context: lock is held. */
@@ -244,7 +270,7 @@ int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
 	u64 ts_boot_ns = osq_os_boot_ns();
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 	u64 room = ring->size - (ring->write_pos - ring->read_pos);
-	u64 kept = kept_from(ring, rank);
+	u64 kept = kept_from(ring, type, rank);
 	u64 need = len + kept;
 	int err = 0;
 

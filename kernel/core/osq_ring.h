@@ -44,6 +44,7 @@ struct osq_ring {
 	u64 size; /* a power of two */
 	u32 record_max; /* a longer record could never fit */
 	u64 kept; /* bytes that records of OSQ_RANK_ANY do not get */
+	u64 kept_of[OSQ_TYPE_COUNT]; /* bytes that records of a type do not */
 	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
 	u64 commit_pos; /* none before is busy; moved by _commit, _discard */
 	u64 read_pos; /* all before is free; moved by osq_ring_sync */
@@ -80,6 +81,7 @@ int osq_ring_open(struct osq_ring *ring, void *data, u64 size);
 void osq_ring_close(struct osq_ring *ring);
 
 void osq_ring_keep(struct osq_ring *ring, u64 bytes);
+int osq_ring_share(struct osq_ring *ring, u32 type, u32 percent);
 
 int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
 		     enum osq_rank rank, struct osq_slot *slot);

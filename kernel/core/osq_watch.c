@@ -123,6 +123,26 @@ void osq_watched_destroy(struct osq_watched *watched)
 	osq_os_free(watched);
 }
 
+/* Return the first watch that covers @path, or that @path covers. */
+static const struct osq_watched *first_of(const struct osq_watches *watches,
+					  u64 fs, u64 actions,
+					  const struct osq_path *path,
+					  bool below)
+{
+	u32 i;
+
+	for (i = 0; watches && i < watches->count; i++) {
+		const struct osq_watched *one = watches->watched[i];
+		const struct osq_path *place = &one->path.place;
+
+		if (one->fs == fs && one->actions & actions &&
+		    (below ? osq_path_covers(path, place)
+			   : osq_path_covers(place, path)))
+			return one;
+	}
+	return NULL;
+}
+
 /*
  * osq_watches_match - return the closest watch that covers a place.
  * @actions: the watch must want one of these.
@@ -134,16 +154,20 @@ const struct osq_watched *osq_watches_match(const struct osq_watches *watches,
 					    u64 fs, u64 actions,
 					    const struct osq_path *path)
 {
-	u32 i;
+	return first_of(watches, fs, actions, path, false);
+}
 
-	for (i = 0; watches && i < watches->count; i++) {
-		const struct osq_watched *one = watches->watched[i];
-
-		if (one->fs == fs && one->actions & actions &&
-		    osq_path_covers(&one->path.place, path))
-			return one;
-	}
-	return NULL;
+/*
+ * osq_watches_below - return a watch of a place, or of a place below it.
+ *
+ * A rename of the place changes what the watch covers. Parameters, context and
+ * return: as osq_watches_match.
+ */
+const struct osq_watched *osq_watches_below(const struct osq_watches *watches,
+					    u64 fs, u64 actions,
+					    const struct osq_path *path)
+{
+	return first_of(watches, fs, actions, path, true);
 }
 
 /* osq_watches_want - does any watch of a file system want one of @actions? */

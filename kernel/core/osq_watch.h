@@ -54,6 +54,9 @@ void osq_watched_destroy(struct osq_watched *watched);
 const struct osq_watched *osq_watches_match(const struct osq_watches *watches,
 					    u64 fs, u64 actions,
 					    const struct osq_path *path);
+const struct osq_watched *osq_watches_below(const struct osq_watches *watches,
+					    u64 fs, u64 actions,
+					    const struct osq_path *path);
 bool osq_watches_want(const struct osq_watches *watches, u64 fs, u64 actions);
 struct osq_watched *osq_watches_find(const struct osq_watches *watches,
 				     const struct osq_path *shown);

@@ -46,6 +46,8 @@
  *	any ioctl, mmap	EPERM not the owner; ESTALE the owner has left
  *	any other ioctl	ENOTTY
  *	NOTIFY		ENXIO, ESTALE as SUBSCRIBE; EINVAL out of bounds
+ *	SHARE		ENXIO, ESTALE as SUBSCRIBE; EINVAL type or percent;
+ *			ENOTTY on macOS
  *	STATS		ENXIO, ESTALE as SUBSCRIBE; EINVAL a reserved field
  *	ALLOCATE	EPROTO another ABI; EINVAL size, or a reserved field;
  *			EEXIST there is a valid ring; ENOMEM
@@ -131,7 +133,7 @@ typedef int64_t __s64;
 #else
 #define OSQ_ABI_VERSION OSQ_ABI_RELEASE
 #endif
-#define OSQ_SCHEMA_VERSION 3
+#define OSQ_SCHEMA_VERSION 4
 
 /* The ring's size in bytes is a power of two between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
@@ -184,6 +186,7 @@ enum osq_drop {
 #define OSQ_FLAG_FS_PATH 0x1000 /* the unwatched path is its file system's */
 /* A watched file, by a name that no watch covers; dev and ino say which. */
 #define OSQ_FLAG_OTHER_NAME 0x2000
+#define OSQ_FLAG_MEMFD 0x4000 /* the program is in no file system */
 
 /* Bytes in the tail of a record; off counts from the record's start. */
 struct osq_span {
@@ -250,6 +253,9 @@ struct osq_exec {
 	__u32 pid_ns, mnt_ns, net_ns, uts_ns, ipc_ns, user_ns, cgroup_ns;
 	__u32 ns_pid; /* pid in the process's own pid namespace */
 	__u64 cgroup_id; /* in the unified hierarchy: inode of its folder */
+	__u64 tty; /* its terminal, major << 32 | minor; 0: none */
+	/* Path of that group; its names tell containers. Empty: too long. */
+	struct osq_span cgroup;
 };
 
 /*
@@ -505,6 +511,16 @@ struct osq_notify {
 
 #define OSQ_LATENCY_MAX_MS 60000u
 
+/*
+ * Up to which part of the ring records of a type may fill it: 1 to 100
+ * percent, and 100 for each type of a new ring. What does not fit in counts as
+ * full. So a storm of one type leaves room for the others.
+ */
+struct osq_share {
+	__u32 type; /* enum osq_type */
+	__u32 percent;
+};
+
 #define OSQ_SYNC_WAIT 0x1 /* wait until there is something to read */
 
 struct osq_sync {
@@ -620,6 +636,7 @@ struct osq_map {
 #define OSQ_IOC_FILTER _IOW('q', 8, struct osq_filter)
 #define OSQ_IOC_WATCH _IOW('q', 9, struct osq_watch)
 #define OSQ_IOC_MAP _IOR('q', 10, struct osq_map)
+#define OSQ_IOC_SHARE _IOW('q', 11, struct osq_share)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -635,12 +652,14 @@ OSQ_ASSERT_OFFSET(osq_record, cpu, 52);
 OSQ_ASSERT_SIZE(osq_lost, 168);
 OSQ_ASSERT_OFFSET(osq_lost, first_seq, 64);
 OSQ_ASSERT_OFFSET(osq_lost, dropped, 96);
-OSQ_ASSERT_SIZE(osq_exec, 256);
+OSQ_ASSERT_SIZE(osq_exec, 272);
 OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
 OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
 OSQ_ASSERT_OFFSET(osq_exec, path, 168);
 OSQ_ASSERT_OFFSET(osq_exec, envc, 208);
 OSQ_ASSERT_OFFSET(osq_exec, cgroup_id, 248);
+OSQ_ASSERT_OFFSET(osq_exec, tty, 256);
+OSQ_ASSERT_OFFSET(osq_exec, cgroup, 264);
 OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
@@ -671,6 +690,7 @@ OSQ_ASSERT_SIZE(osq_caps, 64);
 OSQ_ASSERT_OFFSET(osq_caps, filters, 40);
 OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
+OSQ_ASSERT_SIZE(osq_share, 8);
 OSQ_ASSERT_SIZE(osq_watch, 4112);
 OSQ_ASSERT_OFFSET(osq_watch, path, 16);
 OSQ_ASSERT_SIZE(osq_map, 16);

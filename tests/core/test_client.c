@@ -36,6 +36,7 @@ static struct osq_exec *put_exec(const char *argv, u32 argv_len)
 	one.exec.argv.len = argv_len;
 	one.exec.env.off = sizeof(one.exec);
 	one.exec.cwd.off = sizeof(one.exec);
+	one.exec.cgroup.off = sizeof(one.exec);
 	EXPECT_EQ(osq_ring_put(&ring, &one.exec.head, OSQ_RANK_ANY), 0);
 	return (void *)(ring.data + one.exec.head.pos);
 }
@@ -107,7 +108,7 @@ static void test_a_span_outside_its_record_is_refused(void)
 {
 	static const struct osq_span wrong[] = {
 		{ 0, 1 },   { 63, 1 },	{ 64, ~0u },  { ~0u, 2 },
-		{ 256, 9 }, { 265, 0 }, { ~0u, ~0u },
+		{ 272, 9 }, { 281, 0 }, { ~0u, ~0u },
 	};
 	struct osq_exec *exec;
 	char line[2048];
@@ -121,7 +122,7 @@ static void test_a_span_outside_its_record_is_refused(void)
 		exec->argv = wrong[i];
 		EXPECT_EQ(print(&exec->head, line, sizeof(line)), -1);
 	}
-	exec->head.len = 248;
+	exec->head.len = sizeof(*exec) - 8;
 	EXPECT_EQ(print(&exec->head, line, sizeof(line)), -1);
 	ring_teardown(&ring);
 }
@@ -141,6 +142,57 @@ static void test_bytes_become_valid_json(void)
 	EXPECT(strstr(line,
 		      "\"argv\":[\"a\\\"\\\\\\u000a\",\"\\udcff\xc3\xa9\","
 		      "\"\\udced\\udca0\\udc80\",\"\"],\"env\":[]}\n"));
+	ring_teardown(&ring);
+}
+
+/* What a terminal obeys, or what turns text around, is escaped. */
+static void test_nothing_in_a_line_is_obeyed_by_a_terminal(void)
+{
+	static const char argv[] = "\x1b[31m\xc2\x9b"
+				   "31m\x7f\0\xe2\x80\xaetxt\xe2\x81\xa6\0"
+				   "\xc2\xa0\xe2\x82\xac\0";
+	char line[2048] = "";
+
+	ring_setup(&ring, SMALL);
+
+	EXPECT_EQ(print(&put_exec(argv, sizeof(argv) - 1)->head, line,
+			sizeof(line)),
+		  0);
+
+	EXPECT(strstr(line, "\"argv\":[\"\\u001b[31m\\u009b31m\\u007f\","
+			    "\"\\u202etxt\\u2066\","
+			    "\"\xc2\xa0\xe2\x82\xac\"],\"env\":[]}\n"));
+	ring_teardown(&ring);
+}
+
+/* A line that would be too long has its strings cut, and is still JSON. */
+static void test_a_line_is_cut_to_what_was_asked(void)
+{
+	static char argv[700], line[8192];
+	struct osq_exec *exec;
+	FILE *out;
+
+	memset(argv, 1, sizeof(argv) - 1);
+	ring_setup(&ring, SMALL);
+	exec = put_exec(argv, sizeof(argv));
+
+	EXPECT_EQ(print(&exec->head, line, sizeof(line)), 0);
+	EXPECT(strlen(line) > JSON_LINE_MIN_BYTES);
+	EXPECT(!strstr(line, "\"cut\""));
+
+	memset(line, 0, sizeof(line));
+	out = fmemopen(line, sizeof(line), "w");
+	EXPECT_EQ(json_record_within(out, &exec->head, JSON_LINE_MIN_BYTES), 0);
+	fclose(out);
+	EXPECT(strlen(line) <= JSON_LINE_MIN_BYTES);
+	EXPECT(strstr(line, ",\"cut\":true,"));
+	EXPECT(strstr(line, "\\u0001\"],\"env\":[]}\n"));
+
+	memset(line, 0, sizeof(line));
+	out = fmemopen(line, sizeof(line), "w");
+	EXPECT_EQ(json_record_within(out, &exec->head, sizeof(line)), 0);
+	fclose(out);
+	EXPECT(!strstr(line, "\"cut\""));
 	ring_teardown(&ring);
 }
 
@@ -304,6 +356,9 @@ static u64 read_garbled(const u8 *good, char *line, size_t size)
 	return handed;
 }
 
+/* As many fill a small ring. */
+#define GOOD_RECORDS 28
+
 /* A garbled ring never makes the reader access memory outside of it. */
 static void test_garbage_does_not_crash(void)
 {
@@ -313,7 +368,7 @@ static void test_garbage_does_not_crash(void)
 	int round;
 
 	ring_setup(&ring, SMALL);
-	for (round = 0; round < 30; round++)
+	for (round = 0; round < GOOD_RECORDS; round++)
 		put_exec("some\0words", 10);
 	memcpy(good, ring.data, SMALL);
 	srandom(1);
@@ -322,7 +377,7 @@ static void test_garbage_does_not_crash(void)
 		handed += read_garbled(good, line, sizeof(line));
 
 	EXPECT(handed > 3000);
-	EXPECT(handed < 3000 * 30);
+	EXPECT(handed < 3000 * GOOD_RECORDS);
 	ring_teardown(&ring);
 }
 
@@ -331,6 +386,8 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_broken_header_is_an_error),
 	KTAP_TEST(test_a_span_outside_its_record_is_refused),
 	KTAP_TEST(test_bytes_become_valid_json),
+	KTAP_TEST(test_nothing_in_a_line_is_obeyed_by_a_terminal),
+	KTAP_TEST(test_a_line_is_cut_to_what_was_asked),
 	KTAP_TEST(test_a_module_is_printed),
 	KTAP_TEST(test_changed_credentials_are_printed),
 	KTAP_TEST(test_a_lost_record_is_printed),

@@ -49,6 +49,38 @@ static void test_a_storm_leaves_what_is_kept(void)
 	ring_teardown(&ring);
 }
 
+/* Records of a type fill its share; other types fill the rest. */
+static void test_a_share_leaves_the_rest_to_other_types(void)
+{
+	struct osq_slot slot;
+	u64 most = SMALL - SMALL / 100 * 75;
+
+	ring_setup(&ring, SMALL);
+	EXPECT_EQ(osq_ring_share(&ring, OSQ_TYPE_EXEC, 25), 0);
+
+	EXPECT_EQ(fill_as(64, OSQ_RANK_ROOT), most / 64);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_FORK, 64, OSQ_RANK_ANY,
+				   &slot),
+		  0);
+	osq_ring_commit(&ring, &slot);
+	EXPECT_EQ(ring.count.type[OSQ_TYPE_EXEC].dropped[OSQ_DROP_FULL], 1);
+	EXPECT_EQ(osq_ring_share(&ring, OSQ_TYPE_EXEC, 100), 0);
+	EXPECT_EQ(put_as(64, OSQ_RANK_ROOT), 0);
+	EXPECT_EQ(osq_ring_share(&ring, OSQ_TYPE_EXEC, 0), -EINVAL);
+	EXPECT_EQ(osq_ring_share(&ring, OSQ_TYPE_EXEC, 101), -EINVAL);
+	ring_teardown(&ring);
+}
+
+/* The larger of what a rank and what a type must leave counts. */
+static void test_a_share_does_not_open_what_is_kept(void)
+{
+	ring_setup(&ring, SMALL);
+	osq_ring_keep(&ring, KEPT);
+	osq_ring_share(&ring, OSQ_TYPE_EXEC, 99);
+	EXPECT_EQ(fill_as(64, OSQ_RANK_ANY), (SMALL - KEPT) / 64);
+	ring_teardown(&ring);
+}
+
 /* A record that can never fit for its rank is too big. */
 static void test_too_big_goes_by_rank(void)
 {
@@ -73,6 +105,7 @@ static void test_a_new_ring_keeps_nothing(void)
 
 	ring_setup(&ring, SMALL);
 	osq_ring_keep(&ring, KEPT);
+	osq_ring_share(&ring, OSQ_TYPE_EXEC, 25);
 	data = ring.data;
 	osq_ring_close(&ring);
 	EXPECT_EQ(osq_ring_open(&ring, data, SMALL), 0);
@@ -149,6 +182,8 @@ static void test_a_slice_may_end_in_the_last_record(void)
 
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_storm_leaves_what_is_kept),
+	KTAP_TEST(test_a_share_leaves_the_rest_to_other_types),
+	KTAP_TEST(test_a_share_does_not_open_what_is_kept),
 	KTAP_TEST(test_too_big_goes_by_rank),
 	KTAP_TEST(test_a_new_ring_keeps_nothing),
 	KTAP_TEST(test_giving_back_holds_the_lock_for_a_slice),

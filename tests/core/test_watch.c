@@ -176,6 +176,25 @@ static void test_a_path_covers_on_whole_components(void)
 	free_paths(paths, count);
 }
 
+/* A watch is found below a path just when the oracle knows one. */
+static bool is_below_right(const struct osq_watches *watches, u64 fs,
+			   u64 actions, const struct osq_path *path)
+{
+	const struct osq_watched *got =
+		osq_watches_below(watches, fs, actions, path);
+	bool has = false;
+	u32 i;
+
+	for (i = 0; i < watches->count; i++)
+		has = has ||
+		      (watches->watched[i]->fs == fs &&
+		       watches->watched[i]->actions & actions &&
+		       oracle_covers(path, &watches->watched[i]->path.place));
+	return !!got == has &&
+	       (!got || (got->fs == fs && got->actions & actions &&
+			 oracle_covers(path, &got->path.place)));
+}
+
 /* Compare the answer for each path with the oracle's. */
 static u32 compare(const struct osq_watches *watches,
 		   const struct osq_path *paths, u32 count)
@@ -197,6 +216,8 @@ static u32 compare(const struct osq_watches *watches,
 				wrong += got && !oracle_covers(&got->path.place,
 							       &paths[i]);
 				wrong += got && !(got->actions & actions);
+				wrong += !is_below_right(watches, fs, actions,
+							 &paths[i]);
 			}
 	return wrong;
 }

@@ -100,7 +100,7 @@ def seen(records: Iterable[Record], log: Log) -> list[Event]:
     """Return the driver's records of one process, after a check of the ids in each record.
 
     Modifications, which the driver reports once a second, are left out. So are events through a
-    name that no watch covers: test_evasion.py tests those.
+    name that no watch covers: test_file_evasion.py tests those.
 
     Raises: AssertionError for a record with other ids than the process had.
     """

@@ -46,6 +46,20 @@ REFUSALS = {
 }
 
 
+def test_osqtail_reads_without_any_capability(guest: Guest, tail: Tailing) -> None:
+    """Once osqtail reads, it has no capability, and no program that it starts can get one."""
+    fields = "CapInh|CapPrm|CapEff|NoNewPrivs"
+    with tail("--type exec") as running:
+        command = f"grep -E '{fields}' /proc/$(pgrep -x osqtail)/status; /bin/true"
+        said = guest.run(command, deadline_s=20).stdout
+        seen = running.finish()
+
+    values = dict(line.split() for line in said.splitlines())
+    assert values.pop("NoNewPrivs:") == "1"
+    assert {int(value, 16) for value in values.values()} == {0}
+    assert seen.execs_of("/usr/bin/true")
+
+
 # The steps of 'osqprobe owners': a child uses the descriptor, the owner allocates again, an heir
 # execs.
 OWNERS = {

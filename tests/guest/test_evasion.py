@@ -5,16 +5,31 @@ The user tries other root folders, other names, namespaces, ids, and storms of e
 """
 
 from collections import Counter
+from dataclasses import dataclass
+
+import pytest
 
 from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
-from tests.guest.file_log import NO_PATH, OTHER_NAME
 from tests.guest.tailing import Record, Tailing
 
 USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
 TOP = "/var/tmp/osqevade"
-# The driver climbs this many parent folders; kernel/os/linux/osq_file.h has OSQ_CLIMB_MAX.
-CLIMBED = 512
+HERE = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A protocol with functions of its own for the calls on its sockets."""
+
+    name: str
+    family: int
+    number: int
+
+
+MPTCP = Protocol(name="mptcp", family=2, number=262)
+SCTP = Protocol(name="sctp", family=2, number=132)
+SMC = Protocol(name="smc", family=43, number=0)
 
 
 def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
@@ -108,83 +123,53 @@ def test_a_setuid_program_is_recorded_despite_a_uid_filter(guest: Guest, tail: T
     assert seen.stats["filtered"] > 0
 
 
-def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside_are_recorded(
-    guest: Guest, tail: Tailing
-) -> None:
-    """A truncation, an outside hard link, a new time and a late write each have a record."""
-    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
+def test_file_capabilities_are_recorded_despite_a_uid_filter(guest: Guest, tail: Tailing) -> None:
+    """A program with file capabilities, run by a user whom filters exclude, has its record."""
+    setuid = 7
     guest.run(
-        f"rm -rf {TOP}; mkdir -p {watched} {outside};"
-        f"for f in cut linked touched held; do echo hello > {watched}/$f; done; sync",
+        f"rm -rf {TOP}; mkdir -p {TOP}; cp /usr/local/bin/osqprobe {TOP}/plain;"
+        f"cp {TOP}/plain {TOP}/caps; osqevade capability {TOP}/caps {setuid}",
         deadline_s=20,
     )
-    numbers = guest.run(f"stat -c %i {watched}/linked", deadline_s=20).stdout.strip()
+    as_user = USER.replace("1000", "2000")
 
-    with tail(f"--watch {watched}") as running:
+    with tail("--type exec --type cred --not-uid 2000") as running:
+        guest.run(f"{as_user} {TOP}/plain; {as_user} {TOP}/caps; :", deadline_s=60)
+        seen = running.finish()
+
+    rises = [one for one in seen.records if one["type"] == "cred" and one["now"]["uid"] == 2000]
+    assert execs(seen.records, 2000) == {f"{TOP}/caps": 1}
+    assert any(one["now"]["effective"] & 1 << setuid for one in rises)
+    assert seen.stats["filtered"] > 0
+
+
+@pytest.mark.parametrize("protocol", [MPTCP, SCTP, SMC], ids=lambda protocol: f"{protocol.name}")
+def test_another_protocol_hides_no_connection(
+    guest: Guest, tail: Tailing, protocol: Protocol
+) -> None:
+    """A user's bind, listen, connect and accept of TCP's siblings have records."""
+    port = 7_000 + protocol.number % 1_000
+    options = "--socket bind --socket listen --socket connect --socket accept"
+
+    with tail(f"--type socket {options}") as running:
         guest.run(
-            f"osqevade files {watched} {outside} > /tmp/evade 2>&1 < /dev/null &"
-            "until grep -q done /tmp/evade; do sleep 0.05; done",
+            f"{USER} osqevade protocol {protocol.family} 1 {protocol.number} {port}",
             deadline_s=60,
         )
-        told = running.finish()
-    guest.run("pkill -x osqevade", deadline_s=20)
+        seen = running.finish()
 
-    by_path = Counter((one["path"], one["action"]) for one in told.records)
-    other = [one for one in told.records if one["flags"] & OTHER_NAME]
-    assert by_path[f"{watched}/cut", "modify"] == 1
-    assert by_path[f"{watched}/touched", "modify"] == 1
-    # Fifty writes follow each other without a pause.
-    assert by_path[f"{watched}/held", "modify"] in {1, 2}
-    assert [one["action"] for one in other] == [
-        *("link", "open", "modify", "close_write", "attrib", "unlink")
+    own = [
+        one
+        for one in seen.records
+        if (one["family"], one["protocol"]) == (protocol.family, protocol.number)
     ]
-    assert {str(one["ino"]) for one in other} == {numbers}
-    assert all(one["path"].endswith("outside/other") for one in other)
-    assert told.stats["dropped"] == 0
-
-
-def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(
-    guest: Guest, tail: Tailing
-) -> None:
-    """A write through an unwatched link is recorded if the kernel caches the watched name."""
-    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
-    guest.run(
-        f"rm -rf {TOP}; mkdir -p {watched} {outside}; echo hello > {watched}/old;"
-        f"ln {watched}/old {outside}/other; : > {outside}/a; ln {outside}/a {outside}/b;"
-        f"stat {watched}/old",
-        deadline_s=20,
-    )
-
-    with tail(f"--watch {watched}") as running:
-        guest.run(f"echo x >> {outside}/other; echo x >> {outside}/a", deadline_s=20)
-        told = running.finish()
-
-    assert [one["action"] for one in told.records] == ["open", "modify", "close_write"]
-    assert {one["flags"] & OTHER_NAME for one in told.records} == {OTHER_NAME}
-
-
-def test_a_recorded_change_below_6000_folders_takes_less_than_4_times_as_long_as_below_532(
-    guest: Guest, tail: Tailing
-) -> None:
-    """A record of a file below 6,000 folders costs little more than one below the bound."""
-    # Removing so many folders takes long; unmounting a separate file system is quick.
-    deep = "/mnt/osqdeep"
-    guest.run(
-        f"mkdir -p {deep}; mount -t tmpfs none {deep}; mkdir {deep}/watched {deep}/a {deep}/b",
-        deadline_s=60,
-    )
-    times = 40
-    with tail(f"--watch {deep}/watched --action attrib") as running:
-        near = int(guest.run(f"osqclimb {deep}/a {CLIMBED + 20} {times}", deadline_s=120).stdout)
-        far = int(guest.run(f"osqclimb {deep}/b 6000 {times}", deadline_s=120).stdout)
-        told = running.finish()
-
-    guest.run(f"umount {deep}", deadline_s=60)
-    assert {one["flags"] for one in told.records} == {NO_PATH}
-    assert len(told.records) == 2 * times
-    # The second folder is twelve times as deep. The shortest of many tries is the cost; part of it
-    # is the record.
-    assert far < 4 * near
+    by_action = {one["action"]: one for one in own}
+    assert [one["action"] for one in own] == ["bind", "listen", "connect", "accept"]
+    assert {one["uid"] for one in own} == {1000}
+    assert (by_action["bind"]["local_address"], by_action["bind"]["local_port"]) == (HERE, port)
+    remote = by_action["connect"]["remote_address"], by_action["connect"]["remote_port"]
+    assert remote == (HERE, port)
+    assert seen.stats["dropped"] == 0
 
 
 def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
@@ -204,6 +189,26 @@ def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
     assert seen.stats["dropped_full"] > 50
     assert len(seen.execs_of(f"{TOP}/root")) == 1
     assert [one for one in seen.records if one["type"] == "cred" and one["old"]["uid"] == 1000]
+    assert seen.stats["attempts"] == seen.stats["committed"] + seen.stats["dropped"]
+
+
+def test_a_type_fills_its_share_of_the_ring_and_no_more(guest: Guest, tail: Tailing) -> None:
+    """When execs have filled their share, later records of another type are still made."""
+    with tail("--type exec --type exit --share exec=25 --ring-bytes 65536") as running:
+        guest.run(
+            "pkill -STOP -x osqtail; for n in $(seq 100); do /bin/true; done;"
+            "cat /sys/class/misc/osquery/stats > /tmp/stats; pkill -CONT -x osqtail",
+            deadline_s=120,
+        )
+        unread = guest.run("awk '/unread_bytes/ {print $2}' /tmp/stats", deadline_s=20).stdout
+        seen = running.finish()
+
+    lost = [one for one in seen.records if one["type"] == "lost"]
+    ended = [one for one in seen.records if one["type"] == "exit"]
+    assert seen.stats["dropped_full"] > 20
+    assert {tuple(one["types"]) for one in lost} == {("exec",)}
+    assert len(ended) >= 100
+    assert 65_536 // 4 < int(unread) < 65_536
     assert seen.stats["attempts"] == seen.stats["committed"] + seen.stats["dropped"]
 
 

@@ -83,7 +83,7 @@ def test_an_environment_above_the_limit_is_truncated_and_the_record_has_a_flag(
     record = next(one for one in seen.execs_of("/usr/bin/true") if one["envc"] == 1)
     assert record["env_bytes"] == len("V=") + 30000 + 1
     assert record["flags"] == 0x20
-    assert len(record["env"][0]) == 7936
+    assert len(record["env"][0]) == 6896
 
 
 def test_a_records_cwd_namespaces_and_cgroup_equal_those_in_proc(
@@ -104,16 +104,39 @@ unshare --mount --uts --ipc --net --pid --fork sh /tmp/place
 """
     with tail() as running:
         said = [int(word) for word in guest.run(script, deadline_s=30).stdout.split()]
+        group = guest.run("sed -n 's/^0:://p' /proc/self/cgroup", deadline_s=20).stdout.strip()
         seen = running.finish()
 
     outside, inside = [one for one in seen.execs_of("/usr/bin/true") if "place" in one["argv"]]
     fields = [f"{name}_ns" for name in names] + ["cgroup_id"]
     assert [outside[field] for field in fields] == said[: len(fields)]
     assert [inside[field] for field in fields] == said[len(fields) :]
+    assert outside["cgroup"] == inside["cgroup"] == group
     assert outside["cwd"] == inside["cwd"] == "/tmp/some where"
     assert outside["ns_pid"] == outside["pid"]
     assert inside["ns_pid"] == 1
     assert outside["mnt_ns"] != inside["mnt_ns"]
+
+
+def test_a_record_has_the_terminals_number_and_the_flag_of_a_memfd_program(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A record has the number of the process's terminal; a program in a memfd has a flag."""
+    memfd = 0x4000
+    with tail() as running:
+        said = guest.run(
+            'script -qc "stat -Lc %t:%T /proc/self/fd/0; /bin/true tty" /dev/null;'
+            "osqevade memfd /bin/true; /bin/true plain",
+            deadline_s=60,
+        ).stdout
+        seen = running.finish()
+
+    major, minor = (int(word, 16) for word in said.split()[0].split(":"))
+    (on_tty,) = [one for one in seen.execs_of("/usr/bin/true") if "tty" in one["argv"]]
+    (plain,) = [one for one in seen.execs_of("/usr/bin/true") if "plain" in one["argv"]]
+    (hidden,) = [one for one in seen.records if one.get("path", "").startswith("/memfd:osq")]
+    assert (on_tty["tty"], plain["tty"]) == (major << 32 | minor, 0)
+    assert (hidden["flags"] & memfd, plain["flags"] & memfd) == (memfd, 0)
 
 
 def test_a_scripts_record_has_the_path_of_its_interpreter(guest: Guest, tail: Tailing) -> None:

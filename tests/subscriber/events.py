@@ -13,6 +13,7 @@ TAIL = {
     "argv": b"printf\0%s x\0\xff\0",
     "env": b"A=1\0SECRET=2\0B=3 4\0",
     "cwd": b"/root",
+    "cgroup": b"/user.slice",
 }
 
 

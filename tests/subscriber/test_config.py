@@ -34,13 +34,14 @@ def test_in_a_configuration_shared_with_osquery_keys_that_only_osquery_knows_are
                     "ring_mib": 32,
                     "store": "/x/events.db",
                     "records": ["exec"],
+                    "shares": {"exec": 40},
                     "tables": {"kloss_events": {"events_expiry": 0}},
                 },
             },
         )
     )
 
-    assert config.ring_bytes == 32 << 20
+    assert (config.ring_bytes, config.shares) == (32 << 20, {"exec": 40})
     assert (config.store, config.records) == (Path("/x/events.db"), ("exec",))
     assert config.environment_variables == ("LANG",)
     assert config.limits.default == Retention(max_age_s=100, max_rows=2000)
@@ -59,6 +60,9 @@ def test_in_a_configuration_shared_with_osquery_keys_that_only_osquery_knows_are
         ({"osq": {"store": "events.db"}}, "osq.store"),
         ({"osq": {"records": ["exec", "fork bomb"]}}, "osq.records"),
         ({"osq": {"records": "exec"}}, "osq.records"),
+        ({"osq": {"shares": {"file": 50}}}, "osq.shares.file"),
+        ({"osq": {"shares": {"exec": 0}}}, "osq.shares.exec"),
+        ({"osq": {"shares": {"exec": 101}}}, "osq.shares.exec"),
         ({"osq": {"tables": {"process_events": {}}}}, "osq.tables.process_events"),
         ({"osq": {"tables": {"kloss_events": {"max": 1}}}}, "osq.tables.kloss_events.max"),
         ({"osq": {"filters": []}}, "osq.filters"),

@@ -19,8 +19,9 @@ from osq.columns import Context
 from osq.completeness import Totals
 from osq.errors import QueryError, StoreCorrupt
 from osq.following import follow
+from osq.output import Format, Printer
 from osq.process_events import PROCESS_EVENTS
-from osq.reader import Reader
+from osq.reader import Reader, Result
 from osq.records import Exec
 from osq.retention import Limits
 from osq.stopping import Stop
@@ -227,6 +228,27 @@ def test_answers_come_as_a_table_json_or_csv(
     assert list(csv.DictReader(io.StringIO(as_csv)))[1]["cmdline"] == "printf %s x \\xff"
     assert as_table.splitlines()[0].split() == ["seq_num", "cmdline", "child_pid"]
     assert as_table.splitlines()[2].startswith("1        printf %s x")
+
+
+def test_no_terminal_and_no_spreadsheet_obeys_a_value() -> None:
+    """Escapes, C1 controls, marks of direction and formulas are shown in every format."""
+    values = ("=1+1", "-x", "\x1b[31m", "\x9b31m", "a\u202eb", -5, None)
+
+    def shown(form: Format) -> str:
+        out = io.StringIO()
+        printer = Printer(out, form)
+        printer.print(Result(columns=tuple("abcdefg"), rows=iter([values])))
+        printer.close()
+        return out.getvalue()
+
+    obeyed = {"\x1b", "\x9b", "\u202e"}
+    by_format = {form: shown(form) for form in Format}
+    assert not any(obeyed & set(text) for text in by_format.values())
+    assert tuple(json.loads(by_format[Format.JSON])[0].values()) == values
+    (row,) = csv.DictReader(io.StringIO(by_format[Format.CSV]))
+    assert list(row.values()) == [
+        *("'=1+1", "'-x", "\\x1b[31m", "\\u009b31m", "a\\u202eb", "-5", "")
+    ]
 
 
 def test_query_with_option_json_prints_an_empty_array_if_no_row_matches(

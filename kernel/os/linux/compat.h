@@ -209,8 +209,13 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 	hlist_for_each_entry(dentry, &(inode)->i_dentry, d_u.d_alias)
 #endif
 
-/* Before 5.11 an instance points to its kretprobe directly. */
-#ifdef OSQ_HAVE_GET_KRETPROBE
+/*
+ * Before 5.11 an instance points to its kretprobe directly. Without kprobes
+ * there is none, and nothing that uses this is called.
+ */
+#ifndef CONFIG_KPROBES
+#define osq_kretprobe_of(instance) ((struct kretprobe *)NULL)
+#elif defined(OSQ_HAVE_GET_KRETPROBE)
 #define osq_kretprobe_of(instance) get_kretprobe(instance)
 #else
 #define osq_kretprobe_of(instance) ((instance)->rp)

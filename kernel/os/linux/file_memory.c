@@ -12,15 +12,11 @@
  * A program that writes causes an event at each write. One record a second for
  * each process and file is enough, because the close gives the final state.
  */
-#include <linux/hash.h>
 #include <linux/jiffies.h>
-#include <linux/mm.h>
-#include <linux/spinlock.h>
 
 #include "osq_file.h"
+#include "osq_sets.h"
 
-#define SET_BITS 9
-#define SETS (1u << SET_BITS)
 #define WAYS 8
 
 struct linked {
@@ -36,14 +32,15 @@ struct change {
 };
 
 struct set {
-	raw_spinlock_t lock; /* protects all below */
+	struct osq_set base;
 	bool is_over; /* one more was needed than fits */
 	u32 next; /* the entry of changes to replace next */
 	struct linked linked[WAYS];
 	struct change changes[WAYS];
 };
 
-static struct set *sets; /* from open to close; no handler runs outside */
+/* From open to close; no handler runs outside. */
+static struct osq_sets sets = { .bits = 9, .bytes = sizeof(struct set) };
 
 /*
  * osq_file_memory_open - allocate the memory.
@@ -53,26 +50,18 @@ static struct set *sets; /* from open to close; no handler runs outside */
  */
 int osq_file_memory_open(void)
 {
-	u32 at;
-
-	sets = kvcalloc(SETS, sizeof(*sets), GFP_KERNEL_ACCOUNT);
-	if (!sets)
-		return -ENOMEM;
-	for (at = 0; at < SETS; at++)
-		raw_spin_lock_init(&sets[at].lock);
-	return 0;
+	return osq_sets_open(&sets);
 }
 
 /* osq_file_memory_close - free the memory; no handler runs any more. */
 void osq_file_memory_close(void)
 {
-	kvfree(sets);
-	sets = NULL;
+	osq_sets_close(&sets);
 }
 
-static struct set *set_of(u64 fs, u64 ino)
+static struct set *lock_set_of(u64 fs, u64 ino)
 {
-	return &sets[hash_64(ino ^ fs << 48, SET_BITS)];
+	return osq_set_lock(&sets, ino ^ fs << 48);
 }
 
 /*
@@ -95,11 +84,9 @@ static struct linked *find_linked(struct set *set, u64 fs, u64 ino)
  */
 void osq_file_remember(u64 fs, u64 ino)
 {
-	struct set *set = set_of(fs, ino);
+	struct set *set = lock_set_of(fs, ino);
 	struct linked *one;
-	unsigned long irq;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	one = find_linked(set, fs, ino);
 	if (!one)
 		one = find_linked(set, 0, 0);
@@ -109,7 +96,7 @@ void osq_file_remember(u64 fs, u64 ino)
 	} else {
 		set->is_over = true;
 	}
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 }
 
 /*
@@ -117,13 +104,11 @@ void osq_file_remember(u64 fs, u64 ino)
  */
 bool osq_file_is_remembered(u64 fs, u64 ino)
 {
-	struct set *set = set_of(fs, ino);
-	unsigned long irq;
+	struct set *set = lock_set_of(fs, ino);
 	bool is;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	is = set->is_over || find_linked(set, fs, ino);
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 	return is;
 }
 
@@ -137,13 +122,11 @@ bool osq_file_is_remembered(u64 fs, u64 ino)
  */
 bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid)
 {
-	struct set *set = set_of(fs, ino);
+	struct set *set = lock_set_of(fs, ino);
 	struct change *one = NULL;
 	bool is_fresh = true;
-	unsigned long irq;
 	int at;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	for (at = 0; !one && at < WAYS; at++)
 		if (set->changes[at].fs == fs && set->changes[at].ino == ino &&
 		    set->changes[at].pid == pid)
@@ -156,6 +139,6 @@ bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid)
 		*one = (struct change){
 			.fs = fs, .ino = ino, .pid = pid, .when = jiffies
 		};
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 	return is_fresh;
 }

@@ -7,8 +7,10 @@
  * rejected without a buffer and without building a path.
  */
 #include <linux/dcache.h>
+#include <linux/rcupdate.h>
 #include <linux/seqlock.h>
 
+#include "compat.h"
 #include "osq_file.h"
 
 static const struct dentry *parent_of(const struct dentry *dentry)
@@ -71,6 +73,23 @@ static bool is_below_at(const struct osq_name *name,
 	       is_at(name->dentry, &folder);
 }
 
+/*
+ * Is the name that of a folder above @place? @depth: of the name, less than
+ * that of @place.
+ */
+static bool is_above(const struct osq_name *name, u32 depth,
+		     const struct osq_path *place)
+{
+	struct osq_path above = { .bytes = place->bytes };
+	u32 slashes = 0;
+
+	for (; above.len < place->len; above.len++)
+		if (place->bytes[above.len] == '/' && slashes++ == depth)
+			break;
+	return name->below ? is_below_at(name, &above)
+			   : is_at(name->dentry, &above);
+}
+
 /* osq_name_has_path - is the name connected with its file system's root? */
 bool osq_name_has_path(const struct osq_name *name)
 {
@@ -83,13 +102,17 @@ bool osq_name_has_path(const struct osq_name *name)
 	return at == name->dentry->d_sb->s_root;
 }
 
-/* Context: an RCU reader; the answer is valid if rename_lock did not change. */
+/*
+ * A folder that is renamed takes the watched places below it along, so its
+ * name is covered by their watches, too.
+ * Context: an RCU reader; the answer is valid if rename_lock did not change.
+ */
 static enum osq_sight look(const struct osq_name *name,
 			   const struct osq_watches *watches, u64 fs,
-			   u64 actions)
+			   u32 action)
 {
 	const struct dentry *at;
-	u32 i, depth = 0, at_depth;
+	u32 i, depth = 0, at_depth, own_depth;
 
 	for (at = name->dentry; !IS_ROOT(at); at = parent_of(at))
 		if (++depth > OSQ_CLIMB_MAX)
@@ -98,22 +121,24 @@ static enum osq_sight look(const struct osq_name *name,
 		return OSQ_SIGHT_UNKNOWN;
 	at = name->dentry;
 	at_depth = depth;
+	own_depth = depth + !!name->below;
 	for (i = 0; i < watches->count; i++) {
 		const struct osq_watched *one = watches->watched[i];
 
-		if (one->fs != fs || !(one->actions & actions))
+		if (one->fs != fs || !(one->actions & OSQ_FILE_OPT(action)))
 			continue;
-		if (name->below && one->depth == depth + 1) {
+		if (one->depth > own_depth) {
+			if (action == OSQ_FILE_RENAME &&
+			    is_above(name, own_depth, &one->path.place))
+				return OSQ_SIGHT_COVERED;
+			continue;
+		}
+		if (one->depth > depth) {
 			if (is_below_at(name, &one->path.place))
 				return OSQ_SIGHT_COVERED;
 			continue;
 		}
-		if (one->depth > depth)
-			continue;
-		/*
-		 * Deeper watches come first, so a single climb serves all of
-		 * them.
-		 */
+		/* Deeper watches come first, so one climb is for all. */
 		for (; at_depth > one->depth; at_depth--)
 			at = parent_of(at);
 		if (is_at(at, &one->path.place))
@@ -123,27 +148,27 @@ static enum osq_sight look(const struct osq_name *name,
 }
 
 /*
- * osq_name_sight - can a watch that wants one of @actions cover this name?
+ * osq_name_sight - can a watch that wants @action cover this name?
  * @watches: may be NULL.
  *
  * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
  */
 enum osq_sight osq_name_sight(const struct osq_name *name,
 			      const struct osq_watches *watches, u64 fs,
-			      u64 actions)
+			      u32 action)
 {
 	enum osq_sight sight;
 	unsigned int seq;
 
-	if (!osq_watches_want(watches, fs, actions))
+	if (!osq_watches_want(watches, fs, OSQ_FILE_OPT(action)))
 		return OSQ_SIGHT_NONE;
 	seq = read_seqbegin(&rename_lock);
-	sight = look(name, watches, fs, actions);
+	sight = look(name, watches, fs, action);
 	if (!read_seqretry(&rename_lock, seq))
 		return sight;
 	/* A name was changed meanwhile: climb once more, with the lock. */
 	read_seqlock_excl(&rename_lock);
-	sight = look(name, watches, fs, actions);
+	sight = look(name, watches, fs, action);
 	read_sequnlock_excl(&rename_lock);
 	return sight;
 }
@@ -216,4 +241,50 @@ bool osq_name_path(const struct osq_name *name, char *buffer,
 	memcpy(buffer + room, below->name, below->len);
 	path->len += below->len + 1;
 	return true;
+}
+
+/*
+ * At so many of a file's names in memory the driver looks, and at no more:
+ * anybody can make tens of thousands of links.
+ */
+#define ALIASES_MAX 8
+
+static bool is_covered(const struct dentry *dentry, u64 fs, u32 action)
+{
+	const struct osq_name name = { .dentry = dentry };
+	enum osq_sight sight;
+
+	rcu_read_lock();
+	sight = osq_name_sight(&name, rcu_dereference(osq_watches), fs, action);
+	rcu_read_unlock();
+	return sight == OSQ_SIGHT_COVERED;
+}
+
+/*
+ * osq_file_has_watched_name - does a watch cover a name of this file?
+ *
+ * A file with more names than are looked at is taken for watched: too much is
+ * recorded, nothing hidden. Context: process, may sleep.
+ */
+bool osq_file_has_watched_name(const struct inode *of, u64 fs, u32 action)
+{
+	struct dentry *aliases[ALIASES_MAX];
+	struct inode *inode = (struct inode *)of;
+	struct dentry *alias;
+	bool has = false;
+	int count = 0;
+
+	spin_lock(&inode->i_lock);
+	osq_for_each_alias(alias, inode) {
+		has = count == ALIASES_MAX;
+		if (has)
+			break;
+		aliases[count++] = dget(alias);
+	}
+	spin_unlock(&inode->i_lock);
+	while (count--) {
+		has = has || is_covered(aliases[count], fs, action);
+		dput(aliases[count]);
+	}
+	return has;
 }

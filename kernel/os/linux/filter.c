@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <linux/user_namespace.h>
 
+#include "compat.h"
 #include "osq_filter.h"
 #include "osq_held_filter.h"
 #include "osq_linux.h"
@@ -124,13 +125,18 @@ static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
 }
 
 /*
- * Does it act as root without being root? The next program that it runs may be
- * root's.
+ * osq_cred_is_raised - does it act with root's rights without being root?
+ *
+ * By its effective uid, as a setuid program does, or by capabilities, as one
+ * with file capabilities does. Those that it has in a user namespace of its
+ * own are no rights outside. Context: any.
  */
-static bool is_raised(const struct cred *cred)
+bool osq_cred_is_raised(const struct cred *cred)
 {
-	return uid_eq(cred->euid, GLOBAL_ROOT_UID) &&
-	       !uid_eq(cred->uid, GLOBAL_ROOT_UID);
+	return !uid_eq(cred->uid, GLOBAL_ROOT_UID) &&
+	       (uid_eq(cred->euid, GLOBAL_ROOT_UID) ||
+		(cred->user_ns == &init_user_ns &&
+		 osq_cap_bits(cred->cap_effective)));
 }
 
 /*
@@ -153,7 +159,7 @@ bool osq_filter_takes(u32 type, const struct osq_about *about)
 	if (held) {
 		cred = __task_cred(about->task);
 		subject.uid = from_kuid(&init_user_ns, cred->uid);
-		subject.raised = about->raises || is_raised(cred);
+		subject.raised = about->raises || osq_cred_is_raised(cred);
 		subject.in_pid_ns = in_pid_ns(held, about->task);
 		subject.in_cgroup = in_cgroup(&held->filter, about->task);
 		subject.in_place = osq_held_filter_has_file(held, about);

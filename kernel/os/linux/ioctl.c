@@ -24,6 +24,7 @@ union osq_argument {
 	struct osq_sync sync;
 	struct osq_caps caps;
 	struct osq_notify notify;
+	struct osq_share share;
 };
 
 static void do_caps(struct osq_caps *caps)
@@ -60,6 +61,9 @@ static long do_ioctl(struct osq_opening *own, unsigned int command,
 	case OSQ_IOC_NOTIFY:
 		err = osq_device_notify(&own->session, &argument->notify);
 		osq_readers_renew();
+		break;
+	case OSQ_IOC_SHARE:
+		err = osq_device_share(&own->session, &argument->share);
 		break;
 	case OSQ_IOC_SYNC:
 		err = osq_device_sync(&own->session, &argument->sync);

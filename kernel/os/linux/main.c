@@ -51,6 +51,7 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_socket_start,
 		.configure = osq_publish_socket_configure,
 		.stop = osq_publish_socket_stop,
+		.missed = osq_publish_socket_missed,
 		.is_off = osq_hook_check_is_off,
 	},
 	{

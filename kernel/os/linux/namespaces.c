@@ -61,3 +61,17 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
 	exec->cgroup_id = cgroup_id(task_dfl_cgroup(task));
 	rcu_read_unlock();
 }
+
+/*
+ * osq_cgroup_path - the path of a process's group in the unified hierarchy.
+ * @to: OSQ_CGROUP_MAX_BYTES.
+ *
+ * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
+ * Return: its length; 0 when it is too long.
+ */
+u32 osq_cgroup_path(struct task_struct *task, char *to)
+{
+	int len = cgroup_path(task_dfl_cgroup(task), to, OSQ_CGROUP_MAX_BYTES);
+
+	return len < 0 || len >= (int)OSQ_CGROUP_MAX_BYTES ? 0 : len;
+}

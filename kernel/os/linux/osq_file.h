@@ -76,8 +76,9 @@ enum osq_sight {
 
 enum osq_sight osq_name_sight(const struct osq_name *name,
 			      const struct osq_watches *watches, u64 fs,
-			      u64 actions);
+			      u32 action);
 bool osq_name_has_path(const struct osq_name *name);
+bool osq_file_has_watched_name(const struct inode *of, u64 fs, u32 action);
 bool osq_name_path(const struct osq_name *name, char *buffer,
 		   struct osq_path *path, bool *cut);
 

@@ -19,6 +19,7 @@
 
 struct attribute_group;
 struct cpu_scratch;
+struct cred;
 struct dentry;
 struct task_struct;
 struct tracepoint;
@@ -122,6 +123,8 @@ void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
 void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
+#define OSQ_CGROUP_MAX_BYTES 1024u
+u32 osq_cgroup_path(struct task_struct *task, char *to);
 
 /* hook_check.c */
 int osq_hook_check_start(void);
@@ -138,7 +141,7 @@ void osq_held_filter_put(struct osq_held_filter *held);
 /* The facts about a process and file that a filter compares. */
 struct osq_about {
 	struct task_struct *task;
-	bool raises; /* to root, by what the record tells of */
+	bool raises; /* to rights of root, by what the record tells of */
 	/*
 	 * For the file of an exec, once it is known; otherwise paths are not
 	 * compared yet.
@@ -149,6 +152,7 @@ struct osq_about {
 	char *buffer; /* OSQ_PATH_BUFFER_BYTES, to build a path in */
 };
 
+bool osq_cred_is_raised(const struct cred *cred);
 int osq_filter_set(const struct osq_session *session,
 		   struct osq_held_filter **held);
 void osq_filter_clear(void);
@@ -186,6 +190,7 @@ bool osq_publish_socket_probe(void);
 int osq_publish_socket_start(struct osq_ring *ring, u64 options);
 void osq_publish_socket_configure(u64 options);
 void osq_publish_socket_stop(void);
+u64 osq_publish_socket_missed(void);
 int osq_publish_file_start(struct osq_ring *ring, u64 options);
 void osq_publish_file_configure(u64 options);
 void osq_publish_file_stop(void);

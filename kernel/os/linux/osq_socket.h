@@ -50,9 +50,10 @@ void osq_socket_owner_take(struct osq_socket_owner *owner);
 void osq_socket_owner_guess(struct osq_socket_owner *owner,
 			    const struct sock *sk);
 u64 osq_socket_cookie(struct sock *sk);
+bool osq_socket_is_inet(const struct sock *sk);
 /*
  * Get the addresses that getsockname and getpeername would return; all zero for
- * none.
+ * none, and for a family other than IPv4, IPv6 and UNIX.
  */
 void osq_socket_local(struct osq_socket_end *end, const struct sock *sk);
 void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk);
@@ -89,18 +90,18 @@ struct osq_socket_hooks {
 	/* The call returns. */
 	void (*end)(const struct osq_socket_call *call, int result);
 	/*
-	 * The call begins, and its end will not be seen: no instance is left.
+	 * The call begins, and its end will not be seen: no instance is left,
+	 * or it is another protocol's.
 	 */
 	void (*unseen)(const struct osq_socket_call *call);
 	void (*accepted)(struct sock *sk);
 	void (*closing)(struct sock *sk);
-	/* This many calls were not hooked; called by osq_socket_hooks_stop. */
-	void (*passed_over)(u64 count);
 };
 
 bool osq_socket_hooks_probe(void);
 int osq_socket_hooks_start(const struct osq_socket_hooks *hooks);
 void osq_socket_hooks_stop(void);
+u64 osq_socket_hooks_missed(void);
 
 /*
  * socket_owners.c - remember the owner of a socket, and connects in progress.

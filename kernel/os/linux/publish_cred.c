@@ -88,7 +88,8 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 	put_side(&record.now, now);
 	record.changed = changed_in(&record, same_groups(old->group_info,
 							 now->group_info));
-	about.raises = !record.now.euid && record.old.euid;
+	about.raises = (!record.now.euid && record.old.euid) ||
+		       osq_cred_is_raised(now);
 	if (!record.changed || !osq_filter_pass(target, OSQ_TYPE_CRED, &about))
 		return 0;
 	record.action = action;

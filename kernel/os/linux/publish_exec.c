@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/tracepoint.h>
+#include <linux/tty.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
@@ -29,10 +30,11 @@
  */
 #define FILENAME_MAX_BYTES 4096u
 #define ARGV_MAX_BYTES 12288u
-#define ENV_MAX_BYTES 7936u
+#define ENV_MAX_BYTES 6896u
 
 static_assert(sizeof(struct osq_exec) + 2 * OSQ_PATH_BUFFER_BYTES +
-		      FILENAME_MAX_BYTES + ARGV_MAX_BYTES + ENV_MAX_BYTES <=
+		      FILENAME_MAX_BYTES + ARGV_MAX_BYTES + ENV_MAX_BYTES +
+		      OSQ_CGROUP_MAX_BYTES <=
 	      OSQ_RECORD_MAX_BYTES);
 
 static struct osq_ring *target;
@@ -100,6 +102,15 @@ static bool put_path(struct osq_scratch *scratch, struct osq_span *span,
 	return true;
 }
 
+/* A memfd has a name that only the kernel gives, and no folder. */
+static bool is_memfd(const struct dentry *dentry)
+{
+	static const char name[] = "memfd:";
+
+	return IS_ROOT(dentry) &&
+	       !strncmp(dentry->d_name.name, name, sizeof(name) - 1);
+}
+
 static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
 		      struct linux_binprm *bprm)
 {
@@ -117,6 +128,29 @@ static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
 	if (d_unlinked(bprm->file->f_path.dentry) ||
 	    !file_inode(bprm->file)->i_nlink)
 		exec->head.flags |= OSQ_FLAG_DELETED;
+	if (is_memfd(bprm->file->f_path.dentry))
+		exec->head.flags |= OSQ_FLAG_MEMFD;
+}
+
+/* The name that is shown of it is /dev/pts/N, /dev/ttyN or so. */
+static void put_tty(struct osq_exec *exec)
+{
+	struct tty_struct *tty = get_current_tty();
+	dev_t dev;
+
+	if (!tty)
+		return;
+	dev = tty_devnum(tty);
+	exec->tty = (u64)MAJOR(dev) << 32 | MINOR(dev);
+	tty_kref_put(tty);
+}
+
+static void put_cgroup(struct osq_scratch *scratch, struct task_struct *task)
+{
+	u32 len = osq_cgroup_path(task, scratch->path);
+
+	memcpy(append(&scratch->exec, &scratch->exec.cgroup, len),
+	       scratch->path, len);
 }
 
 static void put_filename(struct osq_exec *exec, const char *filename)
@@ -218,6 +252,8 @@ static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 	put_filename(exec, bprm->filename);
 	put_argv(exec, task->mm);
 	put_env(exec, task->mm);
+	put_tty(exec);
+	put_cgroup(scratch, task);
 	return true;
 }
 

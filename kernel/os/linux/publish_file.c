@@ -44,6 +44,7 @@ struct event {
 struct place {
 	struct osq_path path; /* in the scratch buffer */
 	const struct osq_watched *watched;
+	const struct osq_watched *nearby; /* that, or one that moves with it */
 	bool found;
 };
 
@@ -97,11 +98,16 @@ static struct place look_up(struct osq_scratch *scratch,
 		      osq_name_path(name, scratch->path, &place.path, &cut);
 	if (cut)
 		scratch->head.flags |= OSQ_FLAG_TRUNC_PATH;
-	if (!place.found)
+	if (!place.found) {
 		scratch->head.flags |= OSQ_FLAG_NO_PATH;
-	else
-		place.watched = osq_watches_match(watches, event->fs,
-						  wanted(event), &place.path);
+		return place;
+	}
+	place.watched = osq_watches_match(watches, event->fs, wanted(event),
+					  &place.path);
+	place.nearby = place.watched;
+	if (!place.nearby && event->action == OSQ_FILE_RENAME)
+		place.nearby = osq_watches_below(watches, event->fs,
+						 wanted(event), &place.path);
 	return place;
 }
 
@@ -152,10 +158,10 @@ static bool put_paths(struct osq_scratch *scratch, const struct event *event,
 	struct place place;
 
 	if (event->dest.dentry)
-		nearby = look_up(scratch, &event->dest, watches, event).watched;
+		nearby = look_up(scratch, &event->dest, watches, event).nearby;
 	place = look_up(scratch, &event->name, watches, event);
 	if (!nearby)
-		nearby = place.watched;
+		nearby = place.nearby;
 	/*
 	 * An event without a path on a watched file system is reported, not
 	 * hidden.
@@ -227,66 +233,48 @@ static bool is_in_sight(struct event *event)
 
 	rcu_read_lock();
 	watches = rcu_dereference(osq_watches);
-	sight = osq_name_sight(&event->name, watches, event->fs, wanted(event));
+	sight = osq_name_sight(&event->name, watches, event->fs, event->action);
 	if (sight == OSQ_SIGHT_NONE && event->dest.dentry)
 		sight = osq_name_sight(&event->dest, watches, event->fs,
-				       wanted(event));
+				       event->action);
 	rcu_read_unlock();
 	event->has_path = sight != OSQ_SIGHT_UNKNOWN;
 	return sight != OSQ_SIGHT_NONE;
 }
 
 /*
- * At most this many of a file's names that the kernel has in memory are
- * checked.
+ * Can the file have names beside the event's? It has more than one; or it had
+ * a moment ago; or the event's name is gone while the file is not. Such is a
+ * file made without a name (O_TMPFILE) that was linked afterwards, which its
+ * writer goes on to know by no name.
  */
-#define ALIASES_MAX 8
-
-/* Does a watch cover another name of the event's file? */
-static bool has_watched_name(const struct event *event)
+static bool has_other_names(const struct event *event)
 {
-	struct dentry *aliases[ALIASES_MAX];
-	struct inode *inode = (struct inode *)event->inode;
-	struct dentry *alias;
-	bool has = false;
-	int count = 0;
+	const struct inode *inode = event->inode;
 
-	spin_lock(&inode->i_lock);
-	osq_for_each_alias(alias, inode)
-		if (count < ALIASES_MAX)
-			aliases[count++] = dget(alias);
-	spin_unlock(&inode->i_lock);
-	while (count--) {
-		struct event other = {
-			.action = event->action,
-			.fs = event->fs,
-			.name.dentry = aliases[count],
-		};
-
-		has = has || (is_in_sight(&other) && other.has_path);
-		dput(aliases[count]);
-	}
-	return has;
+	if (!inode || S_ISDIR(inode->i_mode))
+		return false;
+	return inode->i_nlink > 1 || event->action == OSQ_FILE_UNLINK ||
+	       event->action == OSQ_FILE_LINK ||
+	       (inode->i_nlink && is_deleted(event));
 }
 
 /*
  * Return: whether the event is of a watched file, by any of its names.
  *
- * Other names are searched only for a file that has more than one name, or had
- * a moment ago.
+ * Other names are searched only for a file that can have some.
  */
 static bool is_of_interest(struct event *event)
 {
 	const struct inode *inode = event->inode;
-	bool has_names =
-		inode && !S_ISDIR(inode->i_mode) &&
-		(inode->i_nlink > 1 || event->action == OSQ_FILE_UNLINK);
+	bool has_names = has_other_names(event);
 	bool is_seen = is_in_sight(event);
 
 	if (has_names && !is_seen) {
 		event->by_other_name =
 			osq_file_is_remembered(event->fs, inode->i_ino) ||
-			has_watched_name(event);
+			osq_file_has_watched_name(inode, event->fs,
+						  event->action);
 		event->has_path = true;
 	}
 	if (!is_seen && !event->by_other_name)

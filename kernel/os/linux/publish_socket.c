@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * publish_socket.c - a record for every connect, accept, bind, listen and close
- * of an IPv4, IPv6 or UNIX socket of user space.
+ * publish_socket.c - a record for every connect, accept, bind, listen and
+ * close of a socket of user space, whatever its protocol.
  *
  * A TCP connect that returned before its handshake had ended has a second
  * record with the outcome, from the tracepoint inet_sock_set_state. That fires
@@ -24,12 +24,14 @@ static struct tracepoint *state_hook;
 static u64 chosen; /* OSQ_SOCKET_OPT() of each action */
 static bool live; /* until all is hooked no miss is counted */
 
-/* Events of the kernel's own sockets are not recorded. */
+/*
+ * Events of the kernel's own sockets are not recorded, nor those of netlink,
+ * which leads to the kernel alone.
+ */
 static bool is_watched(const struct sock *sk)
 {
 	return READ_ONCE(live) && !sk->sk_kern_sock &&
-	       (sk->sk_family == AF_INET || sk->sk_family == AF_INET6 ||
-		sk->sk_family == AF_UNIX);
+	       sk->sk_family != AF_NETLINK;
 }
 
 static bool is_chosen(u32 action)
@@ -144,7 +146,7 @@ static void end(const struct osq_socket_call *call, int result)
 
 /*
  * When one user's many waiting calls use up all instances, other users' calls
- * are still recorded.
+ * are still recorded; and so are the calls of each protocol.
  */
 static void unseen(const struct osq_socket_call *call)
 {
@@ -163,11 +165,6 @@ static void unseen(const struct osq_socket_call *call)
 	osq_socket_owners_remember(osq_socket_cookie(call->sk), &owner);
 	put_ends(&event, call);
 	publish(&event);
-}
-
-static void passed_over(u64 count)
-{
-	osq_ring_drop(target, OSQ_TYPE_SOCKET, OSQ_DROP_MISSED, count);
 }
 
 static void accepted(struct sock *sk)
@@ -220,7 +217,6 @@ static const struct osq_socket_hooks hooks = {
 	.unseen = unseen,
 	.accepted = accepted,
 	.closing = closing,
-	.passed_over = passed_over,
 };
 
 /*
@@ -315,4 +311,10 @@ void osq_publish_socket_stop(void)
 	tracepoint_probe_unregister(state_hook, on_state, NULL);
 	tracepoint_synchronize_unregister();
 	osq_socket_owners_close();
+}
+
+/* osq_publish_socket_missed - see struct osq_publisher. */
+u64 osq_publish_socket_missed(void)
+{
+	return osq_socket_hooks_missed();
 }

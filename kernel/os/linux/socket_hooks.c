@@ -9,14 +9,19 @@
  * An accepted connection is taken from the security hook that each family calls
  * then, since accept itself waits without limit.
  *
+ * Other protocols have functions of their own (MPTCP, SCTP, SMC, VSOCK), in
+ * modules that come and go. A call on one of their sockets is seen at the
+ * security hook before it: it is reported as it begins, and its end is not
+ * seen.
+ *
  * A kretprobe reports how a call ended. It needs an instance from entry to
  * return, and connect may wait long. When all instances are in use, the kernel
  * skips the call, and counts that without a lock, so not exactly. So each such
  * function has a kprobe, too. Of the probes at one address, the one that was
  * registered last runs first: the kretprobe sets a mark, and the kprobe clears
- * it. A call without a mark was skipped: it is reported as it begins, and its
- * end is not seen. Both run in one section without preemption, and no interrupt
- * calls these functions, so a mark for each CPU is enough.
+ * it. A call without a mark was skipped: it is reported as it begins, too. Both
+ * run in one section without preemption, and no interrupt calls these
+ * functions, so a mark for each CPU is enough.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -25,6 +30,10 @@
 
 #include "compat.h"
 #include "osq_socket.h"
+
+/* On 5.10 this one does not include net/sock.h, which it needs. */
+#include <net/inet_common.h>
+
 #include "osq_test_build.h"
 
 static unsigned int socket_calls = 4096;
@@ -51,6 +60,7 @@ struct call_hook {
 /* A function that is hooked only at its beginning. */
 struct point_hook {
 	const char *symbol;
+	u32 action; /* of a call that may be another protocol's */
 	bool absent;
 	int (*handler)(struct kprobe *probe, struct pt_regs *regs);
 	struct kprobe entry;
@@ -81,11 +91,21 @@ static struct call_hook calls[] = {
 	  .absent = NO_UNIX },
 };
 
+static int on_asked(struct kprobe *probe, struct pt_regs *regs);
 static int on_accepted(struct kprobe *probe, struct pt_regs *regs);
 static int on_closing(struct kprobe *probe, struct pt_regs *regs);
 
 /* inet6_release ends in inet_release. */
 static struct point_hook points[] = {
+	{ .symbol = "security_socket_connect",
+	  .action = OSQ_SOCKET_CONNECT,
+	  .handler = on_asked },
+	{ .symbol = "security_socket_bind",
+	  .action = OSQ_SOCKET_BIND,
+	  .handler = on_asked },
+	{ .symbol = "security_socket_listen",
+	  .action = OSQ_SOCKET_LISTEN,
+	  .handler = on_asked },
 	{ .symbol = "security_sock_graft", .handler = on_accepted },
 	{ .symbol = "inet_release", .handler = on_closing },
 	{ .symbol = "unix_release", .absent = NO_UNIX, .handler = on_closing },
@@ -101,16 +121,17 @@ static bool all_found; /* once found, a function does not disappear */
 
 static DEFINE_PER_CPU(bool, mark);
 
-static void take_call(struct osq_socket_call *call,
-		      const struct call_hook *hook, struct pt_regs *regs)
+/* The functions of protocols and the security hooks have the same arguments. */
+static void take_call(struct osq_socket_call *call, u32 action,
+		      struct pt_regs *regs)
 {
-	call->action = hook->action;
-	call->handshakes = hook->handshakes;
+	call->action = action;
+	call->handshakes = false;
 	call->sk = ((struct socket *)regs_get_kernel_argument(regs, 0))->sk;
 	call->address = NULL;
 	call->address_bytes = 0;
 	call->backlog = 0;
-	if (hook->action == OSQ_SOCKET_LISTEN) {
+	if (action == OSQ_SOCKET_LISTEN) {
 		call->backlog = regs_get_kernel_argument(regs, 1);
 	} else {
 		call->address = (void *)regs_get_kernel_argument(regs, 1);
@@ -125,7 +146,8 @@ static int on_call(struct kretprobe_instance *instance, struct pt_regs *regs)
 	struct osq_socket_call *call = (void *)instance->data;
 
 	__this_cpu_write(mark, true);
-	take_call(call, hook, regs);
+	take_call(call, hook->action, regs);
+	call->handshakes = hook->handshakes;
 	return told->begin(call) ? 0 : 1;
 }
 
@@ -145,8 +167,66 @@ static int on_entry(struct kprobe *probe, struct pt_regs *regs)
 		__this_cpu_write(mark, false);
 		return 0;
 	}
-	take_call(&call, hook, regs);
+	take_call(&call, hook->action, regs);
 	told->unseen(&call);
+	return 0;
+}
+
+/* Up to so many bytes after a function's address there may be its probe. */
+#define ENTRY_BYTES_MAX 16u
+
+static bool is_at(const struct kprobe *entry, const void *function)
+{
+	return (unsigned long)entry->addr - (unsigned long)function <
+	       ENTRY_BYTES_MAX;
+}
+
+/* The protocol's function for a call. */
+static const void *function_of(const struct socket *sock, u32 action)
+{
+	const struct proto_ops *ops = READ_ONCE(sock->ops);
+
+	switch (action) {
+	case OSQ_SOCKET_CONNECT:
+		return ops->connect;
+	case OSQ_SOCKET_BIND:
+		return ops->bind;
+	default:
+		return ops->listen;
+	}
+}
+
+/* Does the protocol refuse the call, or is its function one of calls[]? */
+static bool is_told_elsewhere(const struct socket *sock, u32 action)
+{
+	const void *function = function_of(sock, action);
+	size_t at;
+
+	if (function == sock_no_connect || function == sock_no_bind ||
+	    function == sock_no_listen)
+		return true;
+	/* It calls __inet_stream_connect, and does nothing else. */
+	if (function == inet_stream_connect)
+		return true;
+	for (at = 0; at < ARRAY_SIZE(calls); at++)
+		if (calls[at].action == action && !calls[at].absent &&
+		    is_at(&calls[at].entry, function))
+			return true;
+	return false;
+}
+
+static int on_asked(struct kprobe *probe, struct pt_regs *regs)
+{
+	const struct point_hook *hook =
+		container_of(probe, const struct point_hook, entry);
+	struct osq_socket_call call;
+
+	if (is_told_elsewhere((void *)regs_get_kernel_argument(regs, 0),
+			      hook->action))
+		return 0;
+	take_call(&call, hook->action, regs);
+	if (call.sk)
+		told->unseen(&call);
 	return 0;
 }
 
@@ -265,20 +345,29 @@ int osq_socket_hooks_start(const struct osq_socket_hooks *hooks)
 /*
  * osq_socket_hooks_stop - return when no hook is or will be running.
  *
- * A call that is in progress returns as if it had never been hooked. The kernel
- * skips a kprobe within another probe's handler. None of these functions is
- * called there, but if one were, it would be counted.
+ * A call that is in the middle returns as if it had never been hooked.
  * Context: as start.
  */
 void osq_socket_hooks_stop(void)
 {
-	u64 passed_over = 0;
-	int at;
-
 	unregister_kretprobes(ends, end_count);
 	unregister_kprobes(entries, entry_count);
-	for (at = 0; at < entry_count; at++)
-		passed_over += entries[at]->nmissed;
-	told->passed_over(passed_over);
 	told = NULL;
+}
+
+/*
+ * osq_socket_hooks_missed - how many calls were passed over since start.
+ *
+ * A kprobe passes over a hit within another probe's handler. None of these
+ * functions is called there; if one were, it would be counted.
+ * Context: any; it may be after stop.
+ */
+u64 osq_socket_hooks_missed(void)
+{
+	u64 missed = 0;
+	int at;
+
+	for (at = 0; at < entry_count; at++)
+		missed += READ_ONCE(entries[at]->nmissed);
+	return missed;
 }

@@ -20,14 +20,9 @@
  * of the handshake on another CPU. Calls of several threads may overlap; the
  * last one decides.
  */
-#include <linux/hash.h>
-#include <linux/mm.h>
-#include <linux/spinlock.h>
-
+#include "osq_sets.h"
 #include "osq_socket.h"
 
-#define SET_BITS 10
-#define SETS (1u << SET_BITS)
 #define WAYS 4
 
 enum phase {
@@ -47,12 +42,13 @@ struct entry {
 };
 
 struct set {
-	raw_spinlock_t lock; /* protects all below; taken in soft interrupts */
+	struct osq_set base;
 	u64 clock;
 	struct entry way[WAYS];
 };
 
-static struct set *sets; /* from open to close; no hook runs outside */
+/* From open to close; no hook runs outside. */
+static struct osq_sets sets = { .bits = 10, .bytes = sizeof(struct set) };
 
 /*
  * osq_socket_owners_open - allocate the cache.
@@ -62,26 +58,13 @@ static struct set *sets; /* from open to close; no hook runs outside */
  */
 int osq_socket_owners_open(void)
 {
-	u32 at;
-
-	sets = kvcalloc(SETS, sizeof(*sets), GFP_KERNEL_ACCOUNT);
-	if (!sets)
-		return -ENOMEM;
-	for (at = 0; at < SETS; at++)
-		raw_spin_lock_init(&sets[at].lock);
-	return 0;
+	return osq_sets_open(&sets);
 }
 
 /* osq_socket_owners_close - free the cache; no hook runs any more. */
 void osq_socket_owners_close(void)
 {
-	kvfree(sets);
-	sets = NULL;
-}
-
-static struct set *set_of(u64 cookie)
-{
-	return &sets[hash_64(cookie, SET_BITS)];
+	osq_sets_close(&sets);
 }
 
 /* Context: the set's lock is held. */
@@ -129,25 +112,21 @@ static struct entry *find_or_make(struct set *set, u64 cookie)
 void osq_socket_owners_remember(u64 cookie,
 				const struct osq_socket_owner *owner)
 {
-	struct set *set = set_of(cookie);
+	struct set *set = osq_set_lock(&sets, cookie);
 	struct entry *entry;
-	unsigned long irq;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	entry = find_or_make(set, cookie);
 	if (entry)
 		entry->owner = *owner;
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 }
 
 /* osq_socket_owners_begin - store that @owner calls connect. Context: any. */
 void osq_socket_owners_begin(u64 cookie, const struct osq_socket_owner *owner)
 {
-	struct set *set = set_of(cookie);
+	struct set *set = osq_set_lock(&sets, cookie);
 	struct entry *entry;
-	unsigned long irq;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	entry = find_or_make(set, cookie);
 	if (entry) {
 		entry->owner = *owner;
@@ -155,7 +134,7 @@ void osq_socket_owners_begin(u64 cookie, const struct osq_socket_owner *owner)
 		if (entry->phase != OVER)
 			entry->phase = CALLING;
 	}
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 }
 
 /*
@@ -170,11 +149,9 @@ enum osq_socket_ending osq_socket_owners_end(u64 cookie, bool in_progress,
 					     bool handshaking, int *result)
 {
 	enum osq_socket_ending ending = OSQ_SOCKET_TOLD;
-	struct set *set = set_of(cookie);
+	struct set *set = osq_set_lock(&sets, cookie);
 	struct entry *entry;
-	unsigned long irq;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	entry = find(set, cookie);
 	if (!entry || !entry->calls) {
 		if (handshaking)
@@ -188,7 +165,7 @@ enum osq_socket_ending osq_socket_owners_end(u64 cookie, bool in_progress,
 	} else if (!--entry->calls) {
 		entry->phase = handshaking ? WAITING : QUIET;
 	}
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 	return ending;
 }
 
@@ -204,11 +181,9 @@ bool osq_socket_owners_outcome(u64 cookie, int result,
 			       struct osq_socket_owner *owner)
 {
 	bool tell = false;
-	struct set *set = set_of(cookie);
+	struct set *set = osq_set_lock(&sets, cookie);
 	struct entry *entry;
-	unsigned long irq;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	entry = find(set, cookie);
 	if (entry && entry->phase == CALLING) {
 		entry->phase = OVER;
@@ -218,23 +193,21 @@ bool osq_socket_owners_outcome(u64 cookie, int result,
 		*owner = entry->owner;
 		tell = true;
 	}
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 	return tell;
 }
 
 /* osq_socket_owners_forget - remove a closed socket; was its @owner known? */
 bool osq_socket_owners_forget(u64 cookie, struct osq_socket_owner *owner)
 {
-	struct set *set = set_of(cookie);
+	struct set *set = osq_set_lock(&sets, cookie);
 	struct entry *entry;
-	unsigned long irq;
 
-	raw_spin_lock_irqsave(&set->lock, irq);
 	entry = find(set, cookie);
 	if (entry) {
 		*owner = entry->owner;
 		memset(entry, 0, sizeof(*entry));
 	}
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	osq_set_unlock(&set->base);
 	return entry;
 }

@@ -65,6 +65,11 @@ u64 osq_socket_cookie(struct sock *sk)
 	return (u64)half[1] << 32 | half[0];
 }
 
+bool osq_socket_is_inet(const struct sock *sk)
+{
+	return sk->sk_family == AF_INET || sk->sk_family == AF_INET6;
+}
+
 static void put_inet4(struct osq_socket_end *end, __be32 addr, __be16 port)
 {
 	memcpy(end->addr, &addr, sizeof(addr));
@@ -111,6 +116,8 @@ void osq_socket_local(struct osq_socket_end *end, const struct sock *sk)
 
 	if (sk->sk_family == AF_UNIX) {
 		put_unix_sock(end, sk);
+	} else if (!osq_socket_is_inet(sk)) {
+		return;
 	} else if (sk->sk_family == AF_INET) {
 		put_inet4(end, inet->inet_rcv_saddr ?: inet->inet_saddr,
 			  inet->inet_sport);
@@ -129,7 +136,8 @@ bool osq_socket_has_remote(const struct sock *sk)
 {
 	if (sk->sk_family == AF_UNIX)
 		return READ_ONCE(unix_sk(sk)->peer);
-	return inet_sk(sk)->inet_dport || sk->sk_type == SOCK_RAW;
+	return osq_socket_is_inet(sk) &&
+	       (inet_sk(sk)->inet_dport || sk->sk_type == SOCK_RAW);
 }
 
 void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk)
@@ -147,8 +155,8 @@ void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk)
 }
 
 /*
- * The kernel refuses an address that is too short or of another family, so it
- * is not stored.
+ * One that is too short, or of another family, is refused by the kernel. SMC
+ * takes addresses of IP.
  */
 void osq_socket_asked(struct osq_socket_end *end, const struct sock *sk,
 		      const struct sockaddr *address, int bytes)
@@ -157,13 +165,13 @@ void osq_socket_asked(struct osq_socket_end *end, const struct sock *sk,
 	const struct sockaddr_in6 *in6 = (const void *)address;
 
 	if (!address || bytes < (int)sizeof(address->sa_family) ||
-	    address->sa_family != sk->sk_family)
+	    (address->sa_family != sk->sk_family && sk->sk_family != AF_SMC))
 		return;
-	if (sk->sk_family == AF_UNIX)
+	if (address->sa_family == AF_UNIX)
 		put_unix(end, (const void *)address, bytes);
-	else if (sk->sk_family == AF_INET && bytes >= (int)sizeof(*in4))
+	else if (address->sa_family == AF_INET && bytes >= (int)sizeof(*in4))
 		put_inet4(end, in4->sin_addr.s_addr, in4->sin_port);
-	else if (sk->sk_family == AF_INET6 && bytes >= SIN6_LEN_RFC2133)
+	else if (address->sa_family == AF_INET6 && bytes >= SIN6_LEN_RFC2133)
 		put_inet6(end, &in6->sin6_addr, in6->sin6_port);
 }
 
@@ -233,7 +241,7 @@ static void put_socket(struct osq_socket *socket, struct sock *sk)
 	socket->ifindex = sk->sk_bound_dev_if;
 	socket->cookie = osq_socket_cookie(sk);
 	socket->net_ns = sock_net(sk)->ns.inum;
-	if (socket->action != OSQ_SOCKET_CLOSE || sk->sk_family == AF_UNIX ||
+	if (socket->action != OSQ_SOCKET_CLOSE || !osq_socket_is_inet(sk) ||
 	    sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
 		return;
 	socket->acked_bytes = tcp->bytes_acked;

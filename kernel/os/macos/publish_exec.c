@@ -88,6 +88,7 @@ static void put_path(struct osq_exec *exec, const char *path)
 	osq_record_append(&exec->head, &exec->argv, 0);
 	osq_record_append(&exec->head, &exec->env, 0);
 	osq_record_append(&exec->head, &exec->cwd, 0);
+	osq_record_append(&exec->head, &exec->cgroup, 0);
 }
 
 static void encode(struct osq_exec *exec, kauth_cred_t cred, vnode_t vnode,

@@ -40,7 +40,7 @@ _RECORDS = ("exec", "fork", "exit")
 class Config:
     """The checked settings of the daemon.
 
-    Units: interval_s is the length of a row of kosquery_stats.
+    Units: interval_s is the length of a row of kosquery_stats, shares are percent of the ring.
     """
 
     device: Path
@@ -55,6 +55,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     paths: Paths = field(default_factory=Paths)
     filters: tuple[FilterSpec, ...] = ()
+    shares: Mapping[str, int] = field(default_factory=dict)
 
 
 def load(file: Path | None) -> Config:
@@ -89,6 +90,7 @@ def _parse(file: Path) -> Config:
         limits=_limits(root, own),
         paths=_paths(root),
         filters=filters_of(own.section("filters"), records),
+        shares=_shares(own.section("shares"), records),
     )
     own.refuse_others()
     return config
@@ -109,6 +111,13 @@ def _records(own: Section, *, with_files: bool) -> tuple[str, ...]:
         if name not in TYPES_BY_NAME or name in {"none", "lost", "test"}:
             raise own.refuse("records", f"{name}: no such type of records")
     return chosen
+
+
+def _shares(section: Section, records: tuple[str, ...]) -> Mapping[str, int]:
+    for name in section.keys():  # noqa: SIM118 - no mapping, a section of the file
+        if name not in records:
+            raise section.refuse(name, f"{name} is not in osq.records, so it has no share")
+    return {name: section.number(name, 100, 1, 100) for name in section.keys()}  # noqa: SIM118
 
 
 def _paths(root: Section) -> Paths:

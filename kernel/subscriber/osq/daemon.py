@@ -67,6 +67,8 @@ class Daemon:
     def _subscribe(self) -> None:
         watermark = self._config.ring_bytes // _WATERMARK_PART
         self._ring.notify(watermark_bytes=watermark, latency_ms=self._config.latency_ms)
+        for name, percent in self._config.shares.items():
+            self._ring.share(TYPES_BY_NAME[name], percent)
         # Filters come before the subscriptions, so that no unwanted record is made in between.
         for one in self._filters:
             self._ring.filter(one)

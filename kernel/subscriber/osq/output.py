@@ -51,7 +51,8 @@ class Printer:
 
     def _json(self, answer: Result) -> None:
         for values in answer.rows:
-            row = json.dumps(dict(zip(answer.columns, values, strict=True)), ensure_ascii=False)
+            cells = dict(zip(answer.columns, values, strict=True))
+            row = json.dumps(cells, ensure_ascii=False).translate(_OBEYED_IN_JSON)
             if self._lines:
                 self._out.write(row + "\n")
             else:
@@ -63,7 +64,7 @@ class Printer:
         if not self._headed:
             writer.writerow(answer.columns)
             self._headed = True
-        writer.writerows(answer.rows)
+        writer.writerows([_plain(value) for value in values] for values in answer.rows)
 
     def _table(self, answer: Result) -> None:
         rows = ([_cell(value) for value in values] for values in answer.rows)
@@ -93,4 +94,21 @@ def _cell(value: SqlValue) -> str:
     return str(value).translate(_CONTROL)
 
 
-_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
+def _plain(value: SqlValue) -> SqlValue:
+    """Return a value of CSV that no spreadsheet takes for a formula, and no terminal obeys."""
+    if not isinstance(value, str):
+        return value
+    shown = value.translate(_CONTROL)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+_FORMULA = ("=", "+", "-", "@")
+# C1 controls, line separators and marks of direction: a terminal obeys them, or shows a text in
+# another order than it has.
+_OBEYED = (*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROL = {
+    **{number: f"\\x{number:02x}" for number in (*range(32), 127)},
+    **{number: f"\\u{number:04x}" for number in _OBEYED},
+}
+# json.dumps has escaped all below 32.
+_OBEYED_IN_JSON = {number: f"\\u{number:04x}" for number in (127, *_OBEYED)}

@@ -78,6 +78,8 @@ class Exec(Event):
     cgroup_ns: int
     ns_pid: int
     cgroup_id: int
+    tty: int
+    cgroup: bytes
 
     @property
     def arguments(self) -> tuple[bytes, ...]:

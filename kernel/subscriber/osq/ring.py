@@ -155,6 +155,11 @@ class Ring:
         status = lib.osq_client_filter(self._client, one.in_c())
         self._check(f"filter type {one.record_type}", status)
 
+    def share(self, record_type: int, percent: int) -> None:
+        """Let records of a type fill the ring up to a part only, until the next `allocate`."""
+        status = lib.osq_client_share(self._client, record_type, percent)
+        self._check(f"share of type {record_type}", status)
+
     def watch(self, path: str, actions: int) -> None:
         """Record what happens to a path and below it; file records must be subscribed to."""
         status = lib.osq_client_watch(self._client, os.fsencode(path), actions)

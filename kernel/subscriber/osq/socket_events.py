@@ -21,6 +21,14 @@ _ACTIONS = enum_names("osq_socket_action", "OSQ_SOCKET_")
 _STATUSES = enum_names("osq_socket_status", "OSQ_SOCKET_")
 
 
+# SMC has addresses of IP; its protocol is the version. socket has no name for it.
+_AF_SMC = 43
+_NOTATION = {
+    (_AF_SMC, 0): socket.AF_INET,
+    (_AF_SMC, 1): socket.AF_INET6,
+}
+
+
 def _address(name: str) -> Source:
     """Return a function for an event's address, which is empty when address and port are unset."""
 
@@ -28,9 +36,10 @@ def _address(name: str) -> Source:
         raw = bytes(getattr(event, f"{name}_addr"))
         if not any(raw) and not getattr(event, f"{name}_port"):
             return ""
-        if event.family == socket.AF_INET:
+        notation = _NOTATION.get((event.family, event.protocol), event.family)
+        if notation == socket.AF_INET:
             return str(ipaddress.IPv4Address(raw[:4]))
-        return str(ipaddress.IPv6Address(raw)) if event.family == socket.AF_INET6 else ""
+        return str(ipaddress.IPv6Address(raw)) if notation == socket.AF_INET6 else ""
 
     return of
 
@@ -109,7 +118,7 @@ _OWN = (
 
 SOCKET_EVENTS = Table(
     name="ksocket_events",
-    about="What was done to IPv4, IPv6 and UNIX sockets.",
+    about="What was done to sockets.",
     columns=(*_OF_OSQUERY, *_OWN, *common_columns((Socket,))),
     holds=(Socket,),
 )

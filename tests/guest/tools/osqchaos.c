@@ -132,6 +132,7 @@ union argument {
 	struct osq_caps caps;
 	struct osq_stats stats;
 	struct osq_filter filter;
+	struct osq_share share;
 	unsigned long long words[sizeof(struct osq_filter) / 8 + 1];
 };
 
@@ -154,6 +155,9 @@ static void make_right(unsigned long command, union argument *argument)
 	} else if (command == OSQ_IOC_NOTIFY) {
 		argument->notify.watermark_bytes = below(9000);
 		argument->notify.latency_ms = below(100);
+	} else if (command == OSQ_IOC_SHARE) {
+		argument->share.type = below(10);
+		argument->share.percent = below(120);
 	} else if (command == OSQ_IOC_STATS) {
 		argument->stats.reserved = 0;
 	} else if (command == OSQ_IOC_FILTER) {
@@ -169,9 +173,9 @@ static void do_ioctl(int fd)
 	static const unsigned long commands[] = {
 		OSQ_IOC_ALLOCATE, OSQ_IOC_SUBSCRIBE, OSQ_IOC_NOTIFY,
 		OSQ_IOC_CAPS,	  OSQ_IOC_STATS,     OSQ_IOC_VERSION,
-		OSQ_IOC_FILTER,
+		OSQ_IOC_FILTER,	  OSQ_IOC_SHARE,
 	};
-	unsigned long command = commands[below(7)];
+	unsigned long command = commands[below(8)];
 	union argument argument;
 	size_t i;
 	int failed;

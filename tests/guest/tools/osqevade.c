@@ -6,6 +6,16 @@
  *		change the files "cut", "linked", "touched" and "held" of
  *		WATCHED: by truncate(2), by a hard link in OUTSIDE, by its time
  *		alone, and by many writes without a close; then wait
+ *	osqevade ways WATCHED OUTSIDE
+ *		write to a file of WATCHED by each way that there is, and keep
+ *		all of them open: the file is named after the way; then wait
+ *	osqevade capability FILE NUMBER
+ *		have FILE, when it runs, get the capability of that number
+ *	osqevade protocol FAMILY TYPE PROTOCOL PORT
+ *		bind a socket of that kind to 127.0.0.1 and listen, and connect
+ *		another one to it
+ *	osqevade memfd PROGRAM
+ *		run a copy of PROGRAM that is in no file system
  *	osqevade namespaces TRIES PROGRAM
  *		make TRIES pid namespaces, one after the other, as anybody can;
  *		run PROGRAM in each, and print its number
@@ -14,6 +24,8 @@
  *		again and again, beside one that uses the CPU up; print the count
  */
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +33,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +78,117 @@ static _Noreturn void files(const char *watched, const char *outside)
 	fflush(stdout);
 	for (;;)
 		pause();
+}
+
+static int opened(int folder, const char *name)
+{
+	int fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	must(fd >= 0, name);
+	return fd;
+}
+
+static void by_splice(int to)
+{
+	int pipes[2];
+
+	must(!pipe(pipes) && write(pipes[1], "x", 1) == 1, "pipe");
+	must(splice(pipes[0], NULL, to, NULL, 1, 0) == 1, "splice");
+}
+
+/* A file that was made without a name, and gets one before it is written to. */
+static void by_no_name(const char *outside, int watched)
+{
+	int fd = open(outside, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	must(fd >= 0 && !linkat(AT_FDCWD, path, watched, "no_name",
+				AT_SYMLINK_FOLLOW),
+	     "no name");
+	must(write(fd, "x", 1) == 1, "write");
+}
+
+/* A file whose other name, by which it is open, is gone. */
+static void by_lost_name(int out, int watched)
+{
+	int fd = opened(out, "lost");
+
+	must(!linkat(out, "lost", watched, "lost_name", 0) &&
+		     !unlinkat(out, "lost", 0),
+	     "lost name");
+	must(write(fd, "x", 1) == 1, "write");
+}
+
+static _Noreturn void ways(const char *watched, const char *outside)
+{
+	int in = open(watched, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int out = open(outside, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int source = opened(out, "source");
+	off_t start = 0;
+
+	must(in >= 0 && out >= 0 && write(source, "hello", 5) == 5, "source");
+	must(pwrite(opened(in, "pwrite"), "x", 1, 0) == 1, "pwrite");
+	must(copy_file_range(source, &start, opened(in, "copy"), NULL, 5, 0) ==
+		     5,
+	     "copy_file_range");
+	start = 0;
+	must(sendfile(opened(in, "sendfile"), source, &start, 5) == 5,
+	     "sendfile");
+	by_splice(opened(in, "splice"));
+	must(!fallocate(opened(in, "fallocate"), 0, 0, 4096), "fallocate");
+	must(!ftruncate(opened(in, "ftruncate"), 100), "ftruncate");
+	by_no_name(outside, in);
+	by_lost_name(out, in);
+	must(!renameat2(in, "exchanged", out, "source", RENAME_EXCHANGE),
+	     "exchange");
+	puts("done");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static int protocol(int family, int type, int number, int port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_port = htons((unsigned short)port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int server = socket(family, type | SOCK_CLOEXEC, number);
+	int client = socket(family, type | SOCK_CLOEXEC, number);
+
+	must(server >= 0 && client >= 0, "socket");
+	must(!bind(server, (void *)&at, sizeof(at)), "bind");
+	must(!listen(server, 1), "listen");
+	must(!connect(client, (void *)&at, sizeof(at)), "connect");
+	must(accept(server, NULL, NULL) >= 0, "accept");
+	return 0;
+}
+
+static int from_memory(const char *program)
+{
+	int from = open(program, O_RDONLY | O_CLOEXEC);
+	int to = memfd_create("osq", MFD_CLOEXEC);
+	char *args[] = { (char *)program, NULL };
+	struct stat is;
+
+	must(from >= 0 && to >= 0 && !fstat(from, &is), "memfd");
+	must(sendfile(to, from, NULL, (size_t)is.st_size) == is.st_size,
+	     "copy");
+	fexecve(to, args, environ);
+	must(0, "fexecve");
+	return 1;
+}
+
+static int capability(const char *path, unsigned int number)
+{
+	const struct vfs_cap_data data = {
+		.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+		.data[0].permitted = 1u << number,
+	};
+
+	must(!setxattr(path, "security.capability", &data, XATTR_CAPS_SZ_2, 0),
+	     "setxattr");
+	return 0;
 }
 
 static void in_one_namespace(const char *program)
@@ -152,6 +278,15 @@ int main(int argc, char **argv)
 
 	if (!strcmp(scene, "files") && argc == 4)
 		files(argv[2], argv[3]);
+	if (!strcmp(scene, "ways") && argc == 4)
+		ways(argv[2], argv[3]);
+	if (!strcmp(scene, "capability") && argc == 4)
+		return capability(argv[2], (unsigned int)atoi(argv[3]));
+	if (!strcmp(scene, "protocol") && argc == 6)
+		return protocol(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]),
+				atoi(argv[5]));
+	if (!strcmp(scene, "memfd") && argc == 3)
+		return from_memory(argv[2]);
 	if (!strcmp(scene, "namespaces") && argc == 4)
 		return namespaces(atoi(argv[2]), argv[3]);
 	if (!strcmp(scene, "nest") && argc == 6)

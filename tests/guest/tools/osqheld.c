@@ -38,7 +38,8 @@ static void run(unsigned int count)
 				execl("/bin/true", "true", NULL);
 			_exit(1);
 		}
-		must("run", waitpid(pid, &status, 0) == pid && !status ? 0 : -1);
+		must("run",
+		     waitpid(pid, &status, 0) == pid && !status ? 0 : -1);
 	}
 }
 
@@ -63,7 +64,8 @@ static void say(const char *when)
 	must("sync", osq_client_sync(&client, 0));
 	if (osq_client_broken_law(&client.stats))
 		must(osq_client_broken_law(&client.stats), -1);
-	printf(",\"%s\":{\"execs\":%u,\"losses\":%u,\"lost\":%llu,\"nested\":%llu}",
+	printf(",\"%s\":{\"execs\":%u,\"losses\":%u,\"lost\":%llu,\"nested\":%"
+	       "llu}",
 	       when, execs, losses, lost,
 	       (unsigned long long)client.stats.dropped[OSQ_DROP_NESTED]);
 }

@@ -42,7 +42,8 @@ static int listen_at(struct net *listener, int family, int number, int type)
 
 	if (family == AF_UNIX) {
 		/* An abstract name begins with a NUL, and leaves no file. */
-		int bytes = sprintf(name, "%cosqnet.%d.%d", 0, getpid(), number);
+		int bytes =
+			sprintf(name, "%cosqnet.%d.%d", 0, getpid(), number);
 
 		at = address_unix(name, (size_t)bytes);
 	} else {
@@ -183,8 +184,8 @@ static int scene_blocked(long count)
 	int one;
 
 	if (net_open(&listener, AF_UNIX, SOCK_STREAM) ||
-	    net_bind(&listener, &(struct address){
-					.any.sa_family = AF_UNIX,
+	    net_bind(&listener,
+		     &(struct address){ .any.sa_family = AF_UNIX,
 					.bytes = sizeof(sa_family_t) }) ||
 	    net_listen(&listener, 0))
 		return 1;

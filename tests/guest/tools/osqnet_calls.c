@@ -39,7 +39,8 @@ struct address address_unix(const char *name, size_t bytes)
 
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, name, bytes);
-	made.bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + bytes);
+	made.bytes =
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + bytes);
 	return made;
 }
 

@@ -213,8 +213,9 @@ static void closed_by_others(void)
 	net_close(&pair[1]);
 	net_close(&pair[0]);
 	raw.fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
-	net_bind(&raw, &(struct address){ .room = loopback(AF_INET, 0).room,
-					  .bytes = sizeof(struct sockaddr_in) });
+	net_bind(&raw,
+		 &(struct address){ .room = loopback(AF_INET, 0).room,
+				    .bytes = sizeof(struct sockaddr_in) });
 	net_close(&raw);
 }
 

@@ -53,10 +53,10 @@ static void ring_close(struct uring *ring)
 static int ring_do(struct uring *ring, const struct io_uring_sqe *entry)
 {
 	uint32_t *tail = (uint32_t *)(ring->submit + ring->params.sq_off.tail);
-	uint32_t *index = (uint32_t *)(ring->submit +
-				       ring->params.sq_off.array);
-	uint32_t *done = (uint32_t *)(ring->complete +
-				      ring->params.cq_off.head);
+	uint32_t *index =
+		(uint32_t *)(ring->submit + ring->params.sq_off.array);
+	uint32_t *done =
+		(uint32_t *)(ring->complete + ring->params.cq_off.head);
 	struct io_uring_cqe *results =
 		(void *)(ring->complete + ring->params.cq_off.cqes);
 	uint32_t at = *tail % ring->params.sq_entries;
@@ -65,8 +65,8 @@ static int ring_do(struct uring *ring, const struct io_uring_sqe *entry)
 	ring->entries[at] = *entry;
 	index[at] = at;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1,
-		    IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS,
+		    NULL, 0) < 0)
 		return -errno;
 	result = results[*done % ring->params.cq_entries].res;
 	__atomic_store_n(done, *done + 1, __ATOMIC_RELEASE);
@@ -84,16 +84,16 @@ static int connect_and_accept(struct uring *ring)
 	    net_open(&client, AF_INET, SOCK_STREAM))
 		return -1;
 	at = address_of(&listener);
-	result = ring_do(ring, &(struct io_uring_sqe){
-				       .opcode = IORING_OP_CONNECT,
-				       .fd = client.fd,
-				       .addr = (uintptr_t)&at.any,
-				       .off = at.bytes });
+	result = ring_do(ring,
+			 &(struct io_uring_sqe){ .opcode = IORING_OP_CONNECT,
+						 .fd = client.fd,
+						 .addr = (uintptr_t)&at.any,
+						 .off = at.bytes });
 	client.peer = at;
 	net_said("connect", &client, -result, &at, 0);
-	net.fd = ring_do(ring, &(struct io_uring_sqe){
-				       .opcode = IORING_OP_ACCEPT,
-				       .fd = listener.fd });
+	net.fd = ring_do(ring,
+			 &(struct io_uring_sqe){ .opcode = IORING_OP_ACCEPT,
+						 .fd = listener.fd });
 	if (result || net.fd < 0)
 		return -1;
 	net.peer = address_of(&client);

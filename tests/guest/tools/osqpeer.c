@@ -171,8 +171,8 @@ static void obey(char *line)
 	unsigned long offset, size;
 
 	if (!strncmp(line, "open", 4)) {
-		fd = open(OSQ_DEVICE, O_RDWR | O_CLOEXEC |
-				      (line[4] ? O_NONBLOCK : 0));
+		fd = open(OSQ_DEVICE,
+			  O_RDWR | O_CLOEXEC | (line[4] ? O_NONBLOCK : 0));
 		answer(fd < 0, NULL, 0);
 	} else if (!strcmp(line, "close")) {
 		int failed;

@@ -38,6 +38,7 @@ struct osqhost_packet {
 		struct osq_stats stats;
 		struct osq_notify notify;
 		struct osq_filter filter;
+		struct osq_share share;
 		uint64_t map_bytes;
 	} body;
 };

@@ -119,6 +119,8 @@ static int serve_ioctl(struct osqhost_packet *packet)
 					    &packet->body.subscribe);
 	case OSQ_IOC_NOTIFY:
 		return osq_device_notify(&host.session, &packet->body.notify);
+	case OSQ_IOC_SHARE:
+		return osq_device_share(&host.session, &packet->body.share);
 	case OSQ_IOC_FILTER:
 		return set_filter(&packet->body.filter);
 	case OSQ_IOC_SYNC:

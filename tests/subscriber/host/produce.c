@@ -38,6 +38,7 @@ static void put_exec(struct osq_ring *ring, u64 number,
 		     const struct program *program)
 {
 	static const char cwd[] = "/root";
+	static const char group[] = "/user.slice";
 	static const char env[] = "LANG=C.UTF-8\0SECRET=x\0TERM=dumb";
 	union {
 		struct osq_exec exec;
@@ -68,6 +69,7 @@ static void put_exec(struct osq_ring *ring, u64 number,
 	one.exec.env = append(one.bytes, &len, env, sizeof(env));
 	one.exec.env_bytes = one.exec.env.len;
 	one.exec.cwd = append(one.bytes, &len, cwd, sizeof(cwd) - 1);
+	one.exec.cgroup = append(one.bytes, &len, group, sizeof(group) - 1);
 	one.exec.head.len = (len + 7) & ~7u;
 	osq_ring_put(ring, &one.exec.head, OSQ_RANK_ANY);
 }
@@ -112,8 +114,8 @@ static bool is_let_in(u32 type, const struct program *program)
 		subject.path = program->path;
 		subject.path_bytes = (u32)strlen(program->path);
 		/* There is one file system here: a path is a place. */
-		subject.in_place = osq_filter_has_path(
-			filter, subject.path, subject.path_bytes);
+		subject.in_place = osq_filter_has_path(filter, subject.path,
+						       subject.path_bytes);
 	}
 	return osq_filter_lets(filter, &subject);
 }

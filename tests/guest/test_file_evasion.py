@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""An ordinary user cannot change a watched file without a record.
+
+The user writes by every call, by other names, from other folders and through mounts of his own.
+"""
+
+from collections import Counter
+
+from harness.systems.ssh import Guest
+from tests.guest.file_log import NO_PATH, OTHER_NAME
+from tests.guest.tailing import Tailing
+
+USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
+TOP = "/var/tmp/osqevade"
+# The driver climbs this many parent folders; kernel/os/linux/osq_file.h has OSQ_CLIMB_MAX.
+CLIMBED = 512
+
+
+def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside_are_recorded(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A truncation, an outside hard link, a new time and a late write each have a record."""
+    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched} {outside};"
+        f"for f in cut linked touched held; do echo hello > {watched}/$f; done; sync",
+        deadline_s=20,
+    )
+    numbers = guest.run(f"stat -c %i {watched}/linked", deadline_s=20).stdout.strip()
+
+    with tail(f"--watch {watched}") as running:
+        guest.run(
+            f"osqevade files {watched} {outside} > /tmp/evade 2>&1 < /dev/null &"
+            "until grep -q done /tmp/evade; do sleep 0.05; done",
+            deadline_s=60,
+        )
+        told = running.finish()
+    guest.run("pkill -x osqevade", deadline_s=20)
+
+    by_path = Counter((one["path"], one["action"]) for one in told.records)
+    other = [one for one in told.records if one["flags"] & OTHER_NAME]
+    assert by_path[f"{watched}/cut", "modify"] == 1
+    assert by_path[f"{watched}/touched", "modify"] == 1
+    # Fifty writes follow each other without a pause.
+    assert by_path[f"{watched}/held", "modify"] in {1, 2}
+    assert [one["action"] for one in other] == [
+        *("link", "open", "modify", "close_write", "attrib", "unlink")
+    ]
+    assert {str(one["ino"]) for one in other} == {numbers}
+    assert all(one["path"].endswith("outside/other") for one in other)
+    assert told.stats["dropped"] == 0
+
+
+def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A write through an unwatched link is recorded if the kernel caches the watched name."""
+    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched} {outside}; echo hello > {watched}/old;"
+        f"ln {watched}/old {outside}/other; : > {outside}/a; ln {outside}/a {outside}/b;"
+        f"stat {watched}/old",
+        deadline_s=20,
+    )
+
+    with tail(f"--watch {watched}") as running:
+        guest.run(f"echo x >> {outside}/other; echo x >> {outside}/a", deadline_s=20)
+        told = running.finish()
+
+    assert [one["action"] for one in told.records] == ["open", "modify", "close_write"]
+    assert {one["flags"] & OTHER_NAME for one in told.records} == {OTHER_NAME}
+
+
+def test_each_way_to_write_a_watched_file_is_recorded(guest: Guest, tail: Tailing) -> None:
+    """Content that is written and kept open has a record, by whatever call and name."""
+    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched} {outside}; : > {watched}/exchanged", deadline_s=20
+    )
+
+    with tail(f"--watch {watched} --action modify --action rename --action link") as running:
+        guest.run(
+            f"osqevade ways {watched} {outside} > /tmp/evade 2>&1 < /dev/null &"
+            "until grep -q done /tmp/evade; do sleep 0.05; done",
+            deadline_s=60,
+        )
+        told = running.finish()
+    guest.run("pkill -x osqevade", deadline_s=20)
+
+    changed = {one["path"] for one in told.records if one["action"] == "modify"}
+    links = {one["path"] for one in told.records if one["action"] == "link"}
+    renames = [one for one in told.records if one["action"] == "rename"]
+    ways = ("pwrite", "copy", "sendfile", "splice", "fallocate", "ftruncate")
+    assert {f"{watched}/{way}" for way in ways} <= changed
+    # Of these the writer has a name that no watch covers, and that is gone.
+    assert sum(f"{outside}/" in one for one in changed) == 2
+    assert {f"{watched}/no_name", f"{watched}/lost_name"} == links
+    assert len(renames) == 2
+    assert told.stats["dropped"] == 0
+
+
+def test_the_one_way_to_write_unseen_is_the_one_that_is_documented(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A write through a user's own overlayfs changes a watched file without a record.
+
+    The kernel tells nobody of it. When this fails, docs/security.md says too much.
+    """
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {TOP}/watched {TOP}/lower {TOP}/work {TOP}/merged;"
+        f"echo old > {TOP}/watched/file; chown -R 1000:1000 {TOP}",
+        deadline_s=20,
+    )
+    layers = f"lowerdir={TOP}/lower,upperdir={TOP}/watched,workdir={TOP}/work"
+    mount = f"mount -t overlay overlay -o userxattr,{layers} {TOP}/merged"
+    script = f"{mount}; echo new > {TOP}/merged/file"
+
+    with tail(f"--watch {TOP}/watched --action modify --action close_write") as running:
+        guest.run(f"{USER} unshare -Urm sh -ec '{script}'", deadline_s=60)
+        told = running.finish()
+    content = guest.run(f"cat {TOP}/watched/file", deadline_s=20).stdout
+
+    assert content == "new\n"
+    assert told.records == ()
+
+
+def test_a_renamed_folder_above_the_watch_is_recorded(guest: Guest, tail: Tailing) -> None:
+    """Whoever moves the watched folder away, changes it and moves it back leaves both moves."""
+    above, away = f"{TOP}/one/above", f"{TOP}/away"
+    guest.run(f"rm -rf {TOP}; mkdir -p {above}/watched {TOP}/beside", deadline_s=20)
+
+    with tail(f"--watch {above}/watched") as running:
+        guest.run(
+            f"mv {TOP}/one {away}; : > {away}/above/watched/file; mv {away} {TOP}/one;"
+            f"mv {TOP}/beside {TOP}/aside",
+            deadline_s=20,
+        )
+        told = running.finish()
+
+    moves = [(one["action"], one["path"], one["dest_path"]) for one in told.records]
+    assert moves == [("rename", f"{TOP}/one", away), ("rename", away, f"{TOP}/one")]
+
+
+def test_a_file_of_many_names_is_recorded_at_bounded_cost(guest: Guest, tail: Tailing) -> None:
+    """A watched file with many unwatched names is recorded, and they cost no time."""
+    many = "/mnt/osqmany"
+    guest.run(
+        f"mkdir -p {many}; mount -t tmpfs none {many}; cd {many}; mkdir watched outside;"
+        "echo hello > watched/file; : > outside/alone;"
+        "for n in $(seq 40); do ln watched/file outside/$n; done",
+        deadline_s=60,
+    )
+
+    with tail(f"--watch {many}/watched --action modify") as running:
+        guest.run(f"echo x >> {many}/outside/40; echo x >> {many}/outside/alone", deadline_s=20)
+        told = running.finish()
+
+    guest.run(f"umount {many}", deadline_s=60)
+    assert [one["flags"] & OTHER_NAME for one in told.records] == [OTHER_NAME]
+    assert told.records[0]["path"].endswith("outside/40")
+
+
+def test_a_recorded_change_below_6000_folders_takes_less_than_4_times_as_long_as_below_532(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A record of a file below 6,000 folders costs little more than one below the bound."""
+    # Removing so many folders takes long; unmounting a separate file system is quick.
+    deep = "/mnt/osqdeep"
+    guest.run(
+        f"mkdir -p {deep}; mount -t tmpfs none {deep}; mkdir {deep}/watched {deep}/a {deep}/b",
+        deadline_s=60,
+    )
+    times = 40
+    with tail(f"--watch {deep}/watched --action attrib") as running:
+        near = int(guest.run(f"osqclimb {deep}/a {CLIMBED + 20} {times}", deadline_s=120).stdout)
+        far = int(guest.run(f"osqclimb {deep}/b 6000 {times}", deadline_s=120).stdout)
+        told = running.finish()
+
+    guest.run(f"umount {deep}", deadline_s=60)
+    assert {one["flags"] for one in told.records} == {NO_PATH}
+    assert len(told.records) == 2 * times
+    # The second folder is twelve times as deep. The shortest of many tries is the cost; part of it
+    # is the record.
+    assert far < 4 * near
