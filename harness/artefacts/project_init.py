@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artefacts import build, build_root, dkms_package, kernels, project_text
+from harness.artefacts import build, build_root, dkms_package, kernels
 from harness.artefacts.dkms_package import DkmsPackage
-from harness.artefacts.project_text import Choice
 from harness.errors import BuildError, UsageError
 from harness.host import apt, config, toml_file
 from harness.host.defaults import FIRST_TEST
 from harness.model.environment import Environment
 from harness.model.settings import ModuleBuild, Settings
-from harness.modules import dkms, recipe
+from harness.modules import dkms, project_text, recipe
+from harness.modules.project_text import Choice
 from harness.modules.recipe import Recipe
 
 Progress = Callable[[str], None]

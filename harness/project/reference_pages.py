@@ -152,6 +152,8 @@ def _type_name(hint: Any) -> str:
         return _type_name(next(one for one in arguments if one is not type(None)))
     if origin is tuple:
         return f"array of {_plural(_type_name(arguments[0]))}"
+    if origin is typing.Literal:
+        return " or ".join(f'`"{value}"`' for value in arguments)
     if origin is dict:
         return f"table of {_plural(_type_name(arguments[1]))}"
     if isinstance(hint, type) and issubclass(hint, enum.Enum):

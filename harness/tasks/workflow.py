@@ -260,7 +260,7 @@ def kernel_build(
 
 def _build_all(context: TaskContext) -> int:
     """Build the module for every kernel of the configuration, and print the table."""
-    from harness.runs import build_matrix
+    from harness.artefacts import build_matrix
 
     with context.view() as view:
         found = tuple(build_matrix.build_all(context.settings, context.environment, view.note))

@@ -15,7 +15,7 @@ from tests.shared.protocol import Record
 
 _LARGE = 1 << 16
 # The least size in bytes of an exec's record.
-_RECORD_BYTES = 272
+_RECORD_BYTES = 288
 _TYPES = 32
 
 

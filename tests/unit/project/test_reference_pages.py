@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -22,6 +23,7 @@ class _Whole:
         places: Where it is.
         system: What it runs.
         mode: Permission bits.
+        arch: One of two words.
         sizes: Numbers by name.
         file: No key: the reader sets it.
     """
@@ -30,6 +32,7 @@ class _Whole:
     places: tuple[Path, ...] = (Path("a"),)
     system: System = System.LINUX
     mode: int = 0o644
+    arch: Literal["amd64", "arm64"] = "amd64"
     sizes: dict[str, float] = field(default_factory=dict)
     file: Path | None = None
 
@@ -55,6 +58,7 @@ def test_type_default_and_text_of_a_configuration_key_come_from_its_dataclass() 
         ("places", "array of paths", '`["a"]`'),
         ("system", '`"linux"` or `"macos"`', '`"linux"`'),
         ("mode", "integer", "`0o644`"),
+        ("arch", '`"amd64"` or `"arm64"`', '`"amd64"`'),
         ("sizes", "table of numbers", "`{}`"),
     ]
     assert keys[0].text == "What it is called, a &lt;b> of text that goes on here."

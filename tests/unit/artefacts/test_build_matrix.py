@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of runs.build_matrix: every configured kernel has a row, whatever its build comes to."""
+"""Tests of artefacts.build_matrix: every configured kernel has a row, however its build ends."""
 
 import re
 from dataclasses import replace
@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts import build, build_root, kernels
+from harness.artefacts import build, build_matrix, build_root, kernels
 from harness.errors import KernelError
 from harness.host import config
 from harness.model.machines import BuildSpec
 from harness.model.settings import Kernel, Settings
-from harness.runs import build_matrix
 
 PROJECT = Path(__file__).parents[3]
 PAGE = PROJECT / "docs" / "driver-kernels.md"
