@@ -100,7 +100,7 @@ def test_lldb_breakpoints_stop_the_emulated_kext_and_show_stack_and_variables(
 
     assert re.search(r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", shown)
     for frame in (
-        r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=272.* at osq_ring.c:\d+",
+        r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=288.* at osq_ring.c:\d+",
         r"#3: .*osq_publish\(.* at task.c:\d+",
         r"#4: .*on_fileop.*path=\"/usr/bin/true\"\) at publish_exec.c:\d+",
     ):
