@@ -107,7 +107,7 @@ def test_lldb_breakpoints_stop_the_emulated_kext_and_show_stack_and_variables(
         assert re.search(frame, shown)
     assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", shown)
     assert "-> " + str(line) in shown
-    assert "used = 269" in shown
+    assert "used = 285" in shown
     assert "(__u16) 2" in shown
     assert "(u64) 1" in shown
     assert not machine.planted
