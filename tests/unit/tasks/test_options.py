@@ -24,7 +24,9 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
     (workflow.kernel_test_load, options.LOAD_IN_GUEST, {"run"}),
     (workflow.kernel_test_load, options.LOAD_AGAIN, set()),
     (workflow.kernel_test_load, options.LOAD_ON_TARGET, set()),
-    (workflow.kernel_build, options.BUILD_KEXT, set()),
+    # --all itself chooses its mode.
+    (workflow.kernel_build, options.BUILD_KEXT, {"all"}),
+    (workflow.kernel_build, options.BUILD_ALL, set()),
     (workflow.kernel_test_unload, options.UNLOAD_ON_TARGET, set()),
     (targets.kernel_deps, targets.DEPS_OF_TARGET, set()),
     (targets.kernel_configure_target, targets.CONFIGURE_GUEST, set()),
