@@ -69,7 +69,10 @@ def waits(
 
 
 def _of_rt_mutex(prog: drgn.Program, task: drgn.Object, stack: MemoryStack) -> LockWait | None:
-    """Return the lock that a task's pi_blocked_on points to; kernel/locking/rtmutex_common.h."""
+    """Return the wait for an rt_mutex that a task's pi_blocked_on shows, None when it shows none.
+
+    Source: kernel/locking/rtmutex_common.h.
+    """
     try:
         waiter = task.pi_blocked_on
     except AttributeError:
@@ -113,7 +116,10 @@ def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int
 
 
 def _is_whole(prog: drgn.Program, node: int) -> bool:
-    """Return whether both neighbours of a list node point back to the node."""
+    """Return whether both neighbours of a list node point back to the node.
+
+    The result is False for a node that is alone in its list, and where memory cannot be read.
+    """
     try:
         # Both kinds of waiters begin with their list_head.
         following, before = prog.read_u64(node), prog.read_u64(node + _WORD_BYTES)
@@ -126,9 +132,10 @@ def _is_whole(prog: drgn.Program, node: int) -> bool:
 def _lock_of(
     prog: drgn.Program, waiter: int, kind: _Kind, tasks: frozenset[int]
 ) -> drgn.Object | None:
-    """Return the lock in whose list a waiter is queued.
+    """Return the lock in whose list a waiter is queued, None when it is not found.
 
-    One node of the list lies inside the lock: the one for which the lock's fields are valid.
+    One node of the list lies inside the lock: the one for which the lock's fields are valid. At
+    most 1000 nodes are examined.
     """
     offset = drgn.offsetof(prog.type(kind.lock), "wait_list")
     node = prog.read_u64(waiter)
@@ -167,7 +174,10 @@ def _wait(
 
 
 def _name(prog: drgn.Program, address: int) -> str:
-    """Return a static lock's symbol and module, or the kind of memory in which the lock lies."""
+    """Return the symbol at a lock's address, with the offset in it and the module, if any.
+
+    For an address without a symbol, return the address and the kind of memory in which it lies.
+    """
     try:
         symbol = prog.symbol(address)
     except LookupError:

@@ -33,7 +33,7 @@ ERRORS = (
 def program(*, qmp: str = "", core: str = "") -> drgn.Program:
     """Return drgn's program of a guest or of an ELF core, without symbols.
 
-    The guest is given by its QMP socket.
+    `qmp` is the path of the guest's QMP socket, `core` that of the ELF core. One of them is given.
     Raises: UsageError when the memory contains no Linux kernel or cannot be read.
     """
     try:
@@ -87,7 +87,12 @@ def build_id(prog: drgn.Program) -> str:
 
 
 def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
-    """Load a kernel's symbols; return "", or the reason why they cannot be used."""
+    """Load a kernel's symbols; return "", or the reason why they cannot be used.
+
+    `vmlinux` is the path of the file with the symbols, "" for none. A file whose build id differs
+    from that of the kernel in memory is not used.
+    Raises: UsageError when the file is no ELF file.
+    """
     if not vmlinux:
         return f"no vmlinux: {hints.command('kernel-symbols')} fetches it"
     if not Path(vmlinux).is_file():
@@ -103,7 +108,12 @@ def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
 
 
 def load_modules(prog: drgn.Program, modules: Mapping[str, str]) -> list[str]:
-    """Load the symbols of modules; return a reason for each module without symbols."""
+    """Load the symbols of modules; return a reason for each module whose file does not fit.
+
+    `modules` has the paths of the files by module name. A file does not fit when it does not
+    exist, or when the guest has loaded another build of the module. A module that the guest has
+    not loaded is passed over.
+    """
     files = {name: path for name, path in modules.items() if Path(path).is_file()}
     problems = [f"{path} does not exist" for name, path in modules.items() if name not in files]
     prog.load_debug_info(list(files.values()), default=False)
@@ -116,9 +126,10 @@ def load_modules(prog: drgn.Program, modules: Mapping[str, str]) -> list[str]:
 
 
 def load_plugin(path: Path) -> ModuleType:
-    """Load a project's drgn plugin, which has a function report(prog), as a Python module.
+    """Run a project's drgn plugin, and return it as a Python module; it defines report(prog).
 
-    Raises: UsageError when the file has no such function.
+    Raises: UsageError when the plugin defines no such function; any error of the plugin's own
+        code.
     """
     plugin = ModuleType(path.stem)
     plugin.__file__ = str(path)

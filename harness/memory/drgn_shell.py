@@ -31,8 +31,9 @@ _MISMATCH = 2
 class ShellRequest:
     """The dump or guest to open, and the files that explain its memory; every path is text.
 
-    Either `core` (an ELF core) or `qmp` (the QMP socket of a running guest) is given. With
-    `commands` the shell runs these instead of reading from the user.
+    Either `core` (an ELF core) or `qmp` (the QMP socket of a running guest) is given. `modules`
+    has the files with debug information by module name. `plugin` is the project's drgn plugin, ""
+    for none. With `commands` the shell runs these instead of reading from the user.
     """
 
     vmlinux: str
@@ -44,7 +45,11 @@ class ShellRequest:
 
 
 def main(arguments: list[str]) -> int:
-    """Open a shell or run commands; return 2 when the symbol files do not fit the memory."""
+    """Open a shell or run commands; return 0, or 2 when memory, vmlinux or plugin cannot be used.
+
+    `arguments` has one element, the request as JSON. The reason for 2 is written to stderr. So is
+    each module whose symbols do not fit, but the shell then opens without them.
+    """
     request = ShellRequest(**json.loads(arguments[0]))
     logging.getLogger("drgn").setLevel(logging.ERROR)
     try:
@@ -62,7 +67,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
-    """Return the program with its symbols, and the names that the harness adds to the shell."""
+    """Return the program with its symbols, and the names that the harness adds to the shell.
+
+    Each module whose symbols do not fit is reported on stderr.
+    Raises: UsageError when the memory, the vmlinux or the plugin cannot be used.
+    """
     prog = drgn_program.program(core=request.core, qmp=request.qmp)
     wrong = drgn_program.load_kernel(prog, request.vmlinux)
     if wrong:
@@ -87,7 +96,10 @@ class _Text(str):
 
 
 def _cpus_command(prog: drgn.Program, qmp: str) -> Callable[[], _Text]:
-    """Register the drgn command %cpus; return the function that shows the stacks of all CPUs."""
+    """Register the drgn command %cpus; return a function that returns all CPUs' stacks as text.
+
+    `qmp` is the path of the QMP socket of a running guest, "" for a dump.
+    """
 
     def registers() -> dict[int, dict[str, int]]:
         return parse_registers(qmp_socket.words(Path(qmp), "info registers -a"))
@@ -121,7 +133,10 @@ def _interact(prog: drgn.Program, names: dict[str, Any]) -> int:
 
 
 def _run(prog: drgn.Program, command: str, names: dict[str, Any]) -> None:
-    """Run one command as the shell would: a drgn command, an expression or statements."""
+    """Run one command as the shell would: a drgn command after '%', an expression or statements.
+
+    The value of an expression is written to stdout, unless it is None.
+    """
     if command.startswith("%"):
         run_command(prog, command[1:], globals=names)
         return

@@ -63,7 +63,9 @@ def of_running_cpus(
     """Yield the stack of the task on each CPU of a running guest.
 
     Between the reading of a CPU's registers and of its memory, the CPU may continue; the trace
-    then ends early. Each CPU is read again until its trace reaches the outermost frame.
+    then ends early. Each CPU is read again, up to 20 times, until its trace reaches the outermost
+    frame. If none does, the stack has no frames, and its note says why. `registers` returns the
+    present registers of the CPUs, by CPU number.
     """
     for cpu in sorted(for_each_present_cpu(prog)):
         for _ in range(_LOOKS):
@@ -95,7 +97,10 @@ def _of_cpu(
 
 
 def of_task(prog: drgn.Program, task: drgn.Object, *, variables: bool) -> MemoryStack:
-    """Return the stack of a task that no CPU executes now."""
+    """Return the stack of a task that no CPU executes now.
+
+    With `variables` every frame has its variables, otherwise only frames in modules.
+    """
     frames, note = _frames(prog, task, variables=variables)
     return _stack(task, frames, note)
 
@@ -120,7 +125,10 @@ def _stack(
 
 
 def _panic_cpu(prog: drgn.Program) -> int:
-    """Return the CPU that panicked, which kernel/panic.c records before anything else."""
+    """Return the CPU that panicked, or -1 for none.
+
+    kernel/panic.c records that CPU before anything else.
+    """
     try:
         return int(prog["panic_cpu"].counter)
     except LookupError:
@@ -193,7 +201,10 @@ def _place(frame: drgn.StackFrame) -> str:
 
 
 def _variables(frame: drgn.StackFrame) -> dict[str, str]:
-    """Return a frame's arguments and variables that the compiler kept, as short text."""
+    """Return a frame's arguments and variables that the compiler kept, as short text.
+
+    There are at most 16. One that cannot be read has the reason in parentheses as its text.
+    """
     found: dict[str, str] = {}
     for name in frame.locals():
         if len(found) == _MOST_VARIABLES:

@@ -57,7 +57,13 @@ class _Parts:
 
 
 def view(request: MemoryRequest, out: TextIO) -> None:
-    """Write all parts of a view, the most useful ones first."""
+    """Write all parts of a view, the most useful ones first.
+
+    If the memory cannot be opened, only a problem is written. If the kernel's symbols cannot be
+    used, only the build id, `symbols_match` and the problem are written.
+    Raises: UsageError for a vmlinux that is no ELF file, or a plugin without report(prog); any
+        error of the plugin's own code while it is loaded.
+    """
     parts = _Parts(out=out)
     try:
         prog = drgn_program.program(qmp=request.qmp, core=request.core)
@@ -95,9 +101,10 @@ def _log(prog: drgn.Program, most: int) -> list[str]:
 
 
 def _task(prog: drgn.Program, request: MemoryRequest) -> MemoryStack | None:
-    """Return the stack of the test's task, or None when a CPU executes it.
+    """Return the stack of the test's task, or None for no such task or one that a CPU executes.
 
-    The stack of a task on a CPU is already among the stacks of CPUs.
+    The task is looked for by its number first, then by its name. The stack of a task on a CPU is
+    already among the stacks of CPUs.
     """
     task = find_task(prog, request.task_pid) if request.task_pid else None
     if not task and request.task_comm:

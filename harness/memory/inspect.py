@@ -32,8 +32,10 @@ def look(
     roots: Sequence[Path] = (),
     command: Sequence[str] = _COMMAND,
 ) -> MemoryView:
-    """Return a view of a guest's memory, read by drgn, with source paths relative to `roots`.
+    """Return a view of a guest's memory, read by drgn, with shortened paths of source files.
 
+    A path below one of `roots` is relative to it, and a path of the kernel to the kernel's tree.
+    `command` is the command line of drgn's process.
     Units: deadline_s is seconds for everything. Measured for a 768 MiB guest: 1.1 s of CPU, most
         of it for the kernel's debug information.
     """

@@ -8,9 +8,10 @@ from harness.panic.values import Frame, KernelReport, Stack
 
 
 def lines(view: MemoryView) -> tuple[str, ...]:
-    """Return the lines for the CPUs, the test's task, blocked tasks and the module's state.
+    """Return the lines of a report on a view, the CPUs first.
 
-    The kernel's log is left out, because the console already shows it.
+    The test's task, deadlocks, blocked tasks, the module's state and the problems follow. The
+    kernel's log is left out, because the console already shows it.
     """
     return (
         *of_cpus(view.cpus),
@@ -25,8 +26,9 @@ def lines(view: MemoryView) -> tuple[str, ...]:
 def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | None:
     """Return a report of kind 'hang' from the stacks, for a kernel that printed none itself.
 
-    The report blames a function of a module under test: in a blocked task first, else on a CPU. It
-    is None when no stack contains one of the modules.
+    `modules` are the names of the modules under test. The report blames the innermost function of
+    one of them: in a blocked task first, else on a CPU. It is None when no stack contains one of
+    the modules.
     """
     for stack in (*view.blocked, *view.cpus):
         guilty = next((one for one in stack.frames if one.module in modules), None)

@@ -27,7 +27,7 @@ from harness.model.provenance import Provenance
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """An unpacked dump, and the symbol files that explain its memory."""
+    """An unpacked dump, and the symbol files that explain its memory; `modules` are by name."""
 
     core: Path
     vmlinux: Path
@@ -40,7 +40,10 @@ def unpack_dump(
 ) -> Iterator[Explained]:
     """Unpack the memory dump of one crash for the duration of the block.
 
-    Raises: UsageError with the reason when the crash, dump or vmlinux does not exist.
+    `run` is the folder of the run, `crash` the number of the crash in it, and `cache` the folder
+    in which the kernel's vmlinux is looked for.
+    Raises: UsageError with the reason when the crash, dump or vmlinux does not exist, or the run
+        does not name its kernel; Lost when the disk is full or the dump is damaged.
     """
     folder = _crash_folder(run, crash)
     file = folder / vmcore.NAME
@@ -74,8 +77,9 @@ def drgn_shell(dump: Explained, *, plugin: Path | None, commands: Sequence[str])
 
 
 def crash_tool(dump: Explained, *, command: str) -> int:
-    """Open crash(8) on a dump, or run one of its commands; return its exit code.
+    """Open crash(8) on a dump, or run one command in it; return the exit code of crash(8).
 
+    An empty `command` opens it for the user.
     Raises: UsageError when crash(8) is not installed.
     """
     program = programs.find("crash", error=UsageError)
@@ -102,7 +106,10 @@ def _crash_folder(run: Path, crash: int) -> Path:
 
 
 def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
-    """Return the vmlinux of the kernel that the run names."""
+    """Return the vmlinux of the kernel that the run names.
+
+    Raises: UsageError when the run names no kernel, or the cache has no vmlinux of it.
+    """
     release, version = provenance.kernel_release, provenance.kernel_version
     if not release:
         raise UsageError(f"{run.name} does not name its kernel")

@@ -49,10 +49,12 @@ class Segment:
 
 
 class GuestMemory:
-    """Access to the memory of the x86-64 guest with this QMP socket, while the block runs.
+    """Access to the memory of the x86-64 guest with this QMP socket, until a `with` block ends.
 
-    Raises: UsageError when no process listens on the socket, or this process may not read QEMU's
-        memory.
+    Without a block the access lasts as long as this process. `segments` are the guest's ranges of
+    memory. The machine must be a q35.
+    Raises: UsageError when no process listens on the socket, this process may not read QEMU's
+        memory, QEMU has ended, or the process has no mapping of 64 MiB or more.
     """
 
     def __init__(self, qmp: Path) -> None:
@@ -81,9 +83,9 @@ class GuestMemory:
         os.close(self._memory)
 
     def read(self, segment: Segment, offset: int, size_bytes: int) -> bytes:
-        """Return bytes of a segment.
+        """Return bytes of a segment, from `offset` bytes after its start.
 
-        Raises: UsageError when QEMU ends meanwhile.
+        Raises: UsageError when QEMU has ended.
         """
         try:
             data = os.pread(self._memory, size_bytes, segment.at + offset)
@@ -140,7 +142,10 @@ def notes(data: bytes) -> Iterator[bytes]:
 
 
 def _listener(path: Path) -> int:
-    """Return the process id of the QEMU that listens on a UNIX socket."""
+    """Return the process id of the QEMU that listens on a UNIX socket.
+
+    Raises: UsageError when no process listens there.
+    """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_S)
         try:
@@ -154,7 +159,11 @@ def _listener(path: Path) -> int:
 
 
 def _guest_ram(pid: int) -> tuple[int, int]:
-    """Return start and size of a process's largest data mapping, which is the guest's memory."""
+    """Return start and end of a process's largest data mapping, which is the guest's memory.
+
+    Raises: UsageError when that mapping is smaller than 64 MiB; OSError when the process is gone
+        or may not be examined.
+    """
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     found = [match for match in map(_MAPPING.match, lines) if match is not None]
     ranges = [(int(match.group(1), 16), int(match.group(2), 16)) for match in found]

@@ -26,7 +26,8 @@ class MemoryRequest:
     Either `qmp` (the QMP socket of a paused guest) or `core` (an ELF core) is given. `registers`
     is the answer of QEMU's monitor to `info registers -a`; a core contains its own. `modules` are
     the files with debug information by module name. `plugin` is the project's drgn plugin. The
-    test's task is found by `task_pid`, 0 for none, or by its name `task_comm`.
+    test's task is found by `task_pid`, 0 for none, or by its name `task_comm`. `log_lines` is the
+    number of the log's last lines to return.
     """
 
     qmp: str = ""
@@ -72,7 +73,12 @@ class MemoryStack:
 
 @dataclass(frozen=True, kw_only=True)
 class LockWait:
-    """A task that waits for a lock, and the lock's holder; pid 0 when the holder is not known."""
+    """A task that waits for a lock, and the lock's holder.
+
+    `pid` and `comm` are the waiting task's number and name. `lock` is the lock's symbol, or else
+    its address. `kind` is mutex, rwsem or rt_mutex. `holder_pid` is 0 when the holder is not
+    known.
+    """
 
     pid: int
     comm: str
@@ -84,7 +90,11 @@ class LockWait:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryModule:
-    """A loaded module, the addresses of its sections, and whether its symbols fit."""
+    """A loaded module, its build id, the addresses of its sections, and whether it has symbols.
+
+    `build_id` is in hex, "" if unknown. `has_symbols` means that a file of the same build was
+    given.
+    """
 
     name: str
     build_id: str
@@ -96,7 +106,8 @@ class MemoryModule:
 class MemoryView:
     """All that drgn has read of a guest's memory; `problems` lists what it could not read.
 
-    `cpus` has the crashed CPU first. `symbols_match` is None without a vmlinux. `driver` are the
+    `cpus` has the crashed CPU first. `symbols_match` is whether vmlinux is of the kernel in
+    memory, and None when there is no vmlinux or the memory could not be opened. `driver` are the
     lines of the project's drgn plugin.
     """
 

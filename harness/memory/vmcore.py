@@ -60,9 +60,9 @@ def take(
 ) -> Vmcore:
     """Dump a guest's memory with `dump`, and compress it into a crash's folder.
 
-    `runs` is the folder of all runs, and `keep` limits the dumps in it: the oldest ones are
-    removed, and their folders record that. After a failure no part of a dump is left, and
-    vmcore.txt gives the reason.
+    `runs` is the folder of all runs, and `keep` limits the dumps in it: older dumps beyond the
+    limits are removed, and their folders record that. After a failure no part of a dump is left.
+    The harness's own errors are also written to vmcore.txt, unless the disk is full.
     Units: expected_bytes is the size of the guest's memory.
     Raises: Lost when the disk has no room, before or while the dump is written; any error of
         `dump`, such as HypervisorError.
@@ -115,7 +115,11 @@ def restore(file: Path, to: Path) -> Path:
 
 
 def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
-    """Remove the oldest dumps of all runs beyond the limits, but never `newest`; return them."""
+    """Remove the dumps of all runs that exceed the limits, but never `newest`; return them.
+
+    The dumps are counted from the newest to the oldest. A dump that would exceed the limits is
+    removed and no longer counted, and vmcore.txt in its folder gives the reason.
+    """
     found = []
     for file in runs.glob(f"*/{CRASHES}/*/{NAME}"):
         try:
@@ -143,13 +147,16 @@ def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
 
 
 def why_missing(folder: Path) -> str:
-    """Return the recorded reason why a crash's folder has no dump, or "" when there is none."""
+    """Return the recorded reason why a crash's folder has no dump, or "" when none is recorded."""
     file = folder / REASON
     return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def present(crash: Crash, folder: Path) -> Crash:
-    """Return a crash; if the file of its dump is gone, the dump is replaced by the reason."""
+    """Return a crash; if its dump's file is gone, without the dump and with the reason for that.
+
+    `folder` is the crash's folder. The reason is in `vmcore_note`.
+    """
     if not crash.vmcore or (folder / crash.vmcore).is_file():
         return crash
     why = why_missing(folder).partition("\n")[0] or "the file is gone"
@@ -223,7 +230,10 @@ def _write_reason(folder: Path, text: str) -> None:
 
 
 def _says_full(error: Exception) -> bool:
-    """Return whether an error means a full disk: by its number, or by QEMU's message."""
+    """Return whether an error means a full disk or an exhausted quota, or a file beyond its limit.
+
+    An OSError shows it by its number, an error of libvirt by QEMU's message.
+    """
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     return os.strerror(errno.ENOSPC) in str(error)
