@@ -25,7 +25,8 @@ class Reader:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take more bytes, and yield every message that is complete now.
 
-        Raises: ValueError for bytes that are not a message of this protocol.
+        Raises: ValueError for bytes that are not a message of this protocol, and for a message of
+            more than 16 MiB.
         """
         self._data += data
         while _END in self._data[: _MOST_HEAD_BYTES + len(_END)]:
@@ -47,8 +48,9 @@ def frame_message(body: bytes) -> bytes:
 def attach_message(body: bytes, commands: list[str]) -> bytes:
     """Return a client's message, changed so that it attaches by these commands and ends no guest.
 
-    `attach` keeps the client's own arguments except those that name a process to attach to.
-    `disconnect` never terminates the guest. Every other message is unchanged.
+    `attach` keeps the client's own arguments except those that name a process to attach to. It
+    stops at entry unless the client says otherwise. `disconnect` never terminates the guest. Every
+    other message is unchanged.
     Raises: ValueError for a body that is not a JSON object.
     """
     message: dict[str, Any] = json.loads(body)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The packets of gdb's remote protocol (RSP): cut them out of a byte stream, and make them. Pure.
 
-Payloads here are plain bytes: escapes and run lengths are resolved when a packet is read, and
-added where necessary when one is made.
+Payloads here are plain bytes. Escapes and run lengths are resolved when a packet is read. A packet
+that is made has escapes where necessary, and no run lengths.
 Source: the gdb manual, appendix 'Remote Protocol', sections Overview and Notification Packets.
 """
 
@@ -24,7 +24,7 @@ _SIGNS = {ord("+"), ord("-"), 0x03}
 
 
 class Kind(Enum):
-    """The kind of a piece of the stream."""
+    """The kind of a piece of the stream; DAMAGED is a packet with a wrong checksum or encoding."""
 
     ACK = "+"
     NAK = "-"
@@ -36,7 +36,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """One piece of the stream: its kind, its payload, and its bytes as they arrived."""
+    """One piece of the stream: its kind, its payload, and its bytes as they arrived.
+
+    The payload is empty for a damaged packet, and for a kind that is a single byte.
+    """
 
     kind: Kind
     payload: bytes
@@ -103,7 +106,11 @@ def _piece(raw: bytes) -> Piece:
 
 
 def _plain(body: bytes) -> bytes:
-    """Return a body with escapes and run lengths resolved."""
+    """Return a body with escapes and run lengths resolved.
+
+    Raises: ValueError for an escape without the byte after it, or a run length without the byte
+        before or after it.
+    """
     if _ESCAPE not in body and _RUN not in body:
         return body
     out = bytearray()

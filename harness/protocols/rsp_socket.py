@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """One side of a gdb-remote connection: packets in both directions, over a private UNIX socket.
 
-No TCP port is opened, because whoever can connect to a stub controls the guest. So the socket is
-in a folder of mode 0700.
+No TCP port is opened, because whoever can connect to a stub controls the guest. So the socket has
+mode 0600, and a folder that is made for it has mode 0700.
 """
 
 import contextlib
@@ -24,7 +24,10 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class Link:
-    """A connected socket for RSP; it acknowledges packets until both sides agree not to."""
+    """A connected socket for RSP; it acknowledges packets as long as `acknowledges` is True.
+
+    The caller sets it to False when both sides have agreed on that.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -39,7 +42,7 @@ class Link:
 
     @property
     def has_pieces(self) -> bool:
-        """Whether a packet was already read, so that `next` returns at once."""
+        """Whether pieces that `next` has not examined yet were already read from the socket."""
         return bool(self._pieces)
 
     def close(self) -> None:
@@ -54,7 +57,8 @@ class Link:
     def next(self) -> rsp.Piece | None:
         """Wait for the next packet or interrupt, and return it; None at the end of the stream.
 
-        Acknowledgements are handled here, and a damaged packet is requested again.
+        Acknowledgements are handled here, and a damaged packet is requested again. Notifications
+        are dropped. The stream also ends with bytes that cannot be RSP. The wait has no deadline.
         """
         while True:
             while self._pieces:

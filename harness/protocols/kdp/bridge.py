@@ -44,7 +44,11 @@ _FIXED = {
 
 
 class Bridge:
-    """One debugger's session with a kernel; `serve` returns when either side has gone."""
+    """One debugger's session with a kernel to which `client` is connected; `serve` runs it.
+
+    `interrupt` stops the running kernel from outside, as an NMI does. Without it, the debugger
+    gets a text that says that KDP cannot do so.
+    """
 
     def __init__(
         self, link: Link, client: KdpClient, *, interrupt: Callable[[], None] | None = None
@@ -73,8 +77,9 @@ class Bridge:
     def serve(self) -> None:
         """Answer the debugger until it detaches or one side is gone.
 
-        At the end breakpoints are removed and the kernel is resumed, also when the debugger was
-        killed.
+        At the end a stopped kernel's breakpoints are removed and the kernel is resumed, also when
+        the debugger was killed. A kernel that runs then keeps its breakpoints, because KDP cannot
+        reach it.
         Raises: DebugError for a failure of the kernel that no answer of gdb-remote can express.
         """
         try:

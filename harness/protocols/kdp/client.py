@@ -73,7 +73,10 @@ class KdpRefused(DebugError):
 
 
 class KdpOutOfStep(DebugError):
-    """Raised for a reply that matches no request, as with a second debugger or no kernel."""
+    """Raised for a reply that does not match its request.
+
+    Another debugger is attached to the same kernel, or the peer is no kernel.
+    """
 
 
 class KdpTerminated(DebugError):
@@ -95,7 +98,13 @@ class KdpTarget:
 
 
 class KdpClient:
-    """A session with one kernel; the kernel continues when the `with` block ends."""
+    """A session with one kernel; the kernel continues when the `with` block ends.
+
+    `timeout_s` is the time for each of the `tries` of a request.
+    Raises: DebugError for a host that is not reachable. Every method that sends a request raises
+        KdpSilent without a reply, KdpOutOfStep for a wrong one, KdpTerminated when the kernel
+        ends, and DebugError while the kernel runs.
+    """
 
     def __init__(
         self, host: str, port: int = KDP_PORT, *, timeout_s: float = 5.0, tries: int = 3
@@ -148,7 +157,8 @@ class KdpClient:
     def connect(self) -> KdpTarget:
         """Attach to a kernel that waits for a debugger, and return what it reports about itself.
 
-        Raises: KdpSilent, KdpRefused when another debugger is attached, KdpOutOfStep.
+        Raises: KdpSilent; KdpRefused when another debugger is attached; KdpOutOfStep; DebugError
+            for a CPU that is neither x86-64 nor arm64, or a protocol with 32-bit addresses.
         """
         # As in lldb, one port is for replies and for exceptions.
         port = self._socket.getsockname()[1]
@@ -178,7 +188,10 @@ class KdpClient:
         return self.target
 
     def disconnect(self) -> None:
-        """Resume the kernel and end the session; after a panic it waits for the next debugger."""
+        """Resume the kernel and end the session; after a panic it waits for the next debugger.
+
+        Without a session, nothing is sent.
+        """
         if self._connected:
             self._connected = False
             self._exchange(Request.DISCONNECT, Empty())
@@ -215,7 +228,10 @@ class KdpClient:
         return flavor.decode(self._read_status(Request.READREGS, body).data)
 
     def write_registers(self, values: dict[str, int]) -> None:
-        """Set all registers of the CPU that stopped."""
+        """Set all registers of the CPU that stopped, by KDP's names.
+
+        Raises: DebugError when a register is missing in `values` or too wide; KdpRefused.
+        """
         flavor = registers.THREAD[self.target.cpu_type]
         body = Registers(cpu=0, flavor=flavor.number, data=flavor.encode(values))
         self._read_status(Request.WRITEREGS, body)
@@ -223,13 +239,14 @@ class KdpClient:
     def set_breakpoint(self, address: int) -> None:
         """Let the kernel set a breakpoint.
 
-        Raises: KdpRefused when it has no breakpoint left, or no memory at that address.
+        Raises: KdpRefused when it has no breakpoint left, no memory at that address, or a
+            breakpoint there already.
         """
         body = Breakpoint(address=address)
         self._read_status(Request.BREAKPOINT64_SET, body, what=f"at {address:#x}")
 
     def remove_breakpoint(self, address: int) -> None:
-        """Let the kernel remove a breakpoint."""
+        """Let the kernel remove a breakpoint; KdpRefused is raised if there is none."""
         body = Breakpoint(address=address)
         self._read_status(Request.BREAKPOINT64_REMOVE, body, what=f"at {address:#x}")
 
@@ -294,7 +311,10 @@ class KdpClient:
         )
 
     def _await(self, asked: Packet) -> Packet | None:
-        """Return the reply to the current request, None when the time of one try is over."""
+        """Return the reply to the current request, None when the time of one try is over.
+
+        Raises: KdpOutOfStep for a reply to a request that was not sent; KdpTerminated.
+        """
         end = time.monotonic() + self._timeout_s
         while (left := end - time.monotonic()) > 0:
             packet = self._receive(left)
@@ -328,9 +348,11 @@ class KdpClient:
             raise DebugError(f"nothing can be sent to {self._peer}: {error}") from error
 
     def _receive(self, wait_s: float) -> Packet | None:
-        """Return the next packet, or None for no packet or a bad one; keep stops for later.
+        """Return the next packet, or None for no packet within `wait_s` seconds or for a bad one.
 
-        An announcement of a stop is acknowledged at once.
+        An announcement of a stop is acknowledged at once, kept for `wait_for_stop`, and returned
+        too.
+        Raises: KdpTerminated when the kernel announces its end.
         """
         self._socket.settimeout(max(wait_s, 0.001))
         try:
@@ -349,7 +371,10 @@ class KdpClient:
         return packet
 
     def _acknowledge(self, note: Packet) -> None:
-        """Acknowledge a packet that the kernel sends unasked; keep it if it is new."""
+        """Acknowledge a packet that the kernel sends unasked; keep an announcement of a new stop.
+
+        Raises: KdpTerminated when the packet announces the kernel's end.
+        """
         answer = Packet(
             request=note.request, is_reply=True, sequence=note.sequence, key=note.key, body=Empty()
         )

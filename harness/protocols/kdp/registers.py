@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The register sets that KDP transfers, as names and values. Pure.
 
-A set has a number (its flavour), which means a different set on each architecture. Segment
-registers and flags are 64 bits wide in packets although those of the CPU are not.
+A set has a number (its flavour), which means a different set on each architecture. The segment
+registers of x86-64 are 64 bits wide in packets although those of the CPU are not.
 Source: xnu-11417.101.15, osfmk/mach/{i386,arm}/thread_status.h and _structs.h.
 """
 

@@ -2,9 +2,9 @@
 """The kernel's side of KDP, for any machine that can be stopped; tests attach to it.
 
 It follows XNU's rules. One sequence number is correct, its predecessor gets the stored reply
-again, and all other packets are discarded. A second debugger is refused. Exceptions are repeated
-until they are acknowledged. For tests it can also lose, repeat and falsify packets, at random from
-a given seed.
+again, and all other packets of a session are discarded. An exception is repeated until it is
+acknowledged, but at most 40 times. For tests it can also refuse a debugger, and lose, repeat and
+falsify packets, at random from a given seed.
 Source: xnu-11417.101.15, osfmk/kdp/kdp.c and kdp_udp.c.
 """
 
@@ -82,7 +82,12 @@ class Machine(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """The rates of transport faults that the stub makes; probabilities are 0 to 1."""
+    """The faults that the stub makes; `lose_*` and `repeat_replies` are probabilities from 0 to 1.
+
+    `silent` means that no request is answered. `refuse` is the status of the reply to CONNECT.
+    `sequence_shift` is added to the sequence numbers of replies. `wrong_request` answers VERSION
+    with the reply to another request. `garbage` sends bytes that are no packet before each reply.
+    """
 
     seed: int = 0
     lose_requests: float = 0.0
@@ -97,7 +102,11 @@ class Faults:
 
 @dataclass
 class Seen:
-    """The packets that the stub has received, for the assertions of tests."""
+    """The packets that the stub has handled, for the assertions of tests.
+
+    `requests` are those that it executed. `lost` counts the packets that it lost on purpose, in
+    both directions. `resent` counts stored replies, and `thrown_away` discarded requests.
+    """
 
     requests: list[Request] = field(default_factory=list)
     lost: int = 0
@@ -261,7 +270,10 @@ class StubServer:
         self._exception_sequence = (self._exception_sequence + 1) % _SEQUENCES
 
     def _wait_for_acknowledgement(self, note: Packet) -> bool:
-        """Return whether the debugger acknowledged a note; answer late requests, too."""
+        """Return whether the debugger acknowledged a note; answer late requests, too.
+
+        The result is False when no packet arrives for 0.05 s, and True when the stub is to end.
+        """
         while not self._over.is_set():
             packet = self._receive()
             if packet is None:

@@ -26,7 +26,11 @@ class Register:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """The registers of an architecture in gdb's order, and lldb's name of the machine."""
+    """The registers of an architecture in gdb's order.
+
+    `architecture` and `feature` are gdb's names, `triple` is lldb's name of the machine, and `pc`
+    the name of the program counter.
+    """
 
     architecture: str
     feature: str
@@ -51,7 +55,10 @@ class Description:
         return head + ET.tostring(root, encoding="unicode")
 
     def for_lldb(self) -> "Description":
-        """Return the description without the registers that KDP does not transfer."""
+        """Return the description without the registers that KDP does not transfer.
+
+        The flags of x86-64 have the name rflags in it, as in lldb, not eflags as in gdb.
+        """
         moved = tuple(
             replace(register, name=register.kdp if register.kdp == "rflags" else register.name)
             for register in self.registers
