@@ -32,10 +32,11 @@ class SourcePoint:
 
 
 class LineFinder:
-    """A running addr2line that answers one question after another; a context manager.
+    """A running addr2line that answers one question after another; `close` ends it.
 
     `section` is the section to which addresses are relative in a relocatable file, "" for a linked
     file. `program` names another tool with addr2line's interface (LLVM's, for Mach-O).
+    Raises: UsageError when the program is not installed.
     """
 
     def __init__(self, path: Path, section: str = "", *, program: str = "addr2line") -> None:
@@ -75,7 +76,7 @@ class LineFinder:
     def find(self, address: int) -> tuple[SourcePoint, ...]:
         """Return functions and lines at an address, the innermost inlined first; () if unknown.
 
-        Raises: UsageError when addr2line ends or does not answer in time.
+        Raises: UsageError when addr2line ends or does not answer within 30 s.
         """
         if self._process.stdin is None:
             raise UsageError("addr2line has no input")

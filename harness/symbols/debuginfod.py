@@ -35,8 +35,10 @@ def build_ids(reports: Iterable[KernelReport]) -> Mapping[str, str]:
 
 
 def symbol_file(build_id: str) -> Path | None:
-    """Return the file with the debug information of a build, None if no server has it.
+    """Return the file with the debug information of a build, None if it could not be fetched.
 
+    None means that no server has it, that no server is set or reached, or that 30 minutes were not
+    enough. `build_id` is in hex.
     Raises: UsageError when debuginfod-find is not installed.
     """
     command = ["debuginfod-find", "debuginfo", build_id]

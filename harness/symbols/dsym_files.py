@@ -63,7 +63,10 @@ def read_dsym(path: Path) -> Dsym:
 
 
 def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the load commands that give __TEXT's address and the UUID."""
+    """Yield the load commands that give __TEXT's address and the UUID.
+
+    Raises: ValueError for data that is not a 64-bit Mach-O; struct.error when it is cut.
+    """
     (magic,) = struct.unpack_from("<I", data)
     if magic != _MAGIC_64:
         raise ValueError("no 64-bit Mach-O")
@@ -78,7 +81,10 @@ def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
-    """Return the UUID of each kext whose address a panic lists."""
+    """Return, by bundle identifier, the UUID of each kext whose address a panic lists.
+
+    `text` has the lines of the panic.
+    """
     found = (_KEXT.match(line) for line in text)
     return {match[1]: match[2].upper() for match in found if match}
 
@@ -98,8 +104,10 @@ def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
 def symbolise(
     report: KernelReport, dsyms: Mapping[str, Path], *, roots: Sequence[Path] = ()
 ) -> tuple[KernelReport, tuple[str, ...]]:
-    """Return a panic with functions and lines from dSYMs, and the dSYMs that could not be used.
+    """Return a panic with functions and lines from dSYMs, and a note on each unsuitable dSYM.
 
+    `dsyms` are by kext. A dSYM is unsuitable when the panic names another UUID for the kext. A
+    frame without a dSYM stays as it is.
     Raises: UsageError for a file that is not a dSYM, or when LLVM's addr2line is missing.
     """
     ran = loaded_uuids(report.text)
@@ -149,7 +157,10 @@ def _points(
 def _frames_at(
     frame: Frame, place: Place, points: Sequence[SourcePoint], roots: Sequence[Path]
 ) -> list[Frame]:
-    """Return the frames of one address: inlined functions first, each as its own frame."""
+    """Return the frames of one address: inlined functions first, each as its own frame.
+
+    `points` are the functions and lines there; without any the result is empty.
+    """
     return [
         replace(
             frame,

@@ -81,7 +81,7 @@ class _Row(NamedTuple):
 class SymbolTable:
     """The symbols of one file, looked up by name, because a report needs few of over 100,000.
 
-    Raises: UsageError when the file is no 64-bit little-endian ELF file.
+    Raises: UsageError when the file cannot be read or is no 64-bit little-endian ELF file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -163,7 +163,7 @@ class SymbolTable:
 
 @dataclass(frozen=True, kw_only=True)
 class _Relocation:
-    """One entry of a relocation table: a place in the section, and what it refers to."""
+    """The target of a relocation: the index of its symbol, and an offset from that symbol."""
 
     symbol: int
     addend: int
@@ -173,7 +173,7 @@ class Code:
     """The machine code of one section, its relocations, and the functions at its addresses.
 
     Addresses are relative to the section in a relocatable file, as those of `Symbol`.
-    Raises: UsageError when the file cannot be read.
+    Raises: UsageError when the file cannot be read or has no such section.
     """
 
     def __init__(self, path: Path, section: str, table: SymbolTable) -> None:
@@ -195,7 +195,11 @@ class Code:
                 }
 
     def read(self, address: int, size: int) -> bytes:
-        """Return the bytes at an address, b"" when some of them are outside of the section."""
+        """Return the bytes at an address, b"" when some of them are outside of the section.
+
+        They are outside, too, if the file has only the section's header.
+        Raises: UsageError when the file cannot be read.
+        """
         at = address - self._start
         if at < 0 or at + size > self._size:
             return b""
@@ -224,7 +228,10 @@ class Code:
         return bool(self._table.find(function))
 
     def references(self, function: str) -> dict[int, tuple[str, ...]]:
-        """Return the places of a function's relocations, with the names that each refers to."""
+        """Return the places of a function's relocations, with the names that each refers to.
+
+        The result is {} unless exactly one symbol in this section has the function's name.
+        """
         homes = [one for one in self._table.find(function) if one.section == self._name]
         if len(homes) != 1:
             return {}

@@ -15,7 +15,10 @@ _KERNEL_TREE = re.compile(r"^(?:.*/)?(?:linux-(?:headers-)?\d[^/]*/|debian/build
 
 
 def shown_path(file: str, roots: Sequence[Path]) -> str:
-    """Return a file relative to the first root that it is in, or to the kernel's tree."""
+    """Return a file relative to the first root that it is in, or to the kernel's tree.
+
+    The path of a file in neither is returned as it is, without '.' and '..'.
+    """
     path = os.path.normpath(file)
     for root in roots:
         if Path(path).is_relative_to(root):

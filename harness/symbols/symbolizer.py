@@ -75,7 +75,8 @@ class Symbolizer:
     def report(self, report: KernelReport) -> KernelReport:
         """Return a report with places in all its stacks, and the place of the blamed function.
 
-        Functions that tail calls hid are added to the stacks.
+        Functions that tail calls hid are added to the stacks. Such a function may be blamed in
+        place of its caller; `tail_calls.renamed` says when.
         """
         pointers = [one for one in text_frames.where(report.text) if not one.inline]
         at = {_spot(one) for one in pointers}
@@ -239,7 +240,8 @@ class Symbolizer:
 def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple[str, ...]:
     """Return the source line of a place with its neighbours, numbered, that line marked with '>'.
 
-    The result is () when the file is in none of the roots, or is now shorter.
+    `place` is FILE:LINE, with the file relative to one of the roots. The result is () when the
+    file is in none of the roots, or is now shorter.
     """
     file, _, number = place.rpartition(":")
     path = next((root / file for root in roots if (root / file).is_file()), None)

@@ -35,7 +35,7 @@ _VARIANT = re.compile(r"_noprof$|^_+")
 class Hidden:
     """A function that a stack does not show: it was called, and went on to `into` by a jump.
 
-    `jump` is the address of that jump in the function's section, None if it is not known.
+    `jump` is an address within that jump, in the function's section, None if it is not known.
     """
 
     function: str
@@ -79,11 +79,11 @@ def _called(code: Code, back_to: int) -> tuple[str, ...]:
 
 
 def _jump(code: Code, function: str, into: str) -> int | None:
-    """Return the address of the jump by which `function` went on to `into`, None if unknown.
+    """Return an address in the jump by which `function` went on to `into`, None if unknown.
 
-    The jump is the only relocation of `function` that names `into`. If none names it, `function`
-    jumped to a function that jumped on to `into`, as mutex_lock does: then the result is the
-    only jump that leaves `function`.
+    It is the place of the jump's relocation, which is the only one of `function` that names
+    `into`. If none names it, `function` jumped to a function that jumped on to `into`, as
+    mutex_lock does: then the only jump that leaves `function` is taken.
     """
     places = code.references(function)
     spots = [place for place, names in places.items() if into in names]
