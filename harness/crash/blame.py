@@ -73,7 +73,12 @@ def _excuse(known: Suspicion) -> str:
 
 
 def controlled(crash: Crash, control: Crash | None) -> Crash:
-    """Return the crash with its blame revised by a control run without the module."""
+    """Return the crash with its blame revised by a control run without the module.
+
+    `control` is the crash of that run, None if it had none. A control crash with the same
+    signature makes the kernel to blame. Otherwise the blame stays, and its reason names the
+    control run's result.
+    """
     if control is None:
         return replace(
             crash, blame_why=f"{crash.blame_why}; without the module the guest did not crash"

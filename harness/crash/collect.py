@@ -60,7 +60,9 @@ _WAYS = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an
 class Circumstances:
     """The error that ended the guest, the test that ran, and the crash's number in the run.
 
-    `held_s` is the time in seconds for which a person had stopped the guest in a debugger.
+    `reproduce` is the command that repeats the run, "" if unknown. `held_s` is the time in seconds
+    for which a person had stopped the guest in a debugger. `facts` are texts by name for the
+    report.
     """
 
     error: HarnessError
@@ -109,7 +111,9 @@ class Account:
 def collect(scene: Scene, known: Circumstances) -> Crash:
     """Collect everything about one crash or hang into its folder, and return it as a Crash.
 
-    At the end the guest's CPUs are stopped, unless `scene.keep` lets the guest continue.
+    The folder must not exist yet. At the end the guest's CPUs are stopped; with `scene.keep`, a
+    guest whose kernel only reported a fault continues.
+    Raises: Lost when the disk is too full even for the report.
     """
     first_at = scene.session.health.first_sign_at + known.held_s
     scene.folder.mkdir(parents=True)
@@ -129,8 +133,9 @@ def collect(scene: Scene, known: Circumstances) -> Crash:
 def _gather(scene: Scene, cause: Cause) -> Evidence:
     """Return the evidence that a dead or hanging guest can still give.
 
-    A guest that hangs without a report is asked for its tasks first. Every guest that cannot
-    continue is then stopped, and its memory is read.
+    After a hang, an overdue test or a lost connection the kernel is first asked for its tasks.
+    Then the guest is stopped and its memory is read, unless the kernel only reported a fault and
+    `scene.keep` lets the guest continue.
     """
     answer = _ask(scene) if cause in _SILENT else Answer(way="", lines=())
     scene.session.health.settle()
@@ -179,7 +184,8 @@ def _halt(scene: Scene) -> bool:
 def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
     """Return the kernel's reports of a crash and, for a hang, the tasks that make no progress.
 
-    Reports that did not reach the console are read from the kernel's log in memory.
+    An overdue test and a lost connection are treated as a hang. For a panic without a report on
+    the console, the last fatal report of the kernel's log in memory is taken.
     """
     answer, view = evidence.answer, evidence.view
     reports = related(scene.session.watch.reports)
@@ -204,7 +210,7 @@ def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
 def standing_still(
     answer: Answer, view: MemoryView, modules: Sequence[str], known: Sequence[KernelReport]
 ) -> tuple[KernelReport, ...]:
-    """Return the task that hangs, from the kernel's own answer or else from its memory.
+    """Return a report on the task that hangs, from the kernel's own answer or from its memory.
 
     The result is empty when no task is found, or when a watchdog has already reported a task of
     the module. When a watchdog has reported only other tasks, which may wait for a task of the
@@ -255,7 +261,10 @@ def _crash(
 
 
 def _silent_end(known: Circumstances) -> KernelReport:
-    """Return a report for a guest whose kernel logged nothing: the error that was detected."""
+    """Return a report for a guest whose kernel logged nothing.
+
+    Its kind is the way in which the end was detected, and its function the test that ran.
+    """
     return KernelReport(kind=known.cause.value, title="", line=0, text=(), function=known.test)
 
 

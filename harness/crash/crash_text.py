@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Format a crash for people: one terminal screen, and a text for a bug mail.
+"""Format a crash for people, and write it into its folder: terminal screen, bug mail and JSON.
 
-docs/panic.md shows both. This module only formats; it analyses nothing.
+docs/panic.md shows the screen and the mail. This module analyses nothing.
 """
 
 import json
@@ -56,7 +56,7 @@ def screen(crash: Crash) -> tuple[str, ...]:
 
 
 def _own_and_later(crash: Crash) -> tuple[list[KernelReport], list[KernelReport]]:
-    """Return the reports of this crash, the main one first, and those of tests that came later.
+    """Return the reports of this crash, and those of tests that came later, each in their order.
 
     A kernel that survives a fault can report the next test's fault before its guest is replaced.
     """
@@ -94,7 +94,10 @@ def _seen(crash: Crash) -> str:
 
 
 def stack_lines(report: KernelReport) -> list[str]:
-    """Return the stack of a report as text, one frame a line: function, file:line, module."""
+    """Return the stack of a report as text, one frame a line: function, file:line, module.
+
+    Unreliable frames of the kernel itself are left out, unless the stack has no others.
+    """
     own = next((one.frames for one in report.stacks if not one.name), report.frames)
     return [_frame(frame) for frame in own if frame.reliable or frame.module] or [
         _frame(frame) for frame in own

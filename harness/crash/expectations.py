@@ -75,7 +75,11 @@ class Named(Protocol):
 
 
 def differences(wanted: Expectation, found: Named) -> tuple[str, ...]:
-    """Return one text for each difference between a crash and its announcement."""
+    """Return one text for each difference between a crash and its announcement.
+
+    Fields that the announcement leaves empty are not compared. An announced place may be the end
+    of the path that was found.
+    """
     pairs = [
         ("kind", wanted.kind, found.kind, wanted.kind == found.kind),
         ("function", wanted.function, found.function, wanted.function == found.function),

@@ -56,15 +56,16 @@ def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
     """Return the reports of a log file; `decorate` may add files and lines from symbols.
 
     `file` may be plain text, gzip, xz or zstd, which its first bytes decide; '-' is standard
-    input.
+    input. At most 1000 reports are returned, with the number of all.
     Raises: UsageError for a file that cannot be read to its end.
     """
     return explain_files((file,), decorate=decorate)
 
 
 def explain_files(files: Sequence[Path], *, decorate: Decorate | None = None) -> Explained:
-    """Return every report of a log whose parts are given as files, the oldest file first.
+    """Return the reports of a log whose parts are given as files, the oldest file first.
 
+    Compression and number of reports are as in `explain_file`.
     Raises: UsageError for a file that cannot be read to its end.
     """
     found = _explained(block for file in files for block in _blocks_of(file))
@@ -74,7 +75,10 @@ def explain_files(files: Sequence[Path], *, decorate: Decorate | None = None) ->
 
 
 def _blocks_of(file: Path) -> Iterator[str]:
-    """Yield the text of one file in blocks."""
+    """Yield the text of one file in blocks.
+
+    Raises: UsageError for a file that cannot be read to its end.
+    """
     try:
         with _opened(file) as stream:
             yield from _blocks(stream)
@@ -109,7 +113,10 @@ def _explained(blocks: Iterator[str]) -> Explained:
 
 
 def _blocks(stream: IO[bytes]) -> Iterator[str]:
-    """Yield decoded text in blocks of whole lines, without the newline of the last line."""
+    """Yield decoded text in blocks of whole lines, without the newline of the last line.
+
+    Only a line that is longer than a block is cut.
+    """
     data = stream.read(_BLOCK_BYTES)
     decoder = codecs.getincrementaldecoder(_encoding(data))(errors="backslashreplace")
     rest = ""

@@ -61,7 +61,10 @@ def interrogate(session: Observed, *, spins: bool = False) -> Answer:
 
 
 def ask_for_all_tasks(session: Observed, first: Answer) -> Answer:
-    """Ask for every task in the way that answered before, and return both answers as one."""
+    """Ask for every task in the way that answered before, and return both answers as one.
+
+    `first` is returned as it is if that way was not sysrq, or if nothing is answered now.
+    """
     if first.way not in _LETTER_WAYS:
         return first
     begun = len(session.console.lines_since(0))

@@ -33,7 +33,9 @@ class Source:
 def sources(words: Sequence[str]) -> tuple[Source, ...]:
     """Return the logs that the arguments of a command line name.
 
-    Raises: UsageError for a folder that contains no log.
+    A folder is searched with the folders in it, and at most 1000 logs of it are returned. Any
+    other argument is returned as a file, even if it does not exist.
+    Raises: UsageError for a folder that contains no log or cannot be read.
     """
     return tuple(source for word in words for source in _of_word(Path(word)))
 

@@ -23,12 +23,14 @@ def explain_with_symbols(
     vmlinux: Path | None,
     from_server: bool = False,
 ) -> tuple[Explained, tuple[str, ...]]:
-    """Return every report of a log with files and lines, and notes on unresolved frames.
+    """Return the reports of a log with files and lines, and notes on unresolved frames.
 
-    Shape: a module's symbols are found by file name, with debug information beside the '.ko'; a
-        kext's dSYM is found by the UUID that a panic of macOS prints.
-    With `from_server`, what is missing is fetched from debuginfod by the build ids in the reports.
-    Raises: UsageError for a log or a symbol file that cannot be read.
+    `modules` are ELF files with debug information, whose names begin with NAME.ko, and dSYM
+    bundles. A module's file is found by its name, a kext's dSYM by the UUID that a panic of macOS
+    prints. With `from_server`, what is missing is fetched from debuginfod by the build ids in the
+    reports.
+    Raises: UsageError for a log that cannot be read, a symbol file that does not exist, a dSYM
+        that is none, and a program that is not installed.
     """
     dsyms = tuple(path for path in modules if path.suffix == ".dSYM")
     elves = tuple(path for path in modules if path not in dsyms)

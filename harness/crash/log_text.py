@@ -36,7 +36,10 @@ def _plain(report: KernelReport) -> dict[str, Any]:
 
 
 def to_lines(found: Explained) -> list[str]:
-    """Return the reports of a log as text for people, or one line when there is no report."""
+    """Return the reports of a log as text for people.
+
+    Without a report, return the suspicious lines, or one line that says that nothing was found.
+    """
     if found.suspects:
         return [
             "no report was found, but these lines have words of a crash:",

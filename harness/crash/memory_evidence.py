@@ -55,6 +55,7 @@ def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
     """Write stacks, variables and driver state from memory into the crash's folder.
 
     Return the lines of a summary, which shows the variables of the guilty function `function`.
+    Raises: Lost when the disk is full.
     """
     with cache.room(scene.folder):
         (scene.folder / MEMORY_VALUES).write_text(json.dumps(asdict(view), indent=1) + "\n")

@@ -49,7 +49,14 @@ def _ignore(_shown: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A guest that crashed or hangs, its symbol files, and the folders for the evidence."""
+    """A guest that crashed or hangs, its symbol files, and the folders for the evidence.
+
+    `kernel` is the kernel's name in the configuration. `modules` are the files with debug
+    information by name, and `roots` the folders to which shown source paths are relative. `folder`
+    is the crash's own folder, `runs` that of all runs. `plugin` is the project's drgn plugin.
+    Without `vmcores`, no memory is dumped. With `keep`, a guest whose kernel only reported a fault
+    continues. `note` is called with lines of progress, `show` with the screen.
+    """
 
     session: Observed
     console_file: Path
