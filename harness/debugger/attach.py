@@ -88,8 +88,9 @@ def attach(request: AttachRequest, progress: Progress) -> int:
 
     When this returns, the guest's state is restored, and a guest that was booted for the debugger
     is gone.
-    Raises: UsageError for a missing guest or debugger, a second debugger, or a vmlinux of another
-        kernel; DebugError when QEMU's debug stub does not open.
+    Raises: UsageError for a missing guest or debugger, a second debugger, or a vmlinux that is no
+        ELF file or of another kernel; DebugError when QEMU's debug stub does not open, or when the
+        guest must be asked over SSH because there is no vmlinux, and does not answer.
     """
     # A missing debugger is reported before a guest is booted for it.
     debuggers.choose(request.debugger)
@@ -124,8 +125,10 @@ def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> i
 def for_editor(request: AttachRequest, progress: Progress) -> Iterator[Path]:
     """Write a launch.json by which an editor debugs a guest, and keep the guest's stub open.
 
-    The stub is closed and the guest's state restored when the block of this context manager ends.
-    Raises: the errors of `attach`; UsageError for a launch.json that cannot be added to.
+    The context manager gives the path of launch.json. The stub is closed and the guest's state
+    restored when its block ends.
+    Raises: the errors of `attach`; UsageError for a launch.json that cannot be added to, or when
+        there is no file with symbols.
     """
     wanted = ("gdb", "lldb") if request.debugger == "auto" else (request.debugger,)
     life = living(request)
@@ -174,8 +177,8 @@ def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
 def living(request: AttachRequest) -> GuestEntry:
     """Return the guest that the caller names, which must be running.
 
-    Raises: UsageError, which lists the running guests, when the name is ambiguous or the guest
-        gone.
+    Raises: UsageError, which lists the known guests, when the name fits none or several of them;
+        UsageError when the guest has ended.
     """
     life = cleanup.choose_guest(request.environment.runtime, request.guest)
     if not hypervisor.guest_alive(life.folder, private=life.private):
@@ -189,7 +192,8 @@ def living(request: AttachRequest) -> GuestEntry:
 def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
     """Return the symbols of a guest, after a check against the guest's memory.
 
-    Raises: UsageError when vmlinux belongs to another kernel.
+    Memory that cannot be read, as early in the boot, is not checked.
+    Raises: UsageError when vmlinux belongs to another kernel or is no ELF file.
     """
     modules = _module_files(request.settings, life)
     vmlinux, reduced = _kernel_files(request, life)
@@ -236,7 +240,11 @@ def prepare(
     guarded: stub_process.Guarded,
     program: debuggers.Program,
 ) -> Prepared:
-    """Write the command file of a debugger for a guest, and return its command line."""
+    """Write the command file of a debugger for a guest, and return its command line.
+
+    Without a vmlinux, the addresses of modules are asked of the guest over SSH.
+    Raises: DebugError when the guest is asked and does not answer.
+    """
     fact_file = None
     if symbols.vmlinux is not None:
         fact_file = life.run / _FACTS

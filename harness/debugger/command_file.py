@@ -136,7 +136,7 @@ class KdpSpec:
 
 
 def kdp_text(spec: KdpSpec) -> str:
-    """Return lldb's command file for an XNU kernel; lldb exits after the user's commands."""
+    """Return lldb's command file for an XNU kernel; if it has commands, lldb exits after them."""
     file = _quoted(str(spec.kernel))
     lines = [
         f"target create {file}",

@@ -22,7 +22,8 @@ def slide(domain: Domain, image: Image) -> int | None:
     """Return the offset that KASLR added to every address of vmlinux, or None.
 
     None means that the guest is so early in its boot that the kernel has no IDT yet.
-    Raises: UsageError when an address in the guest's IDT does not fit this vmlinux.
+    Raises: UsageError when an address in the guest's IDT does not fit this vmlinux; KeyError when
+        vmlinux has no symbol of the page fault's handler.
     """
     low, high = _words(domain, _PAGE_FAULT_ENTRY, 2)
     if not low:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Attach lldb through the harness's KDP bridge to an XNU kernel (`debug-attach --via kdp`).
+"""Attach lldb to an XNU kernel (`debug-attach --via kdp`), through the harness's KDP bridge.
 
-lldb on a Mac speaks KDP itself and needs no bridge; on a Mac the command for lldb is printed
-instead.
+lldb on a Mac speaks KDP itself, so on a Mac it is started without the bridge.
 """
 
 import platform
@@ -33,7 +32,10 @@ _HEADER_BYTES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class KdpRequest:
-    """A request to debug an XNU kernel: its address, its Mach-O file, and lldb's commands."""
+    """A request to debug an XNU kernel: its address, its Mach-O file, and lldb's commands.
+
+    lldb's command file and the bridge's socket are made in `folder`.
+    """
 
     host: str
     port: int
@@ -57,6 +59,7 @@ def endpoint(text: str) -> tuple[str, int]:
 def attach(request: KdpRequest, progress: Progress) -> int:
     """Attach lldb to a kernel that waits for a debugger; return lldb's exit status.
 
+    On a Mac the breakpoints and commands of the request are not used.
     Raises: UsageError for a kernel file that is no Mach-O, or without lldb; DebugError when the
         kernel does not answer, refuses, or does not report its address.
     """

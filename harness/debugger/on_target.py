@@ -37,8 +37,8 @@ class DebugRequest:
 def attach(request: DebugRequest, say: Say) -> int:
     """Attach lldb on this terminal to a target's kernel; return lldb's exit status.
 
-    Raises: UsageError without a KDK; TargetNotReady for a guest whose stub the user has to open;
-        DebugError when the kernel does not answer.
+    Raises: UsageError for a target that is no Mac, or without a KDK or lldb; TargetNotReady for a
+        guest whose stub the user has to open; DebugError when the kernel does not answer.
     """
     target = request.target
     if target.system is not System.MACOS:

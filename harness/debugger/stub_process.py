@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run the guard of QEMU's gdb stub as a process of its own, which survives a killed command.
 
-`started` runs it (`python -m harness.debugger.stub_process FOLDER STATUS_FD`) and returns the
-socket for debuggers. The process ends when its standard input is closed and no debugger is
+`started` runs it (`python -m harness.debugger.stub_process FOLDER CACHE STATUS_FD`) and returns
+the socket for debuggers. The process ends when its standard input is closed and no debugger is
 attached, so the guest's state is restored whatever ends the debugger and the command. It has a
 session of its own, because Ctrl-C on the terminal is meant for the debugger.
 """
@@ -45,9 +45,9 @@ def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]
     """Open a guarded stub of a run's guest for a block; restore the guest's state at its end.
 
     The context manager gives a function that waits for the guard. Starting the guard takes a
-    second, during which the caller can do other work.
-    Raises: UsageError when another debugger is attached; DebugError with the guard's message when
-        the stub does not open.
+    second, during which the caller can do other work. That function raises UsageError when another
+    debugger is attached, and DebugError with the guard's message when the stub does not open.
+    Raises: DebugError when a debugger is still attached 30 s after the end of the block.
     """
     log = entry.run / _LOG_FILE
     read_end, write_end = os.pipe()

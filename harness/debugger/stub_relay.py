@@ -219,6 +219,7 @@ class _Relay:
 
         QEMU accepts the next command as an acknowledgement. An acknowledgement that QEMU reads
         after the guest was resumed would stop the guest.
+        Raises: OSError when the stub closes the connection or does not answer within 10 s.
         """
         end = time.monotonic() + _STUB_S
         while not self._packets:

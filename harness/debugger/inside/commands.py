@@ -18,7 +18,10 @@ _LOG_LINES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command for gdb and lldb; the first line of `help` is its summary."""
+    """One command for gdb and lldb; the first line of `help` is its summary.
+
+    `run` gets the kernel and the words after the command's name, and yields the lines to show.
+    """
 
     name: str
     help: str

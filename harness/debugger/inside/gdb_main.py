@@ -119,7 +119,7 @@ class _ExceptionUnwinder(Unwinder):  # type: ignore[misc]
         self._ranges = [(start + view.slide, end + view.slide) for start, end in ranges]
 
     def __call__(self, frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
-        """Return the registers of the interrupted code for a frame in entry code."""
+        """Return the registers of the interrupted code for a frame in entry code, else None."""
         pc, sp = frame.read_register("rip"), frame.read_register("rsp")
         here = int(pc) & (1 << 64) - 1
         # A return address may be the end of the function that called last, and is never its start.

@@ -47,7 +47,11 @@ class View:
         return Btf(self.image.section(".BTF"))
 
     def member(self, path: str) -> Member:
-        """Return a member of a structure of the kernel or of a module."""
+        """Return the offset and size of a member of a structure of the kernel or of a module.
+
+        `path` is the name of the structure and those of the members, separated by dots.
+        Raises: KeyError for an unknown structure or member.
+        """
         try:
             return self.btf.member(path)
         except KeyError:
@@ -98,7 +102,10 @@ class View:
         return self.string(base + member.offset_bytes, member.size_bytes)
 
     def entries(self, head: int, path: str) -> Iterator[int]:
-        """Yield the address of each structure in a list; `path` names their list_head member."""
+        """Yield the address of each structure in a list; `path` names their list_head member.
+
+        Raises: OSError when the list does not end within 100,000 entries.
+        """
         offset = self.member(path).offset_bytes
         node = self.number(head)
         for _ in range(_LIST_MAX):
@@ -109,7 +116,7 @@ class View:
         raise OSError(f"the list at {head:#x} does not end")
 
     def cpus(self) -> Iterator[int]:
-        """Yield the number of every possible CPU."""
+        """Yield the numbers of the possible CPUs, up to number 63."""
         mask = self.number(self.symbol("__cpu_possible_mask"))
         count = self.number(self.symbol("nr_cpu_ids"), 4)
         yield from (cpu for cpu in range(min(count, 64)) if mask >> cpu & 1)
