@@ -220,6 +220,9 @@ def _after_lockup(
 
 
 def _began(words: re.Pattern[str], report: KernelReport) -> float | None:
-    """Return the latest time, on the kernel's clock, at which a reported hang can have begun."""
+    """Return the latest time, on the kernel's clock, at which a reported hang can have begun.
+
+    None means that the report has no time, or that its first line does not fit `words`.
+    """
     patience = words.search(report.text[0]) if report.text else None
     return report.at - float(patience["seconds"]) if patience and report.at is not None else None

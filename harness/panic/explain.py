@@ -34,7 +34,11 @@ _MOST_TITLE = 120
 
 
 def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
-    """Return the report that a text contains, or None; the first line must be the report's header."""
+    """Return the report that a text contains; the first line must be the report's header.
+
+    The result is None without such a header, or if the kind of report needs a stack and has none.
+    `line` is the number of the first line in the log.
+    """
     found = _header(text)
     if found is None:
         return None
@@ -70,8 +74,7 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
 def _header(text: Sequence[str]) -> tuple[Header, re.Match[str]] | None:
     """Return the header of a report with its match, or None when there is no header.
 
-    When the header is repeated for inlined functions, the last one counts, which names the
-    function that is not inlined.
+    Of a header that is repeated for inlined functions, the last one counts.
     """
     found = headers.match(text[0]) if text else None
     for count, line in enumerate(text[1:], start=1):
@@ -282,7 +285,7 @@ def _place(
 
 
 def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Return the frames from `function` outwards; the inner frames only reported the fault."""
+    """Return the frames from `function` outwards, or all without it; inner ones only report."""
     name = guilty.bare(function.split("+", maxsplit=1)[0])
     for index, frame in enumerate(main):
         if name and frame.reliable and guilty.bare(frame.function) == name:
@@ -308,7 +311,7 @@ _CALLER = re.compile(r"^\s*(?:caller is|last function:) (?P<function>[\w.]+)(?:\
 
 
 def _caller(text: Sequence[str]) -> Frame | None:
-    """Return a frame for the function that a line 'caller is' of the report names, or None."""
+    """Return the function that a line 'caller is' or 'last function:' names, or None."""
     found = next((found for line in text[:4] if (found := _CALLER.match(line))), None)
     if found is None or _CHECKS.search(found["function"]):
         return None

@@ -275,8 +275,9 @@ class _Reading:
 def read(lines: Sequence[str]) -> Traces:
     """Return every stack in a report's lines; a stack ends at the line that introduces the next.
 
-    The report's own stack has the name "". A program counter within a stack is a frame of that
-    stack, where an interrupt interrupted it. One before the first stack is the place of the trap.
+    The first line is the report's header, which has no frame. The report's own stack has the name
+    "". A program counter within a stack is a frame of that stack, where an interrupt interrupted
+    it. One before the first stack is the place of the trap.
     """
     reading = _Reading(of_trap=bool(lines) and _TRAP.search(lines[0]) is not None)
     for text in lines[1:]:

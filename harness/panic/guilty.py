@@ -32,7 +32,10 @@ def bare(function: str) -> str:
 
 
 def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Frame | None:
-    """Return the innermost reliable frame that is no service function and not in `passed`, or None."""
+    """Return the innermost frame that can be guilty, or None.
+
+    It is reliable and not inlined, and its function is no service function and not in `passed`.
+    """
     for frame in frames:
         if not frame.reliable or frame.inline or serves(frame.function):
             continue
@@ -43,5 +46,8 @@ def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Fr
 
 
 def choose_leaker(frames: Iterable[Frame]) -> Frame | None:
-    """Return the frame that requested leaked memory: the innermost that is no allocator."""
+    """Return the frame that requested leaked memory, or None.
+
+    It is the frame that `choose` takes when allocators are passed over too.
+    """
     return choose(frames, passed=functions("allocates"))

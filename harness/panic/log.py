@@ -39,7 +39,8 @@ class Suspect:
 class LogReader:
     """Reads the blocks of one log and yields its reports; suspects get the source's line numbers.
 
-    After the first `detailed` reports, a report has only its kind and line.
+    After the first `detailed` reports, a report of Linux has only its kind, title and line; None
+    means no limit. After `read`, `suspects` is empty if there was a report.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:

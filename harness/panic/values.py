@@ -46,8 +46,9 @@ class KernelReport:
     means that the kernel stopped. `follows` is the `line` of the report of which this one is a
     consequence, None if there is none. `at` is the time of the report, in seconds of the kernel's
     own clock, and `boot` the number of restarts of that clock in the log before it. `facts` holds
-    what the text says about the kernel: its release and its KASLR offset. Values that are not in
-    the text are empty.
+    by name what the text says about the kernel, such as its release and its KASLR offset, how
+    often a report was repeated, and how a function was inferred. Values that are not in the text
+    are empty.
     """
 
     kind: str
@@ -73,5 +74,5 @@ class KernelReport:
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """The frames of every stack, in the order of the text."""
+        """The frames of every stack; those of the report's own stack come first."""
         return tuple(frame for stack in self.stacks for frame in stack.frames)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Unpack log lines from JSON of log collectors, from HTML and from quoted mail.
+"""Unpack log lines from JSON of log collectors, from HTML, quoted mail, tables and margins.
 
 In a log that passed through a tracker, a mail or a collector, the kernel's text is inside another
 text. Each function takes numbered lines and returns the inner lines, each with the number of its
@@ -46,7 +46,10 @@ _FEWEST_QUOTED = 3
 
 
 def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
-    """Return the lines of a log, unpacked from JSON, HTML and quotation marks."""
+    """Return the lines of a log, unpacked from JSON and HTML.
+
+    Marks of quotations, tables and code at the start of lines, and a common margin, are removed.
+    """
     found = list(_from_json(lines))
     if any(_ENTITY.search(line.text) or _BREAK.search(line.text) for line in found):
         found = [inner for line in found for inner in _from_html(line)]
@@ -60,7 +63,10 @@ def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
 
 
 def _from_json(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
-    """Yield the lines stored in JSON objects; of a panic file's JSON only the panic string."""
+    """Yield the lines stored in JSON objects; of a panic file's JSON only the panic string.
+
+    Lines outside of JSON are yielded unchanged.
+    """
     within_file = False
     for line in lines:
         panic = _PANIC_STRING.search(line.text) if '"' in line.text else None
@@ -88,7 +94,10 @@ def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
 
 
 def _json_string(escaped: str) -> str:
-    """Return the value of a JSON string; if it was cut within an escape, the escape is dropped."""
+    """Return the value of a JSON string without its quotation marks.
+
+    If it was cut within an escape, only its line ends are decoded.
+    """
     try:
         return str(json.loads(f'"{escaped}"', strict=False))
     except ValueError:

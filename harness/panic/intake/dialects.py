@@ -120,19 +120,29 @@ class Peeled:
 
     @property
     def canonical(self) -> str:
-        """The line for `lines.parse`: a kernel line begins with its time or '[kernel]'."""
+        """The line for `lines.parse`: `as_kernels` for a kernel line, otherwise the text.
+
+        A kernel line is one of which a prefix shows that the kernel wrote it.
+        """
         return self.as_kernels if self.kernel else self.text
 
     @property
     def as_kernels(self) -> str:
-        """The line for `lines.parse`, on the assumption that the kernel wrote it."""
+        """The line for `lines.parse`, given the form of a kernel line whoever wrote it.
+
+        It begins with printk's time, or, when the line has none, with '[kernel]' and the thread or
+        CPU that printed.
+        """
         if self.stamp:
             return self.stamp + self.text
         return UNTIMED + (f"[{self.context}] " if self.context else "") + self.text
 
 
 def peel(line: str) -> Peeled:
-    """Return a line without its prefixes, and the facts that the prefixes contain."""
+    """Return a line without its prefixes, and the facts that the prefixes contain.
+
+    A line of another program keeps its prefixes.
+    """
     plain = STAMP.match(line) if line.startswith("[") else None
     if plain is not None:
         return _stamped(line, plain)
@@ -183,7 +193,10 @@ def _is_others(rest: str, dialect: str) -> bool:
 
 
 def _within(line: str) -> Peeled | None:
-    """Return the kernel line that begins in the middle of another program's unfinished line."""
+    """Return the kernel line that begins in the middle of another program's unfinished line.
+
+    None means that the line contains no time of printk.
+    """
     match = STAMP.search(line) if "[" in line else None
     if match is None:
         return None

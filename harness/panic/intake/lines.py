@@ -37,7 +37,10 @@ _BLANKS = str.maketrans(dict.fromkeys("\xa0\u2002\u2003\u2007\u2009\u202f", " ")
 
 
 def clean(line: str) -> str:
-    """Return a console line without carriage returns, terminal escapes and special blanks."""
+    """Return a console line without carriage returns, terminal escapes and special blanks.
+
+    Only its first 2048 characters are returned.
+    """
     if len(line) > _LONGEST:
         line = line[:_LONGEST]
     if "\x1b" in line:
@@ -76,6 +79,6 @@ def parse(line: str) -> KernelLine | None:
 
 
 def kernel_text(line: str) -> str | None:
-    """Return the text of a timestamped kernel line, or None."""
+    """Return the text of the kernel line in a console line, or None if there is none."""
     found = parse(line)
     return found.text if found is not None else None

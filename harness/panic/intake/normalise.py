@@ -2,11 +2,10 @@
 """Convert a log from any source into one form, before reports are searched in it.
 
 In that form a kernel line begins with printk's time, or with `dialects.UNTIMED` where it has none;
-every other line is unchanged. Prefixes are removed, wrapped lines are joined, a log that was
+no other line is marked in this way. Prefixes are removed, wrapped lines are joined, a log that was
 sorted newest first is reversed, and a line that arrived twice is kept once.
-
-A line without a prefix counts as the kernel's if no line around it has one, or if it is in a run of
-such lines that contains a stack. A program's message within a kernel log does not count.
+A line without a prefix counts as the kernel's if no line around it has one, or if it is in a run
+of such lines that contains a stack. A program's message within a kernel log does not count.
 """
 
 import re
