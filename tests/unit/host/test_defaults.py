@@ -102,7 +102,9 @@ def test_a_wrong_value_is_an_error_that_names_the_key_although_defaults_fill_the
     assert key in caught.value.key
 
 
-def test_configured_kernels_are_added_to_the_shipped_ones(tmp_path: Path) -> None:
+def test_configured_kernels_are_added_to_the_shipped_ones_but_configured_targets_replace_them(
+    tmp_path: Path,
+) -> None:
     """Configured kernels join the shipped ones; configured targets replace the shipped targets."""
     text = (
         '[tool.harness.kernels]\nmine = { package = "linux-image-x" }\n'

@@ -23,7 +23,9 @@ def test_a_file_counts_as_locked_only_while_its_lock_is_held(tmp_path: Path) -> 
     assert not file_lock.is_locked(path)
 
 
-def test_waiting_for_a_lock_has_a_deadline(tmp_path: Path) -> None:
+def test_waiting_for_a_held_lock_raises_cache_busy_when_its_deadline_is_over(
+    tmp_path: Path,
+) -> None:
     """A free lock is taken at once, and waiting for a held one ends in CacheBusy."""
     path = tmp_path / "lock"
     begun = time.monotonic()

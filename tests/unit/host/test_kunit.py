@@ -93,7 +93,9 @@ def test_each_suite_that_a_pattern_matches_is_printed_once(
     assert [one.result.name for one in found if isinstance(one, Result)] == names
 
 
-def test_a_pattern_that_matches_no_suite_is_a_failure(tmp_path: Path) -> None:
+def test_a_pattern_that_matches_no_suite_gives_a_failed_result_which_lists_existing_suites(
+    tmp_path: Path,
+) -> None:
     """A pattern that no suite matches fails, and the suites that exist are named."""
     good, bad = results(LOG, "greeter-net", "greter", folder=tmp_path)
 

@@ -96,7 +96,9 @@ def test_packages_are_installed_without_a_question(programs: Path, tmp_path: Pat
     assert said == ["fetching package lists", "installing qemu"]
 
 
-def test_a_failing_apt_shows_its_last_lines(programs: Path) -> None:
+def test_if_apt_get_fails_an_error_with_its_last_output_lines_as_evidence_is_raised(
+    programs: Path,
+) -> None:
     """When apt-get fails, the error's evidence is apt's last lines."""
     stub(programs, "apt-get", "echo no such mirror >&2; exit 100")
 

@@ -59,7 +59,9 @@ def test_without_check_a_failing_status_is_returned() -> None:
 
 
 @pytest.mark.parametrize("log", ["log", None])
-def test_a_tool_that_hangs_is_ended_at_its_deadline(tmp_path: Path, log: str | None) -> None:
+def test_a_hanging_tool_raises_at_its_deadline_an_error_with_its_output_so_far_as_evidence(
+    tmp_path: Path, log: str | None
+) -> None:
     """At its deadline a tool is killed; its output so far, from log or pipes, is evidence."""
     within = tool.Surroundings(log=tmp_path / log) if log else None
     begun = time.monotonic()

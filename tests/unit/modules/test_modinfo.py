@@ -52,7 +52,7 @@ def test_if_module_a_depends_on_b_and_b_has_a_soft_dependency_on_a_then_b_is_loa
     assert modinfo.chosen("a", (), (one, two)) == (two, one)
 
 
-def test_the_load_plan_has_the_kernels_modules_before_the_built_ones() -> None:
+def test_the_load_plan_has_required_kernel_modules_then_optional_ones_then_built_modules() -> None:
     """The load plan has required kernel modules first, then optional ones, then built ones."""
     plan = modinfo.load_plan((COMMON, JOOL), needs=("x-y",))
 
@@ -62,7 +62,7 @@ def test_the_load_plan_has_the_kernels_modules_before_the_built_ones() -> None:
     ]
 
 
-def test_modprobe_conf_has_names_and_aliases_of_modules_but_no_hardware_aliases() -> None:
+def test_modprobe_conf_has_no_hardware_aliases_and_an_install_line_with_dependencies() -> None:
     """modprobe.conf lets modules find each other by name and alias, but not by hardware alias."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 

@@ -77,7 +77,7 @@ def test_lines_without_a_kernel_timestamp_or_of_another_program_are_no_kernel_li
     assert parse(line) is None
 
 
-def test_a_line_with_two_timestamps_is_cut_before_the_second() -> None:
+def test_a_line_with_two_timestamps_is_split_into_two_pieces_before_the_second_timestamp() -> None:
     """A line is cut before each timestamp but the first, and no text is lost."""
     line = "login: [    1.000000] eth0: li[    1.000001][ T7] BUG: x"
 

@@ -76,7 +76,9 @@ def test_flowed_lines_of_a_mail_are_joined() -> None:
 
 
 @pytest.mark.parametrize("separator", [" ", "\n"])
-def test_repeated_headers_of_inlined_functions_are_one_report(separator: str) -> None:
+def test_repeated_headers_for_inlined_functions_give_one_report_named_after_the_last_header(
+    separator: str,
+) -> None:
     """Of the headers for inlined functions the last one counts, even if a mail wrapped them."""
     header = "BUG: KASAN: use-after-free in "
     text = (

@@ -45,7 +45,7 @@ def test_each_recorded_console_gives_the_expected_reports(log: Path) -> None:
 
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
-def test_a_recorded_console_with_its_first_report_cut_gives_other_reports_than_expected(
+def test_a_recorded_console_with_its_first_report_removed_does_not_give_the_expected_reports(
     log: Path,
 ) -> None:
     """A console without its first report does not match, so the comparison can fail."""

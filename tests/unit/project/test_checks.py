@@ -93,7 +93,9 @@ def test_a_command_that_fails_without_output_gives_a_line_with_its_exit_status(
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 
 
-def test_the_summary_names_the_slowest_steps() -> None:
+def test_the_summary_has_the_counts_of_passed_and_failed_steps_the_time_and_three_slowest() -> (
+    None
+):
     """The summary has the numbers of passed and failed steps, and the three slowest ones."""
     steps = tuple(
         StepResult(name=name, passed=name != "bad", duration_s=seconds)

@@ -67,7 +67,9 @@ def request_for(project: Path, number: str = "0.2.0") -> ReleaseRequest:
     )
 
 
-def test_a_release_is_tagged_and_built_from_the_tag(project: Path) -> None:
+def test_a_release_writes_version_and_changelog_commits_tags_and_builds_wheel_and_checksums(
+    project: Path,
+) -> None:
     """A release writes version and changelog, commits, tags, and builds a wheel from the tag."""
     (project / "greeter.py").write_text("GREETING = 'good day'\n")
     git(project, "commit", "--quiet", "--all", "--message=politer")

@@ -188,7 +188,9 @@ def test_dev_installs_spin_for_task_check_and_for_kernel_build_for_macos_but_not
     assert any("spin" in line for line in machine.calls if "install" in line) == wanted
 
 
-def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
+def test_if_apt_fails_dev_exits_with_2_shows_the_end_of_its_log_and_runs_no_task(
+    machine: Machine,
+) -> None:
     """When apt fails, ./dev shows the last lines of its log and ends in exit code 2."""
     machine.stub("dpkg-query")
     machine.stub("apt-get", "echo no such mirror; exit 100")

@@ -99,7 +99,7 @@ def test_a_command_with_a_misspelt_or_surplus_word_is_rejected_by_the_parser(lin
         ("a -k 'x[null]' [-b B] [-c]", ["a -k x[null]", "a -k x[null] -b B", "a -k x[null] -c"]),
     ],
 )
-def test_comments_brackets_and_pipes_are_not_words_of_a_command(
+def test_a_pipe_separates_commands_a_comment_is_dropped_and_an_optional_part_adds_a_command(
     line: str, commands: list[str]
 ) -> None:
     """A comment and a redirection are left out, and an optional part makes a second command."""

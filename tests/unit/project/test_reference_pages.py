@@ -95,7 +95,7 @@ def test_the_exit_codes_page_has_every_error() -> None:
             assert f"| {value.exit_code} | `{name}` | " in page
 
 
-def test_the_tasks_page_shows_aliases_and_options() -> None:
+def test_the_tasks_page_is_sorted_by_name_with_aliases_options_and_shared_options_once() -> None:
     """The page of tasks sorts them by name, and shows common options once."""
     shared = ("--config FILE", "configuration to use")
     own = ("--x N", "a number")

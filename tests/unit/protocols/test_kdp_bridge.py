@@ -93,7 +93,7 @@ def test_target_xml_can_be_read_in_parts() -> None:
     assert b"i386:x86-64" in text
 
 
-def test_registers_are_sent_in_the_order_that_gdb_expects() -> None:
+def test_gdb_gets_registers_in_its_order_32_bit_flags_and_x_for_registers_that_kdp_lacks() -> None:
     """Register rsi comes before rdi, flags have 32 bits, and registers that KDP lacks are 'x'."""
     machine = PageMachine()
     machine.values |= {"rax": 1, "rsi": 4, "rdi": 5, "rip": BASE, "rflags": 0x46, "cs": 8}

@@ -203,7 +203,7 @@ def test_a_kdp_reply_with_a_greater_sequence_number_than_the_request_is_an_error
         pass
 
 
-def test_a_kdp_reply_with_a_smaller_sequence_number_than_the_request_is_ignored() -> None:
+def test_the_kernel_counts_as_silent_if_replies_after_attaching_have_smaller_numbers() -> None:
     """A reply with an earlier number is ignored as a late repetition.
 
     The request is sent again until the tries are used up.

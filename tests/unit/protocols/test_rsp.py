@@ -34,7 +34,9 @@ def test_run_lengths_are_expanded() -> None:
     assert piece.payload == b"0000"
 
 
-def test_acknowledgements_and_packets_are_distinguished() -> None:
+def test_acks_naks_interrupts_packets_and_notifications_are_told_apart_and_junk_is_dropped() -> (
+    None
+):
     """The reader returns acknowledgements, interrupts and notifications, and drops other bytes."""
     kinds = pieces(b"+junk-\x03$g#67%Stop:T05#99")
 

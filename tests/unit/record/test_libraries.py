@@ -37,7 +37,9 @@ def test_static_program_and_script_have_no_libraries(tmp_path: Path) -> None:
     assert libraries.libraries(script) == ()
 
 
-def test_missing_library_is_named(tmp_path: Path) -> None:
+def test_a_program_whose_library_is_missing_is_refused_and_the_library_is_named(
+    tmp_path: Path,
+) -> None:
     """A program whose library is missing is refused, since it could not start in the guest."""
     (tmp_path / "lost.c").write_text("int lost;\n")
     library = tmp_path / "liblost.so"

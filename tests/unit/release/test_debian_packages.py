@@ -32,7 +32,9 @@ def request_(tmp_path: Path) -> DebianRequest:
     )
 
 
-def test_control_has_one_stanza_for_each_kernel(request_: DebianRequest) -> None:
+def test_the_control_file_has_the_maintainer_and_one_stanza_for_each_kernel_in_sorted_order(
+    request_: DebianRequest,
+) -> None:
     """The control file has one stanza for each kernel, in a fixed order."""
     assert debian_packages.control(request_) == (
         "Source: m\nMaintainer: A B <a@b.invalid>\n"
@@ -42,7 +44,9 @@ def test_control_has_one_stanza_for_each_kernel(request_: DebianRequest) -> None
     assert "m-modules" not in debian_packages.control(replace(request_, modules={}))
 
 
-def test_changelog_has_the_commits_time(request_: DebianRequest) -> None:
+def test_the_changelog_has_the_version_the_commit_the_maintainer_and_the_commits_time(
+    request_: DebianRequest,
+) -> None:
     """The changelog has the commit's time, in dpkg's format."""
     head, _, middle, _, end = debian_packages.changelog(request_).splitlines()
 

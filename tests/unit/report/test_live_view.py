@@ -118,7 +118,7 @@ def test_on_a_40_column_terminal_the_live_view_shows_tests_and_prints_markup_lit
         assert part in text
 
 
-def test_the_live_view_shows_how_many_of_the_planned_tests_have_a_result() -> None:
+def test_the_live_view_shows_results_of_planned_tests_until_there_are_more_than_planned() -> None:
     """The live picture counts the results of the suite, until there are more than planned."""
     stream = io.StringIO()
     view = RichView(console=Console(file=stream, force_terminal=True, width=80))

@@ -49,7 +49,9 @@ def test_finding_a_run_by_the_end_of_several_names_is_an_error_that_lists_these_
     assert caught.value.hint == "give more of the name"
 
 
-def test_an_unknown_name_lists_the_last_runs(runs: Path) -> None:
+def test_finding_a_run_by_an_unknown_name_is_an_error_whose_hint_lists_the_last_runs(
+    runs: Path,
+) -> None:
     """The error for an unknown run lists the last runs."""
     with pytest.raises(UsageError, match="no run 'nothing'") as caught:
         run_folders.find(runs, "nothing")

@@ -108,7 +108,9 @@ def test_in_junit_a_lost_run_without_results_is_one_case_named_the_run_itself(
     assert [case.name for case in suite] == ["the run itself"]
 
 
-def test_the_last_line_of_a_summary_is_the_verdict(tmp_path: Path) -> None:
+def test_a_summary_begins_with_the_evidence_has_the_counts_and_ends_with_the_verdict(
+    tmp_path: Path,
+) -> None:
     """The summary of a run ends with the verdict, and the evidence is above it."""
     lines = run_report.summary_lines(sample(tmp_path))
 
@@ -183,7 +185,7 @@ def test_a_report_file_contains_its_schema(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["schema"] == run_report.SCHEMA
 
 
-def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
+def test_a_kernel_report_fails_the_test_it_belongs_to_and_a_fatal_one_makes_it_crashed() -> None:
     """A kernel report makes a passed test fail, and a fatal report makes it crashed."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     fatal = replace(WARNING, fatal=True)

@@ -137,7 +137,9 @@ def test_bisect_with_an_unknown_revision_is_an_error_that_names_it(
         )
 
 
-def test_a_commit_with_another_crash_is_not_bad(tmp_path: Path) -> None:
+def test_bisect_judges_the_same_crash_as_bad_another_crash_as_good_and_a_lost_run_as_skip(
+    tmp_path: Path,
+) -> None:
     """A commit is bad only when its crash has the given signature, not after any crash."""
     other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
 

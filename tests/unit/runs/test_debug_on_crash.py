@@ -62,7 +62,7 @@ def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
         ("gdb", KernelComplained("a warning"), 0),
     ],
 )
-def test_no_debugger_starts_for_a_guest_that_has_gone_or_still_runs(
+def test_a_debugger_starts_for_a_crashed_guest_but_not_for_one_that_has_gone_or_still_runs(
     monkeypatch: pytest.MonkeyPatch, debugger: str, error: HarnessError, times: int
 ) -> None:
     """No debugger starts for a guest that has gone or still runs."""

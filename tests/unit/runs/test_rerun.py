@@ -118,7 +118,9 @@ def test_the_whole_suite_of_a_command_that_failed_last_is_chosen(
     assert [suite.spec.name for suite in listed] == ["guest"]
 
 
-def test_tests_that_failed_last_and_no_longer_exist_are_left_out(tmp_path: Path) -> None:
+def test_failed_tests_that_no_longer_exist_are_left_out_and_if_none_exists_all_tests_run(
+    tmp_path: Path,
+) -> None:
     """Names of tests that exist no more are left out; all tests run when none of them exists."""
     suites = tuple(TestSpec(name=name, command="x") for name in ("guest", "other"))
     gone = Selection(tests=("guest", "t::gone"), if_there=True)

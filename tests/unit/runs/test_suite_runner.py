@@ -179,7 +179,7 @@ def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.Monk
     assert verdicts(outcome)["t::three"] == "lost"
 
 
-def test_a_replacement_guest_that_is_too_slow_is_started_once_more(
+def test_a_replacement_guest_is_started_once_more_if_it_is_too_slow_but_not_if_it_crashed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A replacement guest that is too slow is started once more; one that died is not."""
@@ -194,7 +194,9 @@ def test_a_replacement_guest_that_is_too_slow_is_started_once_more(
     assert str(other.error) == "dead"
 
 
-def test_three_equal_crashes_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_equal_crashes_in_a_row_end_the_run_unless_expected_or_the_limit_is_0(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Three equal crashes in a row end the run, unless tests announced them."""
     steps = [dies_in(name) for name in PLAN]
 

@@ -51,7 +51,7 @@ def test_each_obstacle_to_loading_a_module_is_named(values: dict[str, object], w
     assert word in found
 
 
-def test_a_signed_module_passes_lockdown_and_enforcement() -> None:
+def test_a_signed_module_passes_lockdown_and_sig_enforce_but_not_modules_disabled() -> None:
     """A signed module passes lockdown and enforcement, but not a ban on loading any module."""
     assert unmet(linux(lockdown="integrity", enforces_signatures=True), signed=True) == []
     assert len(unmet(linux(modules_disabled=True), signed=True)) == 1

@@ -28,7 +28,7 @@ def test_boot_arguments_that_were_added_can_be_removed_again(
     assert sorted(back.split()) == sorted(before)
 
 
-def test_other_boot_arguments_keep_their_order_when_one_is_replaced() -> None:
+def test_a_replaced_boot_argument_moves_to_the_end_and_the_others_keep_their_order() -> None:
     """A wanted value is added at the end in place of another, and no word is added twice."""
     after, change = boot_args.merge("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
 

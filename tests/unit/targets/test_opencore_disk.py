@@ -113,7 +113,9 @@ def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_argumen
     assert opencore_disk.settings(disk) == opencore.read(before)
 
 
-def test_a_changed_config_plist_keeps_its_other_keys() -> None:
+def test_a_changed_config_plist_keeps_kernel_and_tells_opencore_to_delete_old_nvram_values() -> (
+    None
+):
     """Other keys of the config.plist stay, and OpenCore is told to overwrite old NVRAM values."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
 

@@ -51,7 +51,7 @@ def test_a_task_is_told_which_of_its_options_were_given_other_values_than_the_de
     assert capsys.readouterr().out == f"p.toml ['count', 'name'] x [] 4 {Path.cwd()}\n"
 
 
-def test_relative_paths_are_resolved_in_the_folder_of_the_option_c(
+def test_a_task_with_the_option_c_runs_with_that_folder_as_its_working_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task with -C DIR resolves relative paths in that folder."""

@@ -32,7 +32,7 @@ def test_a_crash_is_printed_in_each_format(
     assert word in capsys.readouterr().out
 
 
-def test_several_logs_are_printed_under_their_names(
+def test_several_logs_are_printed_under_their_names_although_one_file_cannot_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each log is printed under its file's name, and an unreadable file hides no other."""

@@ -193,7 +193,7 @@ echo "${COMPREPLY[@]}"
 """
 
 
-def test_bash_accepts_the_completion_script(tmp_path: Path) -> None:
+def test_bash_with_the_completion_script_completes_ke_to_keep_and_kernel(tmp_path: Path) -> None:
     """Bash accepts the printed completion script, and completes a program that has a path."""
     program = tmp_path / "dev"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tasks.py"}" "$@"\n')
