@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Remove the files, daemons and guests that killed runs left, and kept guests when asked.
 
-Only things with a record in the runtime folder are removed. The user's own domains and daemons
-have no record there.
+Only folders in the runtime folder and overlays in the cache are removed, and unfinished memory
+dumps of runs. The user's own domains and daemons have no record in the runtime folder.
 """
 
 import shutil
@@ -20,7 +20,10 @@ _YOUNG_S = 10.0
 
 
 def sweep(runtime: Path, cache: Path) -> Iterator[str]:
-    """Remove the leftovers of dead runs, and yield one line for each thing that was removed."""
+    """Remove the leftovers of dead runs, and yield one line for each run or folder removed.
+
+    A kept guest stays as long as it runs. A folder without a record stays while it is young.
+    """
     for entry in registry.list_entries(runtime):
         if registry.is_owned(entry.folder):
             continue
@@ -35,7 +38,11 @@ def sweep(runtime: Path, cache: Path) -> Iterator[str]:
 
 
 def end(entry: GuestEntry) -> tuple[str, ...]:
-    """Stop the guest and the daemon of a run, delete its files, and return what was removed."""
+    """Stop the guest and the daemon of a run, delete their files, and return what was removed.
+
+    The run's results stay, except for an unfinished memory dump. If the guest is at a URI of the
+    user's, only the guest is stopped; if that daemon cannot be reached, the guest stays.
+    """
     removed: list[str] = []
     if entry.private:
         if hypervisor.stop_daemon(entry.folder):
@@ -58,8 +65,10 @@ def _remove_unfinished_dump(run: Path) -> bool:
 
 
 def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
-    """Return the guest of a run id, or, without an id, the only guest that no process uses.
+    """Return the guest of the run whose id is `run_id`, or else ends in it.
 
+    When `run_id` is "", the only guest is returned, or of several the only one that no process
+    uses.
     Raises: UsageError with the list of guests when none or several match.
     """
     known = registry.list_entries(runtime)

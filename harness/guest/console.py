@@ -61,8 +61,8 @@ class Console:
 
     The console's file is emptied at the start; without a file no copy is kept.
 
-    Subscribers are called in the reading thread, in order, one line at a time. A slow subscriber
-    delays the guest.
+    New lines are passed to subscribers in the reading thread, in order, one line at a time. A slow
+    subscriber delays the guest.
     """
 
     def __init__(self, source: ByteSource, *, file: Path | None) -> None:
@@ -99,7 +99,10 @@ class Console:
                 _LOG.warning("the console's thread did not end")
 
     def subscribe(self, callback: Callable[[Line], None]) -> None:
-        """Call `callback` for every line, also for the lines that have already arrived."""
+        """Call `callback` for every line, also for the lines that have already arrived.
+
+        For the lines that have already arrived, `callback` is called in the caller's thread.
+        """
         with self._news:
             for line in self._lines:
                 callback(line)
@@ -111,13 +114,16 @@ class Console:
 
     @property
     def last_byte_at(self) -> float:
-        """When the last byte arrived (monotonic), or when reading began if none has."""
+        """When the last byte arrived (monotonic); before the first, when this object was made."""
         with self._news:
             return self._last_byte_at
 
     @property
     def ended(self) -> bool:
-        """Whether reading has ended, because the domain is gone or the console was closed."""
+        """Whether reading has ended.
+
+        It ends when the domain is gone, the console is closed, or its file cannot be written.
+        """
         with self._news:
             return self._ended
 
@@ -127,7 +133,7 @@ class Console:
             return tuple(self._lines[index:])
 
     def tail(self, count: int = _EVIDENCE_LINES) -> tuple[str, ...]:
-        """Return the text of the last lines, including a last line that has no newline yet."""
+        """Return the last `count` lines as text, including a last one that has no newline yet."""
         with self._news:
             texts = [line.text for line in self._lines[-count:]] if count > 0 else []
             if self._rest and not self._ended:

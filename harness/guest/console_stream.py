@@ -51,7 +51,10 @@ class ConsoleStream:
             raise
 
     def read(self, size_bytes: int) -> bytes:  # noqa: ARG002
-        """Return the bytes that arrived, at least one; b"" at the end, or after an error."""
+        """Wait for bytes and return them; b"" at the end, or after an error.
+
+        `size_bytes` is ignored.
+        """
         data = self._arrived.get()
         if not data:
             self._arrived.put(data)  # every later read returns the end as well
@@ -60,8 +63,8 @@ class ConsoleStream:
     def write(self, data: bytes) -> None:
         """Send bytes to the guest.
 
-        Raises: HypervisorError when the line is closed, or accepts nothing for
-            `_WRITE_DEADLINE_S`.
+        Raises: HypervisorError when the line is closed or fails, or is full when
+            `_WRITE_DEADLINE_S` have passed.
         """
         end = time.monotonic() + _WRITE_DEADLINE_S
         while data:
@@ -107,7 +110,10 @@ class ConsoleStream:
                 self._stream.eventRemoveCallback()
 
     def _send(self, data: bytes) -> int:
-        """Return the number of bytes sent, or less than 0 when the line accepts none now."""
+        """Return the number of bytes sent, or less than 0 when the line accepts none now.
+
+        Raises: HypervisorError when the line is closed or fails.
+        """
         with self._lock:
             if not self._open:
                 raise HypervisorError("the console accepts no input: it is closed")

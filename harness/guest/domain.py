@@ -32,7 +32,7 @@ _SSH_PORT = 22
 
 
 class EndDetail(Enum):
-    """How a domain has ended, according to libvirt."""
+    """How a domain has ended, according to libvirt; FAILED also stands for any other reason."""
 
     POWERED_OFF = "powered off"
     DESTROYED = "destroyed"
@@ -79,7 +79,11 @@ _ENDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class DomainEvent:
-    """One event in a domain's life; `at` is monotonic, `detail` is libvirt's number."""
+    """One event in a domain's life, at the time `at` (seconds on the monotonic clock).
+
+    `kind` is started, suspended, resumed, stopped, shutdown or crashed, or "event-N" for the event
+    to which libvirt gives another number N. `detail` is libvirt's number for the reason.
+    """
 
     at: float
     kind: str
@@ -93,7 +97,11 @@ class DomainEvent:
 
 
 class Domain:
-    """A transient domain, destroyed at the end of the `with` block unless `keep` was called."""
+    """A transient domain, destroyed at the end of the `with` block unless `keep` was called.
+
+    Every method that calls libvirt raises HypervisorError with libvirt's message if the call
+    fails.
+    """
 
     def __init__(self, hv: Hypervisor, handle: Any) -> None:
         self._hv = hv
@@ -149,7 +157,7 @@ class Domain:
 
     @property
     def events(self) -> tuple[DomainEvent, ...]:
-        """Every event since the domain was created or restored, oldest first."""
+        """Every event of the domain that this object has received, oldest first."""
         with self._news:
             return tuple(self._events)
 
@@ -161,7 +169,7 @@ class Domain:
         return _ENDS.get(ends[0], EndDetail.FAILED) if ends else None
 
     def evidence(self) -> tuple[str, ...]:
-        """Return the last lines of the private daemon's log and of QEMU's."""
+        """Return the last lines of the private daemon's log and of QEMU's; () for a user's URI."""
         return self._hv.evidence()
 
     def wait_for_event(self, *kinds: str, deadline_s: float) -> DomainEvent:
@@ -238,7 +246,7 @@ class Domain:
     def forward_ssh(self, *, attempts: int = 5) -> int:
         """Forward a loopback port of the host to the guest's port 22, and return the port.
 
-        Another process may take the port before QEMU binds it; then the next port is tried.
+        Another process may take the port before QEMU binds it; then another free port is tried.
         Raises: HypervisorError with QEMU's message after the last attempt.
         """
         answer = ""

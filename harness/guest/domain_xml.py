@@ -175,8 +175,9 @@ def _disk(
 
 
 def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
-    """Add QEMU options for which libvirt 9 has no element: user network, second monitor.
+    """Add QEMU options for which libvirt 9 has no element: user network, second monitor, hub.
 
+    The target's own arguments come last.
     The network lets no connection out (restrict=on). A host port is forwarded to the guest's SSH
     port only later, while the guest runs, because no free port is known yet.
     """

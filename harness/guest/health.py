@@ -35,7 +35,11 @@ _UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 
 
 class Health:
-    """The signs of life and death of one guest, from its start to its end."""
+    """The signs of life and death of one guest, from its start to its end.
+
+    After the first heartbeat, `silence_s` seconds without one mean that the guest hangs. `held`
+    returns whether a debugger holds the guest; that time does not count as silence.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Health:
     def check(self) -> None:
         """Raise an error if any witness shows that the guest has died.
 
+        While a debugger is attached nothing is checked.
         Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that powered off or
             reset, HypervisorDied for a QEMU that ended, GuestHung for a kernel that makes no
             progress.
@@ -113,7 +118,10 @@ class Health:
                 )
 
     def settle(self) -> None:
-        """Wait until a dead guest's console is silent, so that its last lines are complete."""
+        """Wait until a dead guest's console is silent, so that its last lines are complete.
+
+        The wait ends after `_SETTLE_S` at the latest. Then a report that was begun is recorded.
+        """
         end = time.monotonic() + _SETTLE_S
         while time.monotonic() < end and time.monotonic() - self._console.last_byte_at < _QUIET_S:
             time.sleep(_POLL_S)

@@ -48,7 +48,11 @@ _KEEPALIVE_COUNT = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Hypervisor:
-    """An open connection to libvirt, and the versions of libvirt and QEMU at its other end."""
+    """An open connection to libvirt, and the versions of libvirt and QEMU at its other end.
+
+    `private` means that the daemon belongs to the run. `versions` are version numbers by the
+    names "libvirt" and "qemu"; {} when libvirt does not report them.
+    """
 
     conn: Any = field(repr=False)
     uri: str
@@ -61,6 +65,8 @@ class Hypervisor:
         """Let the private daemon and its guest run on when this process ends (`--keep`).
 
         The URI stays valid for later processes; `stop_daemon` with the same folder ends both.
+        Without a private daemon nothing happens.
+        Raises: HypervisorError when the daemon's parent process does not release it.
         """
         if self.daemon is not None:
             self.daemon.detach()
@@ -74,7 +80,10 @@ class Hypervisor:
             libvirtd.kill_guests(self.daemon.runtime)
 
     def evidence(self) -> tuple[str, ...]:
-        """Return the last lines of the private daemon's log and of its guests' QEMU logs."""
+        """Return the last lines of the private daemon's log and of its guests' QEMU logs.
+
+        The result is () for a URI that the user gave.
+        """
         if self.daemon is None:
             return ()
         logs = libvirtd.log_paths(self.daemon.runtime)

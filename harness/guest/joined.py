@@ -119,7 +119,8 @@ def join(
 
     `explained` are reports that were shown to the user before and that the guest survived.
 
-    Raises: UsageError for a guest that a run or a debugger uses, or that is gone.
+    Raises: UsageError for a guest that a run or a debugger uses, or that is gone; HypervisorError
+        when libvirt does not know the guest; HarnessError when its console is not read in time.
     """
     check_free(entry)
     with ExitStack() as stack:

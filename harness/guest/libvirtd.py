@@ -8,7 +8,7 @@ needs no /etc/libvirt, no /run/libvirt, no cgroup and no firewall. `hypervisor` 
 libvirt.
 
 The daemon's parent process is `libvirtd_parent`, which reads a pipe from this process. When this
-process ends, the parent ends the guest and the daemon.
+process ends, the parent ends the guest and the daemon, unless `detach` was called.
 """
 
 import logging
@@ -66,7 +66,10 @@ class Daemon:
         return socket_path(self.runtime)
 
     def detach(self) -> None:
-        """Let guest and daemon outlive this process; `stop` with the runtime folder ends them."""
+        """Let guest and daemon outlive this process; `stop` with the runtime folder ends them.
+
+        Raises: HypervisorError when the daemon's parent process does not answer in time.
+        """
         pipe = self.parent.stdin
         if pipe is None or pipe.closed:
             return
@@ -111,8 +114,9 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
     """Start a daemon, and return it once its socket accepts connections.
 
     libvirt collects a list of QEMU's abilities, which takes 4 s. The list is kept in `cache` for
-    later runs.
-    Raises: HypervisorError with the end of the daemon's log.
+    later runs. With `mask_kvm`, /dev/kvm is hidden from the daemon and its guests.
+    Raises: HypervisorError when a program is missing or the folder is unusable, and with the end
+        of the daemon's log when the daemon does not start.
     """
     program = programs.find("libvirtd", error=HypervisorError)
     _prepare(runtime, cache)

@@ -24,7 +24,8 @@ class LogWatch:
     """The state of one guest's kernel log; safe to read while another thread feeds lines.
 
     `allowed` are patterns of report titles that do not count as faults. `explained` are reports
-    that were shown to the user before.
+    that were shown to the user before; they do not count again. A fatal report always counts. Only
+    heartbeats with `run_id` count, and only the canary and the last word with `token`.
     Units: times are seconds on the monotonic clock, at which the console received the lines.
     """
 
@@ -104,7 +105,7 @@ class LogWatch:
 
     @property
     def reports(self) -> tuple[KernelReport, ...]:
-        """Every fault so far that is not allowed, with the test that ran at its first line."""
+        """Every fault so far that counts, with the test that ran at its first line."""
         with self._lock:
             return tuple(report for report, _ in self._reports)
 
@@ -116,7 +117,7 @@ class LogWatch:
 
     @property
     def fatal(self) -> KernelReport | None:
-        """The report with which the kernel stopped, or None."""
+        """The first report of a fault that stopped the kernel, or None."""
         with self._lock:
             return next((report for report, _ in self._reports if report.fatal), None)
 

@@ -25,7 +25,11 @@ _CACHE_FOLDERS = (
 
 
 def choose_guest(environment: Environment, run_id: str) -> GuestEntry:
-    """Return the guest with this run id, or the only unused one when the id is empty."""
+    """Return the guest of the run whose id is `run_id` or ends in it.
+
+    When `run_id` is "", the only guest is returned, or of several the only unused one.
+    Raises: UsageError with the list of guests when none or several match.
+    """
     return cleanup.choose_guest(environment.runtime, run_id)
 
 
@@ -51,7 +55,10 @@ def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
 
 
 def ssh_command(entry: GuestEntry, command: str) -> list[str]:
-    """Return the ssh command line for a guest; ssh checks the host key of the guest's image."""
+    """Return the ssh command line for a guest; ssh checks the host key of the guest's image.
+
+    That key is written into a file in the guest's folder. Without a `command`, ssh opens a shell.
+    """
     known_hosts = entry.folder / "known_hosts"
     known_hosts.write_text(f"[{LOOPBACK}]:{entry.port} {entry.host_key}\n")
     # The keys of the user's agent would be offered first, and sshd refuses after a few.
@@ -78,16 +85,17 @@ def table(environment: Environment) -> list[str]:
 
 
 def console(entry: GuestEntry) -> Iterator[str]:
-    """Yield all lines of a guest's console, and wait for more as long as the guest runs."""
+    """Yield all lines of a guest's console, and wait for more until its record is removed."""
     yield from consoles.follow(
         entry.run / session.QEMU_CONSOLE, alive=lambda: registry.read(entry.folder) is not None
     )
 
 
 def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]:
-    """Stop guests that nobody uses, and yield a line for each.
+    """Stop the guest of a run, or with `every` all guests, and yield a line for each.
 
-    Raises: UsageError when one guest is meant and the choice is not clear.
+    A guest that a process uses is not stopped; its line names the process.
+    Raises: UsageError when one guest is meant, and there is none or the choice is not clear.
     """
     entries = (
         registry.list_entries(environment.runtime)
@@ -104,8 +112,9 @@ def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]
 def unload(environment: Environment, settings: Settings, run_id: str) -> None:
     """Unload the module in a guest that was kept.
 
-    Raises: ModuleError that names the module's users, when it is still busy after the last
-        attempt.
+    Raises: UsageError when the choice of the guest is not clear; ModuleError when the module is
+        not loaded, or with its users when it is still busy after the last attempt; GuestLost;
+        GuestHung when rmmod does not return.
     """
     entry = choose_guest(environment, run_id)
     limit = settings.timeouts.load_s * settings.timeouts.tcg_factor
@@ -114,7 +123,10 @@ def unload(environment: Environment, settings: Settings, run_id: str) -> None:
 
 
 def cache_table(environment: Environment) -> list[str]:
-    """Return one line for each item in the cache, with its size and last use."""
+    """Return one line for each cached item with its size and last use, and a line with the total.
+
+    `image.list_cached` says which folders of the cache are listed.
+    """
     rows = [
         f"{item.name:40} {item.key:18} {item.size_bytes / 2**20:8.0f} MiB  {_ago(item.last_used)}"
         for item in image.list_cached(environment.cache)

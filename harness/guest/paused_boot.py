@@ -33,7 +33,10 @@ _OVERLAY = "overlay.qcow2"
 
 @dataclass(frozen=True, kw_only=True)
 class BootRequest:
-    """The target that boots, and its kernel."""
+    """The target that boots, and its kernel.
+
+    None stands for the default target, and for the kernel that the target names.
+    """
 
     settings: Settings
     environment: Environment
@@ -45,7 +48,9 @@ class BootRequest:
 def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry]:
     """Boot a guest that has not executed an instruction yet; destroy it after the block.
 
-    Raises: ConfigError for an unknown target; HypervisorError when the guest cannot be created.
+    Raises: ConfigError for an unknown target, kernel or image; HypervisorError when the guest
+        cannot be created; ImageError, KernelError, CacheBusy and Lost when its files cannot be
+        made.
     """
     settings, environment = request.settings, request.environment
     target = choose_target(settings, request.target_name, request.kernel_name)

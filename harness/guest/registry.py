@@ -33,11 +33,12 @@ _LOCK_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class GuestEntry:
-    """The record of one guest: how to reach the guest, and all files to remove with it.
+    """The record of one guest: how to reach the guest, and where its files are.
 
-    `folder` has a short path, because sockets are in it. `disk` is the folder of the overlay,
-    `run` that of the logs. `uri` is what libvirt clients connect to. `private` means that the
-    daemon belongs to the run.
+    `folder` has a short path, because sockets are in it. `disk` is the folder of the overlay; both
+    are removed with the guest. `run` is the folder of the logs, which stay. `uri` is what libvirt
+    clients connect to. `private` means that the daemon belongs to the run. `pid` is the process of
+    the run, and `port` the loopback port that leads to the guest's SSH.
     """
 
     run_id: str
@@ -100,8 +101,9 @@ def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
 
 @contextmanager
 def hold_folder(runtime: Path, prefix: str) -> Iterator[Path]:
-    """Make a short folder for sockets that only this user can enter; remove it after the block.
+    """Make a folder for sockets that only this user can enter; remove it after the block.
 
+    Its name begins with `prefix`, and its path is short.
     The folder is locked like a run's entry, so that `broken_folders` finds it if the process is
     killed.
     """
@@ -159,7 +161,10 @@ def read(folder: Path) -> GuestEntry | None:
 
 
 def list_entries(runtime: Path) -> tuple[GuestEntry, ...]:
-    """Return every guest with a record, oldest first."""
+    """Return every guest with a record, in the order of their run ids.
+
+    The oldest comes first, except for runs that got their ids from the user.
+    """
     if not runtime.is_dir():
         return ()
     records = (read(folder) for folder in sorted(runtime.iterdir()) if folder.is_dir())

@@ -173,7 +173,7 @@ class Session:
     def wait_for_last_word(self, *, deadline_s: float) -> None:
         """Wait until the result of the guest's final log check arrives on the console.
 
-        Raises: ScannerBlind when it does not arrive, since other lines may be missing too.
+        Raises: ScannerBlind without it, as other lines may be missing; the errors of check_alive.
         """
         end = time.monotonic() + deadline_s
         while not self.watch.last_word_said:
@@ -190,7 +190,8 @@ class Session:
 def open_session(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
     """Open a session: its guest answers over SSH, is prepared, and prints its heartbeat.
 
-    Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
+    Raises: UsageError for a run id in use; ImageError; HypervisorError; Lost for a full disk; and
+        GuestLost or GuestCrashed with the end of the console as evidence.
     """
     entry = _new_entry(request)
     with ExitStack() as stack:

@@ -22,7 +22,11 @@ SESSION_FILE = "session.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """The data that another process needs to work in the guest of a run."""
+    """The data that another process needs to work in the guest of a run.
+
+    `factor` multiplies the deadlines. `variants` are the module's variants by key. `control` means
+    that the tests run without the module.
+    """
 
     run_id: str
     settings_file: Path

@@ -56,7 +56,8 @@ def place(
     """Return the snapshot for a guest with this machine, image and kernel; it may not exist yet.
 
     `spec` describes the machine; paths and names that differ between runs do not count. `keys` are
-    those of image and kernel, and the sizes of further disks.
+    those of image and kernel, and the sizes of further disks. `versions` are those of libvirt and
+    QEMU; other versions need another snapshot.
     """
     nowhere = Path("/")
     bare = replace(
@@ -87,7 +88,11 @@ def place(
 
 @contextmanager
 def making(snapshot: Snapshot) -> Iterator[Path]:
-    """Make a temporary folder to fill; it becomes the snapshot if the block succeeds."""
+    """Make a temporary folder to fill; it becomes the snapshot if the block succeeds.
+
+    The oldest snapshots are deleted first, so that at most `_KEPT` remain with the new one.
+    Raises: Lost when the disk is full.
+    """
     _forget_oldest(snapshot.folder.parent)
     with cache.publish(snapshot.folder) as folder:
         yield folder
@@ -104,7 +109,7 @@ def discard(snapshot: Snapshot) -> None:
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Delete all except the newest snapshots; each one takes a few hundred MiB."""
+    """Delete the oldest snapshots, so that with one more there are at most `_KEPT`."""
     if not folder.is_dir():
         return
     made = sorted(
