@@ -108,7 +108,8 @@ def options() -> tuple[str, ...]:
 def depends(package: str, *view: str) -> tuple[str, ...]:
     """Return the names of the packages on which a package depends directly.
 
-    Here and below, `view` are options for apt that show another suite; `apt_suite` makes them.
+    Of the alternatives of a dependency, only the last is returned. Here and below, `view` are
+    options for apt that show another suite; `apt_suite` makes them.
     Raises: KernelError when apt does not know the package.
     """
     text = _output("apt-cache", *view, "depends", *_NO_WISHES, package)
@@ -159,8 +160,9 @@ def download_mib(packages: Sequence[str], *view: str) -> int:
 
 
 def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, ...]:
-    """Fetch packages into a folder, verified by apt, and return the files.
+    """Fetch packages into a folder, verified by apt, and return all packages in the folder.
 
+    A package is given as NAME or NAME=VERSION.
     Raises: KernelError with apt's last lines.
     """
     done = tool.run(

@@ -21,11 +21,13 @@ _STAMP = "updated"
 
 
 def view(suite: str, *, root: Path, progress: Progress, arch: str = "") -> tuple[str, ...]:
-    """Return the apt options that show a suite, after its lists were fetched if older than a day.
+    """Return the apt options that show a suite; its lists are fetched first if necessary.
 
-    With `arch`, apt also shows that architecture's packages, as NAME:ARCH. Packages of a suite of
+    It is necessary when they are older than a day, or the host's sources have changed. With
+    `arch`, apt also shows that architecture's packages, as NAME:ARCH. Packages of a suite of
     backports are preferred to those of the suite that it is for.
-    Raises: KernelError with apt's last lines when the lists cannot be fetched; CacheBusy.
+    Raises: KernelError with apt's last lines when the lists cannot be fetched; CacheBusy; Lost
+        when the host's apt has no lists, or the disk is full.
     """
     name = f"suite-{suite}-{arch}" if arch else f"suite-{suite}"
     folder = root / "apt" / name

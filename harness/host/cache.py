@@ -81,8 +81,9 @@ def lock(
 def publish(final: Path) -> Iterator[Path]:
     """Make a temporary folder beside `final`, and rename it to `final` if the block succeeds.
 
-    If the block raises, `final` does not appear. Temporary folders of processes that have ended
-    are removed first.
+    An earlier `final` is replaced; if the block raises, it stays. Temporary folders of processes
+    that have ended are removed first.
+    Raises: Lost when the disk is full.
     """
     with room(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -129,9 +130,9 @@ def no_space(folder: Path) -> Lost:
 
 
 def forget_unused(folder: Path, *, older_than_s: float = 14 * 86400.0) -> None:
-    """Remove the folders of the cache that nobody has used for `older_than_s` seconds.
+    """Remove the items in a folder of the cache that nobody has used for `older_than_s` seconds.
 
-    The modification time of a finished folder is the time of its last use.
+    An item is a finished folder. Its modification time is the time of its last use.
     """
     # Names with a dot are locks, and folders that are being made.
     for item in folder.glob("[!.]*"):

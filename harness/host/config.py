@@ -68,9 +68,9 @@ def child_environment(session_file: Path) -> dict[str, str]:
 def load_nearest(start: Path) -> Settings:
     """Return the settings of the nearest configuration: a modlab.toml or a pyproject.toml.
 
-    The search goes from `start` upwards. A pyproject.toml without [tool.harness] is ignored. A
-    folder that contains a module needs no file: its settings then come from the module's own
-    files.
+    The search goes from `start` upwards. A pyproject.toml without [tool.harness] is ignored. If
+    nothing is found, and `start` contains a module and no pyproject.toml, the settings come from
+    the module's own files.
     Raises: ConfigError when no folder has a configuration, and when one folder has two; also the
         errors of `load`.
     """

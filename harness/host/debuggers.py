@@ -29,7 +29,7 @@ _PACKAGES = {Debugger.GDB: "gdb", Debugger.LLDB: "lldb-19 python3-lldb-19"}
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """An installed debugger: its kind, path and version."""
+    """An installed debugger: its kind, path and major version, which is 0 if it is not known."""
 
     debugger: Debugger
     path: Path
@@ -37,7 +37,7 @@ class Program:
 
 
 def list_installed(search: Sequence[Path]) -> list[Program]:
-    """Return every debugger in the given folders, the newest of each kind first."""
+    """Return every debugger in the given folders once, the highest version first."""
     programs: dict[tuple[Debugger, Path], Program] = {}
     for folder in search:
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -54,6 +54,7 @@ def list_installed(search: Sequence[Path]) -> list[Program]:
 def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
     """Return the newest debugger of a kind; `auto` prefers gdb, which reads gcc's kernels best.
 
+    Without `search`, the folders on PATH that have one, /usr/bin and /usr/local/bin are searched.
     Raises: UsageError for an unknown kind; when no debugger of the kind is installed, the error
         names the package to install.
     """

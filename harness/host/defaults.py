@@ -29,9 +29,9 @@ def _shipped() -> Table:
 def completed(table: Table, root: Path) -> Table:
     """Return a project's table of settings with defaults added for missing keys.
 
-    `root` is the project's folder. A value of a wrong type is not changed, so that `config`
-    reports it.
-    Raises: ConfigError for a dkms.conf that cannot be read.
+    `root` is the project's folder. The project's `image` becomes that of its default target. A
+    value of a wrong type is not changed, so that `config` reports it.
+    Raises: ConfigError for a dkms.conf that is missing or cannot be read.
     """
     shipped = _shipped()
     done = {"targets": shipped["targets"], **table}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Explain an OSError of a full disk or an unwritable folder as an error with a hint.
+"""Explain an OSError of a full disk or an unusable file as an error of the harness.
 
 Every write of the harness may raise such an error, so they are explained in one place, where a
 task ends.
@@ -22,9 +22,12 @@ _LITTLE_BYTES = 16 << 20
 
 
 def explain(error: OSError, environment: Environment, project: Path) -> HarnessError | None:
-    """Return an error with a hint for a full disk or an unusable file, else None.
+    """Return the harness's error for a full disk or an unusable file, else None.
 
-    `project` is the folder of the project whose results are written.
+    A file is unusable if access to it is refused, if a file is in the place of a folder or a
+    folder in the place of a file, or if it is missing in the cache. None is also returned when the
+    error names no file, unless the disk is full. `project` is the folder of the project whose
+    results are written.
     """
     if error.errno in _FULL:
         return _full(error, environment, project)
@@ -62,7 +65,8 @@ def _full(error: OSError, environment: Environment, project: Path) -> Lost:
     """Return the error for a full disk, which says how much space is free in which folder.
 
     The text names the folder of the error's file. For an error without a file, the text names
-    those of the folders for the cache, the results and the sockets that have little space.
+    those of the folders for the cache, the results and the sockets that have little space; if none
+    of them has little space, it names all that exist.
     """
     if isinstance(error.filename, str):
         places = [Path(error.filename).parent]

@@ -25,7 +25,10 @@ _running: set[subprocess.Popen[bytes]] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a command ended: its exit status, None at the deadline, and every line that it wrote."""
+    """How a command ended: its exit status, None at the deadline, and every line that it wrote.
+
+    At the deadline, a line for each of its child processes follows.
+    """
 
     status: int | None
     lines: tuple[str, ...]
@@ -34,6 +37,7 @@ class Ended:
 def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
     """Run a command and return how it ended; for one that hangs, its child processes are listed.
 
+    If an exception such as KeyboardInterrupt ends the wait, the command is ended first.
     Units: deadline_s is seconds from now.
     Raises: FileNotFoundError when the program does not exist.
     """

@@ -40,7 +40,7 @@ _PACKAGES = {
 
 
 def package(name: str) -> str:
-    """Return the name of the Debian package that contains a program."""
+    """Return the name of the Debian package that contains a program, by default its own name."""
     return _PACKAGES.get(name, name)
 
 

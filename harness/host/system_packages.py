@@ -33,7 +33,7 @@ class SystemPackage:
 
 
 def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
-    """Return every package of the list in debian-packages.txt."""
+    """Return every package of the list in debian-packages.txt, or in `text` if it is given."""
     rows = (line.split(maxsplit=3) for line in _lines(text) if line.startswith("package "))
     return tuple(SystemPackage(group=row[1], name=row[2], reason=row[3]) for row in rows)
 
@@ -41,7 +41,7 @@ def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
 def groups_of(task: str, text: str | None = None) -> tuple[str, ...]:
     """Return the groups of packages that a task needs, the base group first.
 
-    When `task` is "", only the base group is returned.
+    When `task` is "", only the base group is returned. `text` replaces debian-packages.txt.
     Raises: UsageError for a task for which the list names no group.
     """
     known = {
@@ -86,7 +86,7 @@ def install(packages: Iterable[SystemPackage], progress: Progress) -> None:
     """Install packages, as root or through sudo; if apt has no package lists, fetch them first.
 
     Raises: UsageError when neither root nor sudo is available; Lost with apt's last lines when apt
-        fails.
+        fails, and Lost when apt does not end in time.
     """
     if not any(_LISTS.glob("*Packages*")):
         progress("fetching package lists")

@@ -32,10 +32,12 @@ PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": 
 class Surroundings:
     """The environment, input and output of a tool.
 
-    `data` is its standard input. `log` is a file that receives all its output, instead of two
-    pipes. `disk` is the folder to which the tool writes; the error for a full disk names this
-    folder. `own_group` is for a tool whose child processes survive when the tool is killed: the
-    tool and its child processes get SIGTERM when the harness's process ends in any way.
+    Without `environment`, the tool gets the environment of this process; with a `umask` of -1, it
+    also gets the umask. `data` is its standard input. `log` is a file that receives all its
+    output, instead of two pipes. `disk` is the folder to which the tool writes; the error for a
+    full disk names this folder. `own_group` is for a tool whose child processes survive when the
+    tool is killed: the tool and its child processes get SIGTERM when the harness's process ends in
+    any way.
     """
 
     environment: Mapping[str, str] | None = None
@@ -83,8 +85,8 @@ def run(
     Units: deadline_s is seconds for the whole run; then the tool and its child processes are
         killed.
     Raises: `error` when the tool is not installed, with the package that brings it. With `check`,
-        also when it fails or does not end in time, with its last lines; Lost when the disk is
-        full.
+        also when it fails or does not end in time, with its last lines; Lost when it fails because
+        the disk of `within.disk` is full. FileNotFoundError when `cwd` is missing.
     """
     around = within or Surroundings()
     words = [str(word) for word in command]
