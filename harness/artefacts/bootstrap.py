@@ -26,7 +26,8 @@ class Bootstrap:
 def run(what: Bootstrap, options: Sequence[str], *, target: str, log: Path) -> None:
     """Run mmdebstrap to make a root file system at `target`, with its output in the log.
 
-    Raises: ImageError with mmdebstrap's last lines, Lost when the disk is full.
+    Raises: ImageError with mmdebstrap's last lines, or when this user has no sub-uids; Lost when
+        the disk is full.
     """
     command = ["mmdebstrap", f"--mode={_mode()}", "--variant=minbase", *options]
     command += [f"--include={','.join(what.packages)}"]

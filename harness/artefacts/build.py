@@ -73,10 +73,12 @@ def build_module(
 ) -> ModuleBuild:
     """Return the module built for a kernel; nothing is compiled when nothing has changed.
 
-    `variables` are passed to make unchanged and replace those of `spec`; KDIR among them replaces
+    `variables` are passed to make and replace those of `spec`. KDIR is not passed on: it replaces
     the folder of the kernel's headers. When two processes build the same module at once, the
     second waits for the first.
-    Raises: BuildError with the compiler's messages; CacheBusy when the wait is too long.
+    Raises: BuildError with the compiler's messages, and for a kernel without headers or one that
+        dkms.conf excludes; CacheBusy when the wait is too long; ConfigError for a dkms.conf that
+        cannot be read; UsageError for folders that kbuild cannot work in; Lost for a full disk.
     """
     with _turn(spec, kernel, out, progress):
         site = _Site(folder=out / kernel.release, project=project)
@@ -120,7 +122,8 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
     """Return the job of building a module for a kernel, with its dkms.conf read.
 
     Raises: ConfigError for a dkms.conf that cannot be read, BuildError for one that is not for
-        this kernel, UsageError for folders that kbuild cannot work in.
+        this kernel and for a kernel without headers, UsageError for folders that kbuild cannot
+        work in.
     """
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
     if not kdir.is_dir():
@@ -175,7 +178,7 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
 
 
 def _is_whole(job: Job, site: _Site) -> bool:
-    """Return whether every file that an earlier build stored still exists."""
+    """Return whether every module file of an earlier build still exists."""
     try:
         files, _ = built_files.loaded(job, site.folder)
     except (OSError, ValueError, KeyError):
@@ -289,7 +292,7 @@ def run_companions(
     """Build the programs that tests need beside the module; check that files to push exist.
 
     `known` are the values for the words in braces in commands.
-    Raises: BuildError with the command's output.
+    Raises: BuildError with the command's output, or with the file to push that nothing has made.
     """
     for words in spec.companions:
         command = [filled(word, known or {}) for word in words]

@@ -2,8 +2,10 @@
 """Where a build's commands run: on this host, or in a build root of another Debian suite.
 
 Build commands written by others look for kernel headers in /lib/modules/RELEASE/build and call
-`uname -r`. In a box both give the kernel to build for. A box has no network. Changes to its file
-system end with the command, so the host is not changed.
+`uname -r`. In a box both give the kernel to build for. A box has no network, and its mounts end
+with the command. In a build root only changes in the shared folders and in /dev, /proc and /sys
+reach the host; on this host a command can write wherever its user may. If the host allows no
+namespaces, a box on this host has the network, and only `uname` is replaced.
 """
 
 import os
@@ -19,10 +21,11 @@ _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """An isolated place in which commands build a module for one kernel.
+    """A place in which commands build a module for one kernel.
 
-    `scratch` is an empty folder for the box alone. `shared` are folders of this host that are
-    visible in the box at the same path. `root` is the build root, or None for this host.
+    `scratch` is a folder for the box alone, which is made if it is missing. `shared` are folders
+    of this host that are visible in a build root at the same path. `root` is the build root, or
+    None for this host.
     """
 
     release: str
@@ -34,6 +37,7 @@ class Box:
     def command(self, command: Sequence[str], *, cwd: Path) -> list[str]:
         """Return the command line that runs a command in the box, in a working directory.
 
+        The scratch folder and the box's own `uname` are written now.
         Raises: BuildError when a build root is needed but this host does not allow namespaces.
         """
         self._write_uname()

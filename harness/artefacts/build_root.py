@@ -52,7 +52,10 @@ def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Pro
 
 
 def compiler(kernel: Kernel) -> str:
-    """Return the name of the compiler with which modules for a kernel are built."""
+    """Return the name of the compiler with which modules for a kernel are built.
+
+    It is "gcc" when neither the configuration nor the headers name a compiler.
+    """
     if kernel.cc:
         return kernel.cc
     # Debian's packages of headers name their compiler in .kernelvariables, other trees in .config.

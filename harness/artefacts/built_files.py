@@ -20,7 +20,10 @@ _INSMOD = "insmod "
 
 
 def clear(job: Job) -> None:
-    """Delete an earlier build's modules, so that `collect` does not take them for new ones."""
+    """Delete an earlier build's modules, so that `collect` does not take them for new ones.
+
+    Nothing is deleted in a kernel's tree, nor when kbuild alone builds just one module.
+    """
     if not job.in_tree and (job.spec.modules or not job.by_kbuild):
         for file in job.source.rglob("*.ko"):
             file.unlink()
@@ -100,7 +103,7 @@ def _made(job: Job) -> dict[str, Path]:
     """Return the files of built modules by module name.
 
     When several files belong to one module name, the file at the place that dkms.conf or the
-    configuration gives is returned.
+    configuration gives is returned, otherwise the one nearest to the top.
     """
     places = {plain(one.name): one.location for one in job.conf.modules} if job.conf else {}
     found: dict[str, Path] = {}

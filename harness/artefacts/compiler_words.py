@@ -18,7 +18,11 @@ _MAKE = re.compile(r"^g?make(?:\[\d+\])?: \*\*\* .*(?:Error \d+|Waiting for unfi
 
 
 def telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> list[str]:
-    """Return the first errors in a failed build's output, each with the lines that follow it."""
+    """Return the first errors in a failed build's output, each with the lines that follow it.
+
+    Without errors, warnings are returned in the same way; without both, the last lines. At most
+    `most` lines are returned, and `context` lines for each error, itself included.
+    """
     real = [line for line in lines if not _MAKE.search(line)]
     for pattern in (_ERROR, _WARNING):
         hits = [number for number, line in enumerate(real) if pattern.search(line)]
@@ -39,7 +43,10 @@ def shown(lines: Sequence[str], names: Mapping[Path, str]) -> list[str]:
 
 
 def shown_name(source: Path, project: Path) -> str:
-    """Return the source folder's path relative to the project, '' for the project itself."""
+    """Return the source folder's path relative to the project, '' for the project itself.
+
+    A source outside of the project keeps its path.
+    """
     if not source.is_relative_to(project):
         return str(source)
     name = source.relative_to(project).as_posix()

@@ -25,7 +25,10 @@ _BROUGHT = re.compile(r"^(?:dkms|dh-.*|linux-(?:headers|image|kbuild)\b.*|debcon
 
 @dataclass(frozen=True, kw_only=True)
 class DkmsPackage:
-    """An unpacked NAME-dkms package: its module's source, its dependencies and recommendations."""
+    """An unpacked NAME-dkms package: its module's source, its dependencies and recommendations.
+
+    Packages that the harness replaces, such as dkms and the kernel's headers, are left out.
+    """
 
     name: str
     version: str
@@ -95,7 +98,10 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _names(relation: str) -> Iterator[str]:
-    """Yield the first alternative of each dependency in a relation field, without its version."""
+    """Yield the first alternative of each dependency in a relation field, without its version.
+
+    Packages that the harness replaces are left out.
+    """
     for part in relation.split(","):
         name = re.split(r"[\s|(:\[<]", part.strip(), maxsplit=1)[0]
         if name and not _BROUGHT.match(name):

@@ -37,7 +37,10 @@ _SHIPPED = Path(__file__).with_name("images")
 
 @dataclass(frozen=True, kw_only=True)
 class CachedItem:
-    """One item in the cache, as the task image-list shows it."""
+    """One item in the cache, as the task image-list shows it.
+
+    `last_used` is in seconds since the epoch.
+    """
 
     kind: str
     name: str
@@ -50,7 +53,7 @@ class CachedItem:
 def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
     """Return the description of an image, with the content of the image that it extends.
 
-    The project's own <images>/NAME.toml is read first, then the images that ship with the harness.
+    The project's own <images>/NAME.toml is preferred to an image that ships with the harness.
     Raises: ConfigError for a missing file, and for any wrong key, type or path.
     """
     if isinstance(wanted, ImageChange):
@@ -137,7 +140,7 @@ def make_overlay(base: Image, overlay: Path) -> None:
 
     The overlay names the image relative to its own folder, so that a cache with overlays in it can
     be moved or copied.
-    Raises: ImageError with qemu-img's message.
+    Raises: ImageError with qemu-img's message, Lost when the disk is full.
     """
     disk = os.path.relpath(base.disk.resolve(), overlay.parent.resolve())
     with cache.room(overlay.parent):
@@ -160,7 +163,7 @@ def folder_disk(folder: Path, disk: Path) -> None:
 
 
 def list_cached(root: Path) -> tuple[CachedItem, ...]:
-    """Return the items in the cache, by kind and name: images, kernels, build roots, ..."""
+    """Return the cached images, kernels, build roots, symbols and snapshots, in this order."""
     found = []
     for kind in ("images", "kernels", "buildroots", "symbols", "snapshots"):
         for folder in sorted((root / kind).glob("*")):

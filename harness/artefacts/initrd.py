@@ -120,7 +120,11 @@ _APPLETS = (
 
 
 def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
-    """Yield the files of the wanted modules and their dependencies, in the order of loading."""
+    """Yield the files of the wanted modules and their dependencies, in the order of loading.
+
+    Modules that are built into the kernel have no file and are left out.
+    Raises: KernelError when a wanted module is neither built in nor in modules.dep.
+    """
     needs: dict[str, list[str]] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         file, _, rest = line.partition(":")

@@ -20,7 +20,9 @@ _DISK_SPARE_MIB = 16
 def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version: str) -> None:
     """Make initrd and modules disk from a folder of modules, and store the kernel's description.
 
-    The folder must already contain vmlinuz, config and headers.
+    `modules` is the folder lib/modules/RELEASE of the unpacked kernel; its links to headers are
+    removed. `busybox` is the bytes of that program. The caller itself puts vmlinuz, config and
+    headers into `folder`.
     Raises: KernelError, Lost when the disk is full.
     """
     # They lead to folders that a guest does not have.
@@ -87,7 +89,10 @@ def kernel(name: str, key: str, folder: Path) -> Kernel:
 
 
 def lacking(kernel: Kernel, *options: str) -> tuple[str, ...]:
-    """Return the given options that a kernel lacks; () when its configuration is unknown."""
+    """Return those of the given options (CONFIG_NAME) that are neither y nor m in a kernel.
+
+    The result is () when the kernel's configuration is unknown.
+    """
     lines = kernel.config.read_text().splitlines()
     return tuple(
         one for one in options if lines and f"{one}=y" not in lines and f"{one}=m" not in lines

@@ -178,7 +178,7 @@ def _extract(deb: Path, name: str, target: Path) -> None:
 def check_banner(vmlinux: Path, vmlinuz: Path) -> None:
     """Check that vmlinux and vmlinuz contain the same version text, so are of one build.
 
-    Raises: KernelError with both version texts.
+    Raises: KernelError with both version texts, or when vmlinuz is not a bzImage.
     """
     boots = _version_of(vmlinuz)
     release, _, rest = boots.partition(" ")

@@ -2,7 +2,8 @@
 """Take kernels of the user's own: a built tree, package files, or a bare bzImage.
 
 The results are the same as for a Debian kernel: an image to boot, a disk with modules, headers to
-build against. A tree is used as headers in place, so a change in it takes effect at once.
+build against. A bare bzImage has no modules and no headers. A tree is used as headers in place, so
+a change in it takes effect at once.
 """
 
 import os
@@ -35,8 +36,9 @@ _MAGIC_AT, _MAGIC, _VERSION_AT, _SETUP_BYTES = 0x202, b"HdrS", 0x20E, 0x200
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
     """Return the user's own kernel from the cache; prepare it again only when it has changed.
 
-    Raises: KernelError for a tree that is not built or files that are not of the configured kind;
-        CacheBusy; Lost when the disk is full.
+    With `spec.build`, make is run in the tree first.
+    Raises: KernelError for a tree that is not built or does not build, and for files that are not
+        of the configured kind; CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None and spec.build:
         _make(spec.tree, log=root / "kernels" / f".{name}.make.log", progress=progress)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Turn a folder, a dkms.conf or a package NAME-dkms into a project, for the task `init`.
 
-Each configuration is tried by building the module with it. If the module of a package does not
-build, `init` first adds the packages that the package depends on, then tries other kernels of
-Debian. The first configuration that builds is written.
+Each configuration is tried by building the module with it. If the module does not build, `init`
+adds the packages that its package NAME-dkms depends on. If it still does not build and has a
+dkms.conf, `init` tries other kernels of Debian. The first configuration that builds is written, or
+the plain one if none does.
 """
 
 import re
@@ -71,7 +72,8 @@ def init(what: str, *, here: Path, environment: Environment, progress: Progress)
     """Write a configuration and a first test for a module, and return the conclusions.
 
     `what` is a folder, a dkms.conf, or a package NAME-dkms, whose source is unpacked into `here`.
-    Raises: UsageError when there is no module, or already a configuration.
+    Raises: UsageError when there is no module, or already a configuration; ConfigError for a
+        dkms.conf that cannot be read; the errors of fetching a package, a kernel or a build root.
     """
     project = _project(what, here, environment, progress)
     before = project.file.read_text(encoding="utf-8") if project.file.is_file() else ""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Keep a copy of a module's source folder up to date, in which the module is built.
 
-Files that git ignores, build/ and products of an earlier make are left out.
+In a git repository, the files that git ignores and untracked files in build/ are left out.
+Elsewhere build/ and the products of an earlier make are left out.
 """
 
 import os
@@ -80,7 +81,10 @@ def _inner_link(source: Path, path: Path) -> Path | None:
 
 
 def _of_git(source: Path) -> set[Path] | None:
-    """Return the files that git tracks or does not ignore; None for a folder outside of git."""
+    """Return the files that git tracks or does not ignore, without untracked ones in build/.
+
+    The result is None when git is missing, fails, or lists no file, as in a folder outside of git.
+    """
     tracked = _listed(source, "--cached")
     new = _listed(source, "--others", "--exclude-standard")
     if tracked is None or new is None or not (tracked or new):
