@@ -53,6 +53,7 @@ def with_settings(data: bytes, wanted: Settings) -> bytes:
 
     OpenCore does not change a variable that already exists unless NVRAM/Delete names it, so both
     the value and that entry are set.
+    Raises: UsageError when the file is not one of OpenCore's.
     """
     plist = _parse(data)
     found = _variables(plist)

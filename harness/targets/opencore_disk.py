@@ -34,7 +34,11 @@ def settings(disk: Path) -> Settings:
 
 
 def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
-    """Let unsigned kexts load in the guest of this disk, and return the changes."""
+    """Let unsigned kexts load in the guest of this disk, and return the changes as lines of text.
+
+    `debug` are boot arguments to add.
+    Raises: UsageError when the disk cannot be read or written, or has no OpenCore.
+    """
     with _raw(disk, write=True) as raw:
         data = _get(raw, opencore.CONFIG)
         before = opencore.read(data)
@@ -48,7 +52,10 @@ def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
 
 
 def undo(disk: Path) -> tuple[str, ...]:
-    """Restore the config.plist from before `allow_kexts`, and return a description of that."""
+    """Restore the config.plist from before `allow_kexts`, and return a description of that.
+
+    Raises: UsageError when the disk cannot be read or written.
+    """
     with _raw(disk, write=True) as raw:
         if not _has(raw, _SAVED):
             return (f"{disk.name}: nothing to take back",)

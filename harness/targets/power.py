@@ -52,7 +52,8 @@ class Power(Protocol):
 def of(spec: RemoteSpec) -> Power:
     """Return the power control of a target.
 
-    Raises: UsageError for a target of type ssh, whose power only its user controls.
+    Raises: UsageError for a target of type ssh, whose power only its user controls, and for a
+        VMware guest whose .vmx does not exist.
     """
     if spec.type is Kind.LIBVIRT:
         return Virsh(spec)
@@ -67,8 +68,9 @@ def of(spec: RemoteSpec) -> Power:
 def locate(spec: RemoteSpec) -> RemoteSpec:
     """Return a target with its address; if the user has not given one, ask its machine.
 
-    A VMware guest has an address only while it is on.
-    Raises: HypervisorError when the guest's tools report no address.
+    A VMware guest that is off has no address and is returned unchanged.
+    Raises: HypervisorError when the guest's tools report no address; UsageError when a program or
+        the .vmx is missing.
     """
     if spec.host or spec.type is Kind.SSH:
         return spec
@@ -115,7 +117,10 @@ class Virsh:
         self._name = _domain_name(spec)
 
     def start(self) -> None:
-        """Define the guest, checked by libvirt's own schema, and switch it on."""
+        """Define the guest, checked by libvirt's own schema, and switch it on unless it is on.
+
+        Raises: UsageError for a missing file; HypervisorError with virsh's message.
+        """
         if self.is_on():
             return
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
@@ -130,7 +135,7 @@ class Virsh:
             self._virsh("destroy", self._name)
 
     def is_on(self) -> bool:
-        """Return whether libvirt reports the guest as running; False when it is not defined."""
+        """Return whether the guest is on: defined, and neither shut off nor crashed."""
         try:
             return self._virsh("domstate", self._name).strip() not in {"shut off", "crashed"}
         except HypervisorError as error:
@@ -146,6 +151,7 @@ class Virsh:
         """Save both disks and the firmware's variables; the guest must be off.
 
         libvirt takes no snapshot of a guest with such firmware, so qemu-img does it.
+        Raises: UsageError when the guest is on or a disk is not qcow2; HypervisorError.
         """
         self._off("snapshot")
         for disk in self._disks():
@@ -153,7 +159,10 @@ class Virsh:
         shutil.copy2(self._own.variables, self._variables(name))
 
     def revert(self, name: str) -> None:
-        """Restore both disks and the firmware's variables; the guest must be off."""
+        """Restore both disks and the firmware's variables; the guest must be off.
+
+        Raises: UsageError when the guest is on, or has no snapshot of this name; HypervisorError.
+        """
         self._off("revert")
         if name not in self.snapshots():
             raise UsageError(

@@ -125,7 +125,8 @@ def names(*, images: Path, targets: Path) -> tuple[str, ...]:
 def endpoint(spec: RemoteSpec) -> Endpoint:
     """Return the address and keys for reaching a target over SSH.
 
-    Raises: UsageError that names the first value which the user has not given yet.
+    Raises: UsageError that names every one of host, user and host key that is missing; if none is,
+        UsageError for a key file that does not exist.
     """
     missing = [key for key in ("host", "user", "host_key") if not getattr(spec, key)]
     key_file = spec.key_file
@@ -150,7 +151,8 @@ def endpoint(spec: RemoteSpec) -> Endpoint:
 def connect(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
     """Connect to a target, and close the connection at the end of the block.
 
-    Raises: GuestLost when it does not answer in time, Lost for a refused key, UsageError.
+    Raises: GuestLost when it does not answer in time, Lost for a refused key or another host key;
+        the errors of `endpoint`.
     """
     with Guest.connect(endpoint(spec), deadline_s=deadline_s, alive=lambda: None) as guest:
         yield guest

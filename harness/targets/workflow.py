@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The steps of the documented workflow on a target that the user boots, one function each.
 
-Every step uses SSH alone. A restart drops the connection and waits until the system is back in
-another boot session. When a person has to do something at the target, the step ends in
-TargetNotReady, exit code 2, whose text says what to do.
+Every step uses SSH alone, except that an OpenCore disk is edited on this host. A restart drops the
+connection and waits until the system is back in another boot session. When a person has to do
+something at the target, the step ends in TargetNotReady, exit code 2, whose text says what to do.
 """
 
 import time
@@ -85,7 +85,10 @@ def allow(target: RemoteSpec, say: Say) -> None:
 
 
 def disallow(target: RemoteSpec, say: Say) -> None:
-    """Undo the changes of `allow` on a target, and report each of them."""
+    """Undo the changes of `allow` on a target, and report each of them.
+
+    Raises: the errors of `allow`.
+    """
     if _has_opencore(target):
         _while_off(target)
         _all(opencore_disk.undo(target.libvirt.opencore), say)
@@ -129,7 +132,8 @@ def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> Non
     """Prepare a target's kernel for a debugger, or undo that; a restart activates the change.
 
     Raises: RestartNeeded when a restart is needed and not allowed; TargetNotReady when the system
-        would ignore the settings, or has ignored them.
+        would ignore the settings; ModuleError when it has ignored them; the errors of
+        `restart_target`.
     """
     setup = SETUPS[target.system]
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
@@ -244,7 +248,7 @@ def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
 
 
 def lines(found: tuple[Requirement, ...]) -> tuple[str, ...]:
-    """Return requirements as text, the most serious last."""
+    """Return requirements as lines of text, in the given order."""
     return tuple(line for one in found for line in requirement.lines(one))
 
 
