@@ -12,10 +12,12 @@ class Environment:
     """The settings that come from environment variables.
 
     `cache` is the folder of images and kernels. `runtime` is the folder of sockets, and its path
-    must be short, because the path of a UNIX socket has at most 107 bytes. `run` is the session
-    file of the run to which this process belongs. `keys` is the folder of the key that signs
-    released modules; a lost key cannot be replaced. `targets` is the folder with the user's
-    descriptions of targets that the user boots.
+    must be short, because the path of a UNIX socket has at most 107 bytes. `ci` means that output
+    is for a log instead of a terminal, and `color` allows colours. `kbuild` are the variables to
+    pass to make. `run` is the session file of the run to which this process belongs, None outside
+    of runs. `keys` is the folder of the key that signs released modules; a lost key cannot be
+    replaced. `targets` is the folder with the user's descriptions of targets that the user boots.
+    With `skip_kernel`, a release is made without packages of modules.
     """
 
     cache: Path

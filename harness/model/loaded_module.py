@@ -18,7 +18,11 @@ class LoadedModule:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleEntry:
-    """One line of the kernel's list of modules (/proc/modules, kextstat)."""
+    """One line of the kernel's list of modules (/proc/modules, kextstat).
+
+    `used_by` are the names of other modules. `address` and `version` are those of a kext; the
+    address is 0 when the system does not show it, and for Linux both are left out.
+    """
 
     name: str
     size_bytes: int

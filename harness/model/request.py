@@ -34,7 +34,8 @@ class Selection:
 class KernelTestRequest:
     """The request for one run of the tests, or of a part of them.
 
-    The run ends after `most_crashes` crashes in a row with one signature. `vmcore` keeps a memory
+    The run ends after `most_crashes` crashes in a row with one signature; 0 means no limit. A None
+    in `target_name` and `kernel_name` stands for the configured default. `vmcore` keeps a memory
     dump of each crash. `debug_on_crash` is the debugger that gets the terminal when the kernel
     dies, "" for none. `modules` is a folder with built modules, which are used instead of a new
     build when a run is repeated. `command` is a shell command that runs in the guest instead of

@@ -13,8 +13,10 @@ from harness.model.settings import Accel, Image, Kernel
 class SessionRequest:
     """The artefacts and the machine of a session, and the folders of its run.
 
-    `share` is a folder of the host. The guest gets a copy of the folder, or with `writable` the
-    folder itself.
+    `folder` is the run's folder of results. `share` is a folder of the host. The guest gets a copy
+    of the folder, or with `writable` the folder itself. `uri` is that of the user's libvirt, None
+    for a private daemon. With `fresh` the guest is booted and not restored; with `keep` it stays
+    after the session. `allowed` are patterns of kernel reports that are no faults.
     """
 
     run_id: str

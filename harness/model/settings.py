@@ -198,7 +198,7 @@ class Settings:
 
     Attributes:
         root: The folder of `file`. No key: `config` sets it.
-        file: The pyproject.toml that was read, or the module's folder. No key: `config` sets it.
+        file: The configuration that was read, or the module's folder. No key: `config` sets it.
         default_target: The target that tasks use when --target is not given.
         module: The module under test.
         tests: The suites, in the order in which they run.
