@@ -23,7 +23,9 @@ class ThisHost:
     ) -> Completed:
         """Run a command and return its result; a missing command ends with status 127.
 
-        Raises: GuestLost at the deadline; CommandFailed for a status other than 0.
+        A string is a line for /bin/sh; the words of a sequence are quoted.
+        Raises: GuestLost at the deadline; CommandFailed for a status other than 0, unless `check`
+            is off.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()

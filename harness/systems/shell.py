@@ -24,7 +24,11 @@ class CommandFailed(HarnessError):
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """The status and output of a command; a status below 0 is the negated signal's number."""
+    """The status and output of a command; a status below 0 means that it has no exit status.
+
+    On this host a status below 0 is the negated number of the signal that ended the command. Over
+    SSH it is always -1: a signal ended the command, or the connection was lost.
+    """
 
     stdout: str
     stderr: str
@@ -43,7 +47,13 @@ class Shell(Protocol):
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Run a command, and return its status and output."""
+        """Run a command, and return its status and output.
+
+        A string is a line for the shell; the words of a sequence are quoted. `input` is the
+        command's standard input.
+        Raises: GuestLost at the deadline; CommandFailed for a status other than 0, unless `check`
+            is off.
+        """
         ...
 
 

@@ -114,7 +114,7 @@ class RemoteProcess:
             self._channel.shutdown_write()
 
     def wait(self, *, deadline_s: float) -> int:
-        """Return the status when the command has ended.
+        """Return the status when the command has ended, -1 when it has none.
 
         Raises: CommandOverdue at the deadline.
         """
@@ -162,7 +162,7 @@ class Guest:
 
         `alive` is called between tries and raises when the guest is known to be dead. A refused
         key and a wrong host key are errors at once, because waiting does not help.
-        Raises: GuestLost at the deadline, Lost for a refused key.
+        Raises: GuestLost at the deadline, Lost for a refused key or a wrong host key.
         """
         end = time.monotonic() + deadline_s
         client = _client(endpoint)

@@ -116,6 +116,7 @@ def load(
 ) -> LoadedModule:
     """Load the module and its companions; return when its devices exist.
 
+    `parameters` replace those of `spec`.
     Units: deadline_s is for one module; each companion may extend it by a quarter.
     Raises: ModuleError with the kernel's lines when init refuses, a parameter is not known, or a
         device is missing; GuestHung with insmod's kernel stack when init does not return.
@@ -205,8 +206,8 @@ def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
     """Unload the module, and try again while it is busy.
 
-    Raises: ModuleError that names the module's users after the last attempt; GuestHung when rmmod
-        does not return in time.
+    Raises: ModuleError at once for a module that is not loaded, and with the module's users after
+        the last attempt; GuestHung when rmmod does not return in time.
     """
     limit = deadline_s * (1 + _planned(guest, spec) / 4)
     words = ""
@@ -317,7 +318,7 @@ def _insmod_words(output: str) -> str:
 
 
 def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:
-    """Return the kernel log's lines since an uptime, and every line that has no time.
+    """Return the kernel log's lines since an uptime, and lines without a time that follow them.
 
     The log has its own clock, which may be late. Too many lines are better than too few; only the
     heartbeats of the harness are left out.

@@ -32,10 +32,10 @@ def plan_path(name: str) -> str:
 def load(name: str, parameters: Mapping[str, str]) -> str:
     """Return a script that executes a module's plan; without a plan it loads the module alone.
 
-    It prints the uptime, then the tools' output. After a failed step it unloads the modules that
-    it has loaded, and ends. If a companion NAME cannot be loaded in this kernel or on this
-    machine, the script leaves a file NAME.out and continues. `parameters` are the module's own;
-    'OTHER.parameter' is another module's.
+    It prints the uptime, then the tools' output. If the module or a required module of the kernel
+    fails, the script unloads the modules that it has loaded, and ends. If a companion NAME cannot
+    be loaded in this kernel or on this machine, the script leaves a file NAME.out and continues.
+    `parameters` are the module's own; 'OTHER.parameter' is another module's.
     """
     cases = "".join(
         f"\t\t{shlex.quote(one)}) step {_insmod(one, parameters, name)} ;;\n"

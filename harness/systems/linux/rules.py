@@ -42,7 +42,7 @@ def parse_lockdown(text: str) -> str:
 
 
 def parse_secure_boot(dump: str) -> bool | None:
-    """Return the value of the EFI variable SecureBoot in od's output, or None if it is empty."""
+    """Return the value of the EFI variable SecureBoot in od's output, None for other text."""
     numbers = [int(word) for word in dump.split() if word.isdigit()]
     return bool(numbers[-1]) if len(numbers) == 5 else None
 

@@ -69,7 +69,8 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
     """Install the kernel's headers, with which modules are built; return what was done.
 
     Only a person can remove signature enforcement and lockdown.
-    Raises: CommandFailed when apt cannot install them.
+    Raises: CommandFailed when apt cannot install them; TargetNotReady when sudo asks for a
+        password, here and in every function below that changes the system.
     """
     del signed
     found = examine(shell)
@@ -92,11 +93,11 @@ def disallow(shell: Shell) -> tuple[str, ...]:
 
 
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Make an oops end in a panic without a restart, and turn KASLR off at the next boot.
+    """Make an oops end in a panic without a restart; with GRUB, turn KASLR off at the next boot.
 
     Return a line for each setting, and a line about the debugger stub. `link` is the serial line
     on which KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub is used.
-    Raises: CommandFailed when the boot loader cannot be configured.
+    Raises: CommandFailed when a setting or the boot loader cannot be changed.
     """
     # A second call would record the settings of the first one as those to restore.
     if _read_notes(shell, "debug") is None:
@@ -152,7 +153,7 @@ def restart(shell: Shell) -> None:
 
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
-    """Return the names of the crash logs that the system has saved."""
+    """Return the names of the crash logs that the system has saved: their paths on the target."""
     # pstore has files of other kinds, too, such as pmsg and ftrace.
     said = _root(shell, ["find", *_STORES, "-type", "f", "-name", "dmesg*"], check=False).stdout
     return tuple(sorted(said.splitlines()))

@@ -119,9 +119,10 @@ _UNLOAD = (
 
 
 def load_meaning(text: str, status: int) -> Said[LoadState]:
-    """Return what a load tool's output means; output that no rule matches is a refusal.
+    """Return what the output of a load tool with this exit status means.
 
-    A tool that succeeds gives LOADED at best; the kernel's list has to confirm it.
+    A tool that succeeds gives LOADED at best; the kernel's list has to confirm it. When a tool
+    fails, output that no rule matches is a refusal.
     """
     found = _first(text, _LOAD)
     if found is not None and (status != 0 or found.state is LoadState.NEEDS_REBOOT):
@@ -134,7 +135,11 @@ def load_meaning(text: str, status: int) -> Said[LoadState]:
 
 
 def unload_meaning(text: str, status: int) -> Said[UnloadState]:
-    """Return what an unload tool's output means; output that no rule matches is a refusal."""
+    """Return what the output of an unload tool with this exit status means.
+
+    A tool that succeeds gives UNLOADED. When a tool fails, output that no rule matches is a
+    refusal.
+    """
     if status == 0:
         return Said(state=UnloadState.UNLOADED, reason="")
     unknown = Said(state=UnloadState.REFUSED, reason=_last_line(text))

@@ -100,9 +100,10 @@ def load(
 ) -> LoadedModule:
     """Load the kext and wait until its devices exist.
 
-    Raises: TargetNotReady when the user has to approve it; RestartNeeded when it is loaded at the
-        next boot; ModuleError with the messages of the tool and the kernel when it is refused or a
-        device is missing; GuestHung when the tool does not return.
+    Raises: UsageError for any `parameters`, since a kext takes none; TargetNotReady when the user
+        has to approve it; RestartNeeded when it is loaded at the next boot; ModuleError with the
+        messages of the tool and the kernel when it is refused or a device is missing; GuestHung
+        when the tool does not return.
     """
     if parameters:
         raise UsageError("a kext takes no parameters", hint="build a variant instead")
@@ -121,10 +122,11 @@ def load(
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
-    """Unload the kext, and try again only while it is busy.
+    """Unload the kext, and try again only while it is busy or the kernel still lists it.
 
     Raises: RestartNeeded at once when this kernel cannot unload kexts; ModuleError that names the
-        kext's users after the last attempt; GuestHung when the tool does not return in time.
+        kext's users, after the last attempt or at once when the kext is refused or not loaded;
+        GuestHung when the tool does not return in time.
     """
     identifier, tools = _identifier(guest, spec), _tools(guest)
     said = Said(state=UnloadState.BUSY, reason="it was not tried")
@@ -213,7 +215,10 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
-    """Return the address of a loaded kext's __TEXT; {} when the kernel does not show addresses."""
+    """Return the address of a loaded kext's __TEXT, by that name.
+
+    The result is {} when the kext is not loaded, or the kernel does not show addresses.
+    """
     entry = _list_kexts(guest, _tools(guest)).get(name)
     return _sections(entry) if entry is not None else {}
 

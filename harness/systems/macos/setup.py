@@ -59,7 +59,11 @@ def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Make the changes by which a running system allows kexts, and return what was done."""
+    """Make the changes by which a running system allows kexts, and return what was done.
+
+    The result is () when the release allows no such change, or none is necessary.
+    Raises: TargetNotReady when the system refuses to change its boot arguments.
+    """
     found = examine(shell)
     wanted = rules.doable_now(found, signed=signed)
     if not wanted:
@@ -77,7 +81,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
     Return the change, and a line about the Kernel Debug Kit. `link` is the device on which KDP
     listens: an interface, 'serial', '' for a hypervisor's stub.
-    Raises: TargetNotReady when this system would ignore them.
+    Raises: TargetNotReady when this system would ignore them, or refuses to change them.
     """
     found = examine(shell)
     if not found.may_debug_kernel:
