@@ -36,8 +36,8 @@ def run(
     """Run a command with its output appended to the log, and return the command's exit status.
 
     Without `env` the command gets this process's environment. If an exception ends the call, the
-    command and the other processes in its process group are killed. Processes in the background that
-    a command leaves when it ends by itself are not killed.
+    command and the other processes in its process group are killed. Processes in the background
+    that a command leaves when it ends by itself are not killed.
     Raises: BuildError at the deadline, FileNotFoundError for a missing program.
     """
     with watch.log.open("a") as output:
