@@ -75,7 +75,11 @@ class ReplayFiles:
 
 
 def text(recording: Recording, files: ReplayFiles) -> str:
-    """Return gdb's commands: load symbols, connect, and define to-panic, to-end and to-fault."""
+    """Return gdb's commands: load symbols, connect, and define to-panic, to-end and to-fault.
+
+    to-end is defined only for a guest that was ended at its deadline, and to-fault only if the
+    address of the failing instruction is known.
+    """
     lines = ["set pagination off", "set confirm off", f"file {_quoted(files.vmlinux)}"]
     if recording.sections:
         places = " ".join(

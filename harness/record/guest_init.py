@@ -49,8 +49,8 @@ class InitProgress:
     """The progress of a recorded guest, from the marks that its init has printed so far.
 
     `stages` are "load", "command", "status" in this order, or "load", "refused". `status` is the
-    exit status of the command, or that of insmod after "refused". `sections` are the addresses of
-    the module's sections by name.
+    exit status of the command, or that of insmod after "refused"; None before either. `sections`
+    are the addresses of the module's sections by name.
     """
 
     stages: tuple[str, ...] = ()
@@ -66,7 +66,10 @@ class InitProgress:
 def files(
     module: ModuleSpec, stripped: bytes, programs: Mapping[str, tuple[bytes, int]], command: str
 ) -> dict[str, tuple[bytes, int]]:
-    """Return the files to add to the kernel's own initrd: content and mode by absolute path."""
+    """Return the files to add to the kernel's own initrd: content and mode by absolute path.
+
+    `stripped` is the content of the module's file. `programs` are more files in the same form.
+    """
     name = module.name.replace("-", "_")
     place = f"{_FOLDER}/{module.name}.ko"
     words = shlex.join(f"{key}={value}" for key, value in module.parameters.items())
@@ -82,7 +85,10 @@ def files(
 
 
 def mark(line: str) -> str:
-    """Return the stage that a console line announces, "" for any other line."""
+    """Return the stage that a console line announces, "" for a line without a mark.
+
+    For a line with the address of a section it is "section".
+    """
     found = _MARK.search(line)
     return found[1] if found is not None else ""
 

@@ -13,9 +13,10 @@ _LIBRARY = re.compile(r"^\s*(?:(\S+) => )?(/\S+|not found)(?: \(0x[0-9a-f]+\))?$
 
 
 def libraries(program: Path) -> tuple[Path, ...]:
-    """Return every library of a program, its loader included; () for a static program.
+    """Return every library of a program, its loader included; () for a static program or a script.
 
-    Raises: UsageError with the name of a library that this host does not have.
+    Raises: UsageError with the names of the libraries that this host does not have, or when ldd
+        is not installed.
     """
     # ldd calls a script 'not a dynamic executable', too; it runs if the guest has its interpreter.
     done = tool.run(["ldd", program], deadline_s=_DEADLINE_S, error=UsageError, check=False)

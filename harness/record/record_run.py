@@ -57,10 +57,10 @@ class Recorded:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the task `record`.
+        """The exit code of the task `record`: the first of these that applies, else 0.
 
-        3: the kernel panicked or the guest shut down by itself. 1: a kernel report or a failed
-        command. 4: the guest still ran at the deadline.
+        3: the kernel panicked or the guest shut down by itself. 1: the kernel reported a fault or
+        refused the module. 4: the guest still ran at the deadline. 1: the command failed.
         """
         stopped = any(one.fatal for one in self.explained.reports)
         if stopped or self.recording.ending is Ending.GONE:
@@ -85,7 +85,10 @@ class _Made:
 
 @dataclass(frozen=True, kw_only=True)
 class _Life:
-    """How the guest ran: QEMU's command line, the saved states, and how far a replay can go."""
+    """How the guest ran: QEMU's command line, the saved states, and how far a replay can go.
+
+    `instructions` is as in `Recording`.
+    """
 
     line: tuple[str, ...]
     states: tuple[str, ...]
@@ -99,8 +102,9 @@ def record(
 
     Units: deadline_s is seconds for the guest, from its first instruction. A guest that still runs
     is ended then, and the recording up to that point is kept.
-    Raises: UsageError when this host, the target or the options do not allow a recording, before
-        anything is built; KernelError, BuildError, HypervisorError, Lost.
+    Raises: UsageError when this host, the target or the options do not allow a recording;
+        ConfigError for an unknown target or kernel; KernelError, BuildError, HypervisorError,
+        Lost.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     recorder = qemu_process.recorder(arch=target.arch, accel=request.accel)
@@ -301,7 +305,7 @@ def _ending(progress: InitProgress, reports: tuple[KernelReport, ...], *, ended:
 
 
 def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
-    """Return the failing instruction that the first report names, or None without one."""
+    """Return the failing instruction of the first report that names one, or None without one."""
     for report in reports:
         for one in frames.where(report.text):
             if one.function and one.size and not one.inline:

@@ -32,7 +32,8 @@ class Recordable:
     """A test, and the command that replaces it in a recorded guest.
 
     `command` is "" when the test cannot be recorded. `variant` is the variant of the module that
-    the test needs. `expected` is the crash that the test announces.
+    the test needs, "" for the module itself. `expected` is the crash that the test announces.
+    `speaks_ktap` says that the command prints KTAP, which decides the result.
     """
 
     name: str
@@ -66,8 +67,9 @@ def run(
 ) -> RecordedTest:
     """Record one test and return its recording and verdict.
 
-    Raises: UsageError when there is no such test, when it cannot be recorded, or when
-        `record_run` cannot record on this host; always before anything is built.
+    Raises: before anything is built, UsageError when there is no such test or it cannot be
+        recorded, and when this host cannot record; TestsBroken when the tests cannot be read;
+        later the errors of `record_run.record`.
     """
     target = config.choose_target(request.settings, request.target_name, request.kernel_name)
     qemu_process.recorder(arch=target.arch, accel=request.accel)
@@ -83,10 +85,10 @@ def run(
 
 
 def choose(tests: tuple[Recordable, ...], name: str) -> Recordable:
-    """Return the test of this name, which may be written as in the report or as pytest shows it.
+    """Return the test of this name: the whole name, or what follows the first '::' in it.
 
-    Raises: UsageError with the names of the recordable tests, when the name matches none, matches
-        several, or the test cannot be recorded.
+    Raises: UsageError with the names of the recordable tests, when the name matches none or the
+        test cannot be recorded; UsageError with the matches, when it matches several.
     """
     fitting = [one for one in tests if name in {one.name, one.name.partition("::")[2]}]
     can = ", ".join(one.name for one in tests if one.command)

@@ -66,7 +66,10 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """The instruction that the first kernel report names, as function+offset/size."""
+    """The failing instruction that a kernel report names, as function+offset/size.
+
+    `module` is "" for a function of the kernel itself.
+    """
 
     function: str
     offset: int

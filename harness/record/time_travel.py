@@ -55,7 +55,7 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
     `from_boot`, or if no state was saved, it begins at the guest's first instruction. The
     temporary copies are removed after the block.
     Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU;
-        HypervisorError when QEMU does not replay it.
+        HypervisorError when QEMU does not replay it; Lost when the disk is full.
     """
     found = recording.read(run)
     recorder = qemu_process.recorder(arch="x86_64", accel=None)
@@ -85,7 +85,8 @@ def debug(
 ) -> int:
     """Open gdb on a recording, or run gdb commands on it; return gdb's exit code.
 
-    Raises: the errors of `replaying`; UsageError when gdb or the kernel's vmlinux is missing.
+    Raises: the errors of `replaying`; UsageError when gdb, the kernel's vmlinux or the module is
+        missing.
     """
     gdb = programs.find("gdb", error=UsageError)
     found = recording.read(run)
@@ -125,7 +126,12 @@ def _check(found: Recording, run: Path, recorder: qemu_process.Recorder) -> None
 
 @contextmanager
 def _copy(run: Path) -> Iterator[dict[str, Path]]:
-    """Give the files of a replay by name; saved states and console are temporary copies."""
+    """Give the paths of the files of a replay by name, for the duration of the block.
+
+    Events, kernel and initrd are those of the recording. The saved states are a temporary copy.
+    The console is a temporary file into which the replay writes; it does not exist at first.
+    Raises: Lost when the disk is full.
+    """
     _sweep(run)
     own = run / f"{_TMP}.{os.getpid()}.tmp"
     with cache.room(run):
