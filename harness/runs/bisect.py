@@ -46,7 +46,9 @@ def walk(
 ) -> str:
     """Return the first commit that has the crash, as `git show --stat` describes it.
 
-    Raises: UsageError when git does not know a revision, or the search ends without an answer.
+    `signature` is the crash's whole signature. `on_step` is called after each tried commit.
+    Raises: UsageError when git fails, for example for an unknown revision, and when only skipped
+        commits are left; the errors of `kernel_test.run`.
     """
     # git prints the tree's path without symbolic links, so the source's path must have none.
     source = request.settings.module.source.resolve()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run the tests, then repeat each undecided crash once without the module.
+"""Run the tests, then repeat each undecided crash of a test once without the module.
 
 If the guest ends in the same way without the module, the kernel is at fault. If it does not crash,
 the module is more likely to blame, which is no proof.
@@ -20,7 +20,9 @@ from harness.runs import kernel_test
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Run the tests and return the report.
 
-    A crash whose blame is undecided is repeated without the module, to decide the blame.
+    The test of a crash whose blame is undecided is repeated without the module, to decide the
+    blame. A crash between tests stays undecided.
+    Raises: the errors of `kernel_test.run`.
     """
     report = kernel_test.run(request, view)
     crashes = tuple(
@@ -34,7 +36,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 
 
 def control_id(run_id: str, number: int) -> str:
-    """Return the id of the run that repeats a crash of another run without the module."""
+    """Return the id of the run that repeats the `number`-th crash of a run without the module."""
     return f"{run_id}-control-{number}"
 
 

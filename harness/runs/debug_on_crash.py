@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test --debug-on-crash`: give the terminal to a debugger when the guest panics.
+"""`kernel-test --debug-on-crash`: give the terminal to a debugger when the guest panics or hangs.
 
 After the debugger quits, the run continues as after any crash: the crash is explained, the guest
 replaced, and the other tests run. Time in the debugger does not count against any deadline.
@@ -34,8 +34,9 @@ def check(request: KernelTestRequest) -> None:
 def hand_over(loaded: LoadedGuest, error: HarnessError) -> float:
     """Give the terminal to a debugger on a guest that has died; return when the debugger quits.
 
-    Units: returns the seconds in the debugger, 0 where none was requested or the guest is gone. If
-        the debugger cannot start, a note says so, and the run continues.
+    Units: returns the seconds in the debugger; 0 if none was requested, if the error is no crash
+        or hang, and if the guest is gone. If the debugger cannot start, a note says so, and the
+        run continues.
     """
     request, view = loaded.request, loaded.record.view
     alive = isinstance(error, GuestCrashed) and not isinstance(error, GuestGone)

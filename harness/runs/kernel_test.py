@@ -45,8 +45,8 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 
     Tests that do not even import end the run before the guest is started.
     Raises: ConfigError for an unknown target or kernel, UsageError for a request that this host or
-        terminal does not allow and for a selection without a test, and RunInterrupted after
-        cleaning up.
+        terminal does not allow, for a selection without a test and for a run id that exists, Lost
+        when the disk is full, and RunInterrupted after cleaning up.
     """
     target = _target(request)
     debug_on_crash.check(request)
@@ -111,7 +111,8 @@ def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGue
 def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
     """Return the module built for the kernel of the request, without an image or a guest.
 
-    Raises: BuildError with the compiler's output, KernelError without the kernel's headers.
+    Raises: BuildError with the compiler's output, KernelError without the kernel's headers,
+        ConfigError for an unknown target or kernel.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     spec = request.settings.kernels[target.kernel]
@@ -168,7 +169,7 @@ def _test(suites: Sequence[ListedSuite], guest: LoadedGuest, record: RunRecord) 
 
 
 def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
-    """Unload the module, then run the final log check in the guest.
+    """Unload the module and its variants, unless the guest is kept; then run the final log check.
 
     Raises: ModuleError, GuestHung for a module that does not unload; ScannerBlind, GuestCrashed.
     """

@@ -98,7 +98,10 @@ class Ledger:
             self._take(event)
 
     def hear(self, line: str) -> None:
-        """Keep a line that a command has written to stderr; the next bad result shows it."""
+        """Keep a line of a command's stderr as a diagnostic of the next result.
+
+        The listener gets the line, too.
+        """
         self._parser.note(line)
         self._listener.on_output(line)
 
@@ -112,7 +115,7 @@ class Ledger:
         self._listener.on_start(test.name)
 
     def end(self, status: int) -> None:
-        """End the test that `begin` began; its command has ended with this status."""
+        """End the test that `begin` began; its command's status is below 0 after a signal."""
         if self._command is None:
             return
         self._running = ""
@@ -209,7 +212,10 @@ class Ledger:
     def ended(self, error: HarnessError | None, *, log: Path | None = None) -> SuiteOutcome:
         """Return the outcome, with a result for the test that was running when the suite ended.
 
-        That test gets no result if the suite ended because of an earlier test's kernel report.
+        That test gets no result if the suite ended because of an earlier test's kernel report. If
+        `error` is None, the outcome has an error only for a pytest suite that bailed out, and for
+        a suite without a result. `log` is the file with the suite's output, from which that error
+        quotes.
         """
         running = self._running
         if running and not isinstance(error, KernelComplained):

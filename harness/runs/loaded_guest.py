@@ -89,8 +89,9 @@ class LoadedGuest:
         )
 
     def load(self) -> None:
-        """Push modules and files into the guest, load the module, and show how to join the guest.
+        """Push modules and files into the guest, load the module, and write the session file.
 
+        A control run does not load the module.
         Raises: ModuleError when the kernel refuses the module; GuestCrashed when loading kills the
             kernel.
         """

@@ -98,7 +98,7 @@ class BootSession:
     held: bool = False
 
     def check_unspoilt(self, running: str) -> None:
-        """Do nothing: a kernel of macOS reports a fault only by a panic, which ends it."""
+        """Do nothing: a target has no console in which a kernel report would be seen at once."""
 
     def note(self, name: str, words: str) -> None:
         """Store a witness's observation about the target for the report of the run."""
@@ -142,8 +142,9 @@ class RemoteSession:
 def run(asked: RemoteTest, view: LiveView) -> RunReport:
     """Run the tests once on a target, write the files of the report, and return it.
 
-    Raises: UsageError when no suite is configured for the target's system, and for a selection
-        without a test; RunInterrupted after a Ctrl-C.
+    Raises: UsageError when no suite is configured for the target's system, for a selection without
+        a test and for a run id that exists; Lost when the disk is full; RunInterrupted after a
+        Ctrl-C.
     """
     target = asked.loading.target
     if not asked.suites:

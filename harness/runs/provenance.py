@@ -41,7 +41,8 @@ def of_run(folder: Path) -> Provenance:
     """Return the provenance of a run, also while it goes on and after it was killed.
 
     Such a run has no report, only the session file that it wrote when its guest was ready.
-    Raises: Lost, UsageError when the run has neither.
+    Raises: Lost when the run has neither or its report cannot be read; UsageError when its session
+        file cannot be read.
     """
     session = folder / SESSION_FILE
     if (folder / run_report.REPORT).is_file() or not session.is_file():

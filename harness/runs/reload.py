@@ -27,11 +27,13 @@ _UNLOAD_ATTEMPTS = 5
 
 
 def load_again(request: KernelTestRequest, run: str, view: LiveView) -> GuestEntry:
-    """Replace the module in a kept guest by the present one; `run` is the end of its run's name.
+    """Replace the module in a kept guest by the present one; return the guest's entry.
 
-    Raises: UsageError for a guest that is gone, in use, or of another project; BuildError;
-        ModuleError when the old module does not unload or the new one is refused; GuestLost and
-        GuestHung when the guest dies of it.
+    `run` is the end of the name of the guest's run, or "" for the only guest.
+    Raises: UsageError for a guest that is gone, in use, or of another project, and when its kernel
+        is no longer configured or has another release; KernelError; BuildError; ModuleError when
+        the old module does not unload or the new one is refused; GuestLost and GuestHung when the
+        guest dies of it.
     """
     entry = cleanup.choose_guest(request.environment.runtime, run)
     handoff = shared_session.read(entry.run / SESSION_FILE)

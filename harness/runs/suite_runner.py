@@ -122,7 +122,11 @@ def _drop(_line: str) -> None:
 
 
 def _go_on(suite: ListedSuite, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
-    """Explain the end of a guest and start the next one; return an error if that is impossible."""
+    """Explain the end of a guest, and start the next one if the suite can continue.
+
+    Return the error that ends the suite, or None if it continues: a suite that is a command ends
+    here, and so does one whose same crash came too often or whose next guest does not start.
+    """
     error = outcome.error
     if error is None:
         return None
@@ -161,7 +165,11 @@ def _charged(outcome: SuiteOutcome) -> str:
 
 
 def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
-    """Explain an error as a crash, show it, and keep it in the run's record."""
+    """Explain an error as a crash, show it, and keep it in the run's record.
+
+    If the run has --debug-on-crash, the user first gets a debugger. `test` is the test to which
+    the crash is charged, "" for none.
+    """
     record = loaded.record
     held_s = debug_on_crash.hand_over(loaded, error)
     number = len(record.crashes) + 1
@@ -211,9 +219,11 @@ def _command(loaded: LoadedGuest, test: str) -> str:
 
 
 def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
-    """Return an error when this crash and those before it are equal, and no test expects them.
+    """Return an error when the last crashes of a run are equal and no test expects them, or None.
 
-    The number of equal crashes that ends a run is the request's `most_crashes`.
+    This crash is the last of them, and the request's `most_crashes` is their number; 0 means no
+    limit. Crashes with the same signature are equal. For a fault that the kernel only reported,
+    None is returned.
     """
     most = loaded.request.most_crashes
     record = loaded.record

@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The target to verify, and the person who signs the report (`name`)."""
+    """The target to verify, the person who signs the report (`name`), and the report's file."""
 
     loading: Loading
     settings: Settings
@@ -71,7 +71,8 @@ CLAIMS = (DEPS, LOAD, TESTS, UNLOAD, RELOAD)
 def run(asked: Verification, say: Say) -> tuple[Claim, ...]:
     """Try every claim and return all outcomes; the report is written when this returns.
 
-    Raises: UsageError when the target is no Mac, or no name is given.
+    Raises: UsageError when the target is no Mac, or no name is given; GuestLost, Lost when the Mac
+        cannot be reached.
     """
     target = asked.loading.target
     if target.system is not System.MACOS:
