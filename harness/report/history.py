@@ -74,7 +74,10 @@ def _is_complete(report: RunReport) -> bool:
 
 
 def grouped(reports: Sequence[RunReport]) -> tuple[Seen, ...]:
-    """Return the crashes of these runs, one entry for each signature, the latest first."""
+    """Return the crashes of these runs, one entry for each signature, the latest first.
+
+    Shape: `reports` are in order of time, the oldest first, as `runs` yields them.
+    """
     by_signature: dict[str, list[tuple[RunReport, Crash]]] = {}
     for one in reports:
         for found in one.crashes:

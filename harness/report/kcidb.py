@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Write a run as KCIDB JSON (version 5.3), the exchange format of kernel test systems.
 
-A fault of the machine is MISS or ERROR, not FAIL, because a guest that never booted proves nothing
-about the kernel. Source: kcidb-io's schema, which allows no other keys and no nulls.
+A lost test is MISS, not FAIL, because a guest that never booted proves nothing about the kernel.
+Source: kcidb-io's schema, which allows no other keys and no nulls.
 """
 
 import json

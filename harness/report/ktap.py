@@ -2,7 +2,8 @@
 """Read and write KTAP: lines become events as they arrive, results become lines.
 
 Pure. Accepts KTAP 1 and TAP 13 and 14 (Documentation/dev-tools/ktap.rst). Subtests become results
-named PARENT/CHILD; the parent's own line is a result only when it has no subtests.
+named PARENT/CHILD. The parent's own line is a result only when it has no subtests, or when it
+failed and all its subtests passed.
 """
 
 import re
@@ -137,7 +138,10 @@ class Parser:
         return tuple(Result(result=result) for result in found)
 
     def _with_subtests(self, own: TestResult, depth: int) -> list[TestResult]:
-        """Return a test's subtests under its name, or the test's own result if it has none."""
+        """Return a test's subtests under its name, or the test's own result if it has none.
+
+        The own result is also added if the test failed and all its subtests passed.
+        """
         below = self._levels[depth + 1 :]
         del self._levels[depth + 1 :]
         # KUnit indents a subtest by four blanks, other writers by two.

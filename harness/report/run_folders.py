@@ -26,7 +26,7 @@ def create(runs: Path, name: str) -> Path:
 
 
 def find(runs: Path, name: str) -> Path:
-    """Return the folder of a run by its name, the end of its name, or its path.
+    """Return the folder of a run by its name, the end of its name, or a path with a slash.
 
     A complete name selects that run, even if other names end in it.
     Raises: UsageError with the last runs when none matches, and with the matches when several do.

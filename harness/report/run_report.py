@@ -63,8 +63,8 @@ def apply_reports(
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
     """Return the results with the kernel reports applied, and the reports that fit no result.
 
-    A test during which the kernel reported something has failed, whatever its own result is. After
-    a fatal report the test has crashed.
+    A test during which the kernel reported something has failed, whatever its own result is. If a
+    report is fatal, or the test's own result is crashed, it has crashed.
     """
     names = {result.name for result in results}
     judged = tuple(_judge(result, reports) for result in results)
@@ -89,7 +89,7 @@ def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
 def with_crashes(
     results: Sequence[TestResult], crashes: Sequence[Crash]
 ) -> tuple[TestResult, ...]:
-    """Return the results, each with the screens of the crashes that happened during its test.
+    """Return the results; one that has not passed gets the screens of the crashes of its test.
 
     The reason of a test with an overdue command also names the hang that was found.
     """
@@ -128,7 +128,7 @@ def load(folder: Path) -> RunReport:
     """Return the report in a run's folder, without dumps whose files have been removed since.
 
     A report of schema 2 can be read, too: its provenance is taken from `facts`.
-    Raises: Lost when there is no report, or one of another schema.
+    Raises: Lost when there is no report, one of another schema, or one that cannot be read.
     """
     file = folder / REPORT
     try:
@@ -234,7 +234,7 @@ def _xml(text: str) -> str:
 
 
 def summary_lines(report: RunReport) -> tuple[str, ...]:
-    """Return the run in a few lines: failures first, the verdict at the end."""
+    """Return the run as text: its evidence and its failures first, its verdict at the end."""
     lines = [f"  | {line[:_MOST_CHARACTERS]}" for line in report.evidence]
     lines += [
         f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": ")
@@ -262,7 +262,7 @@ def _crash_line(crash: Crash) -> str:
 
 
 def nightly_markdown(reports: Sequence[RunReport]) -> str:
-    """Return one Markdown table over several runs, and below it the failures of each run."""
+    """Return one Markdown table over several runs, and below it the folder of each run."""
     lines = ["| target | kernel | verdict | passed | failed | skipped | seconds | first finding |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for report in reports:
