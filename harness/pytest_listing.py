@@ -19,7 +19,8 @@ from harness.model.listed import plain_name
 def name_of_item(config: pytest.Config, nodeid: str) -> str:
     """Return a test's name as KTAP and the kernel log show it: file, '::', function.
 
-    The file is relative to the folder in which pytest was started, without .py.
+    The file is relative to the folder in which pytest was started, without .py. Of a file outside
+    of this folder only the name is used.
     """
     path, _, rest = nodeid.partition("::")
     file = (config.rootpath / path).resolve().with_suffix("")

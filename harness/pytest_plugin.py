@@ -3,8 +3,8 @@
 
 Under `invoke kernel-test` the tests join the guest of that run and report by KTAP. Under plain
 pytest (`pytest FOLDER`) the same fixtures build the module, boot a guest and load the module
-first, and remove the guest at the end. Every test marks its begin and its end in the kernel's log,
-so that each line of the kernel belongs to a known test.
+first, and remove the guest at the end. Every test that uses the guest marks its begin and its end
+in the kernel's log, so that each line of the kernel belongs to a known test.
 """
 
 import json
@@ -74,7 +74,11 @@ class Driver:
         return PLATFORMS[self.handoff.system]
 
     def load(self, **parameters: str) -> LoadedModule:
-        """Load the module; `parameters` are added to those of the configuration."""
+        """Load the module; `parameters` are added to those of the configuration.
+
+        In a control run the test is skipped instead.
+        Raises: ModuleError when the kernel refuses the module.
+        """
         if self.handoff.control:
             pytest.skip("a control run does not load the module")
         configured = self.handoff.build.parameters(self.spec)
@@ -112,7 +116,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Create the plugin's state, and the KTAP printer when --ktap-fd is given."""
+    """Create the plugin's state, the printer for --ktap-fd and the listing for --harness-list."""
     state = _State()
     config.stash[_STATE] = state
     config.addinivalue_line("markers", _MARKER_HELP)
@@ -195,7 +199,7 @@ def guest(harness_connection: Guest, harness_handoff: Handoff) -> Guest:
 def driver(
     harness_connection: Guest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Driver:
-    """Return the module under test, loaded."""
+    """Return the module under test, loaded; in a control run it is not loaded."""
     driver = Driver(
         guest=harness_connection,
         spec=harness_settings.module,
@@ -211,7 +215,7 @@ def driver(
 def variant(
     harness_connection: Guest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Callable[[str], Driver]]:
-    """Return a function that gives a variant of the module by its key.
+    """Return a function that gives a variant of the module, not yet loaded, by its key.
 
     Variants that are still loaded at the end are unloaded.
     """
@@ -245,7 +249,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Mark the begin and the end of the test in the guest's kernel log."""
+    """Mark the begin and the end of a test that uses the guest in the guest's kernel log."""
     state = item.config.stash[_STATE]
     # The connection stays open for later tests, so it does not show whether this test uses the
     # guest.
