@@ -116,7 +116,7 @@ class TaskContext:
         return build_folder.runs(self.settings.root)
 
     def view(self, *, verbose: bool = False) -> "LiveView":
-        """Return the live view for this terminal, or plain lines if there is no terminal."""
+        """Return the live view for a terminal; plain lines without one, in CI or if verbose."""
         from harness.report import live_view
 
         plain = self.environment.ci or verbose or not sys.stdout.isatty()

@@ -37,7 +37,11 @@ class Interrupt:
 
 
 def execute(body: Callable[[], int]) -> int:
-    """Run the body of a command, print the error in which it ends, and return the exit code."""
+    """Run the body of a command, print the error in which it ends, and return the exit code.
+
+    Errors of the harness, of a disk or a folder, Ctrl-C and a closed pipe end in an exit code.
+    Raises: every other error, because it is a fault of the harness.
+    """
     _take_signals()
     try:
         code = body()
@@ -79,7 +83,7 @@ def _end_by_disk(error: OSError) -> int:
 
 
 def print_error(error: HarnessError) -> None:
-    """Print an error's evidence, its message and its hint."""
+    """Print an error's evidence, its message and its hint to standard error."""
     for line in error.evidence:
         print(f"  | {line}", file=sys.stderr)
     print(f"error: {error.message}", file=sys.stderr)

@@ -33,7 +33,7 @@ CONFIGURE_GUEST = Mode(
 
 
 def found_target(context: TaskContext, name: str | None) -> "RemoteSpec | None":
-    """Return the target that the user boots by its name; None if the harness boots it."""
+    """Return the target of this name that the user boots, or None if there is none."""
     from harness.targets import power, target_file
 
     images, targets = context.settings.images, context.environment.targets

@@ -30,7 +30,8 @@ def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str)
     """Return the words after a task's name as options in the form that invoke's parser accepts.
 
     Shape: `optional_word` is the option that may be given as a word without its name, or "".
-    Raises: ParseError for an unknown option or word, a missing one, and a wrong number.
+    Raises: ParseError for an unknown option, for a missing or surplus word or value, and where a
+        number is expected.
     """
     found = Arranged()
     waiting = iter(words)
@@ -101,7 +102,11 @@ def _check_number(name: str, argument: Argument, value: str) -> None:
 
 
 def _named(found: Arranged, context: ParserContext, optional_word: str) -> Iterator[str]:
-    """Yield words without an option's name as options, those that the task requires first."""
+    """Yield words without an option's name as options, those that the task requires first.
+
+    Words after these are values of the option `optional_word`, unless it is "" or given by name.
+    Raises: ParseError for a missing word that the task requires, and for a surplus word.
+    """
     given = {word.partition("=")[0] for word in found.options}
     names = [one.name or "" for one in context.positional_args if f"--{one.name}" not in given]
     missing = names[len(found.words) :]
@@ -134,6 +139,6 @@ def _meant(name: str, context: ParserContext) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return "did you mean ...?" with the known words most similar to this one, or ""."""
+    """Return "; did you mean ...?" with the known words most similar to this one, or ""."""
     close = get_close_matches(word, known, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(close)}?" if close else ""
