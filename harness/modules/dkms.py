@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read a dkms.conf as dkms does: a shell sources it, with variables for the kernel set.
 
-The shell has an empty working directory, no network and a deadline. Values that depend on the
+The shell has an empty working directory and a deadline, and no network if the host allows
+namespaces. Values that depend on the
 kernel (MAKE_MATCH, PATCH_MATCH, BUILD_EXCLUSIVE_*) are computed in the same shell, since their
 patterns are bash's.
 Source: dkms 3.0.10, read_conf() and prepare_build(); dkms(8), "DKMS.CONF".

@@ -47,13 +47,13 @@ def modules(folder: Path) -> tuple[str, ...]:
 
 
 def kbuild_file(folder: Path) -> Path | None:
-    """Return a folder's file that kbuild would use and that sets obj-m, or None without one."""
+    """Return the file that kbuild would use and that sets obj-m, obj-y or obj-$(...), or None."""
     files = (folder / name for name in NAMES)
     return next((file for file in files if file.is_file() and objects(file)), None)
 
 
 def makefile(folder: Path) -> Path | None:
-    """Return the folder's Makefile, whether or not it sets obj-m."""
+    """Return the folder's Makefile, whether or not it sets obj-m; None without one."""
     files = (folder / name for name in reversed(NAMES) if name != "Kbuild")
     return next((file for file in files if file.is_file()), None)
 
@@ -61,7 +61,8 @@ def makefile(folder: Path) -> Path | None:
 def make_command(file: Path) -> str:
     """Return the make command by which a plain Makefile builds for a chosen kernel.
 
-    Variables for the running kernel's headers or release are set to those of the chosen kernel.
+    Variables for the running kernel's headers or release are set to {kdir} or {release}. These
+    placeholders stand for those of the chosen kernel.
     """
     words = [
         "make",

@@ -18,7 +18,8 @@ _DEADLINE_S = 60.0
 class ModInfo:
     """The output of modinfo for one module: its hard and soft dependencies, and its firmware.
 
-    Shape: names of modules as the kernel writes them, with underscores.
+    `aliases` are only those by which modules request each other; aliases of devices are left out.
+    Shape: dependencies are names as the kernel writes them, with underscores.
     """
 
     file: Path
@@ -37,7 +38,7 @@ class ModInfo:
 def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
     """Return modinfo's data of module files.
 
-    Raises: BuildError for a file that is not a module.
+    Raises: BuildError for a file that is not a module, or when modinfo is not installed.
     """
     if not files:
         return ()
@@ -125,7 +126,8 @@ def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tupl
 def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
     """Return the steps of loading, one a line: 'modprobe NAME', 'try NAME', 'insmod NAME'.
 
-    The kernel's own modules come first: the required ones, then the optional ones.
+    The kernel's own modules come first: the required ones, then the optional ones. `needs` are
+    required modules of the kernel that modinfo does not list.
     """
     ours = {plain(one.name) for one in order}
     hard = [*map(plain, needs), *(name for one in order for name in one.depends)]

@@ -22,8 +22,9 @@ _ENTRY = re.compile(r"^\s*(?:module_init|module_\w*driver|module_\w+)\s*\(", re.
 class Recipe:
     """How a module is built; parameters and symbols belong to the module called `name`.
 
-    One of `dkms`, `make` and `kbuild` gives the way of building. `modules` are the modules to
-    load, () for `name` alone. `because` gives the reasons in sentences.
+    `dkms` (a dkms.conf) or `make` (a command) gives the way of building, if it is set. Otherwise
+    kbuild builds in the folder `kbuild`. `modules` are patterns of the modules to load, () for
+    `name` alone. `because` gives the reasons in sentences.
     """
 
     name: str
@@ -55,7 +56,10 @@ def of_folder(folder: Path) -> Recipe | None:
 
 
 def of_dkms(conf: Path) -> Recipe:
-    """Return the recipe that follows from a dkms.conf."""
+    """Return the recipe that follows from a dkms.conf.
+
+    Raises: ConfigError for a dkms.conf that cannot be read or that builds no module.
+    """
     found = dkms.read(conf)
     names = tuple(one.name for one in found.modules)
     if not names:
@@ -117,7 +121,10 @@ def _with_an_entry(folder: Path) -> Iterator[str]:
 
 
 def _folders(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Yield the folders below this one, nearest first, without hidden ones and build/."""
+    """Yield the folders below this one, nearest first, down to `depth` levels.
+
+    Hidden folders and build, debian, test and tests are left out.
+    """
     level = [folder]
     for _ in range(depth):
         level = sorted(
