@@ -36,7 +36,8 @@ class _Program:
 def listed(spec: TestSpec, *, build: Path) -> ListedSuite:
     """Return a suite of kselftest or blktests with its tests.
 
-    A folder with a Makefile for lib.mk is built and installed below `build` first.
+    A folder with a Makefile for lib.mk is built and installed below `build` first. If `spec.only`
+    has patterns, only the tests that match one of them are listed.
     Raises: TestsBroken when that fails, or when the folder has no test.
     """
     folder = spec.blktests or spec.kselftest or build
@@ -66,7 +67,10 @@ def listed(spec: TestSpec, *, build: Path) -> ListedSuite:
 
 
 def files(suite: ListedSuite) -> tuple[PushSpec, ...]:
-    """Return the files of a suite's folder with their places in the guest."""
+    """Return the files of a suite's folder with their places in the guest.
+
+    Files of git and results of earlier runs are left out; a suite without a folder has no files.
+    """
     folder = suite.folder
     if folder is None:
         return ()

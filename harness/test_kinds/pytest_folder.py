@@ -57,7 +57,7 @@ def select(names: Sequence[str], expression: str) -> frozenset[str]:
 
 
 def _asked(words: Sequence[str], where: Path, question: Question) -> dict[str, Any]:
-    """Run pytest in a folder and return the list that its plugin writes."""
+    """Run pytest in a folder, and return the tests and mistakes that its plugin writes."""
     with tempfile.TemporaryDirectory(prefix="modlab-tests-") as place:
         file, names = Path(place) / "tests.json", Path(place) / "names"
         names.write_text("".join(f"{name}\n" for name in question.names))
