@@ -36,7 +36,10 @@ _TIDY = (
 
 
 def core_is_pure(project: Path) -> Iterator[str]:
-    """Yield every line of kernel/core that includes a system header or tests for a system."""
+    """Yield every line of kernel/core that includes a system header or tests for a system.
+
+    The headers stdint.h, stddef.h and stdbool.h are allowed.
+    """
     for path in sorted((project / "kernel" / "core").glob("*.[ch]")):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             if _SYSTEM_HEADER.search(line) or _SYSTEM_CONDITION.search(line):
@@ -110,7 +113,7 @@ def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -
 
 
 def clang_tidy(project: Path) -> Iterable[str]:
-    """Return the messages of clang-tidy about the C code that runs in user space."""
+    """Return the messages of clang-tidy about core and client, read as code for user space."""
     tidy = shutil.which("clang-tidy")
     if tidy is None:
         return ["clang-tidy is not installed; apt-get install clang-tidy, or ./dev check"]

@@ -211,7 +211,7 @@ def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResu
 
 
 def lines(step: StepResult) -> str:
-    """Return a step's result as text: one line, and its objections below it."""
+    """Return a step's result as text: one line, and below it its last objections or figures."""
     head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
     shown = step.output[-_MOST_LINES:] or step.notes
     return "\n".join((head, *(f"        {line}" for line in shown)))

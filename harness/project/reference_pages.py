@@ -192,7 +192,10 @@ def _toml(value: Any) -> str:
 
 
 def exit_codes() -> str:
-    """Return the page with every exit code and every error that ends in it."""
+    """Return the page with the exit codes, each with the errors that end in it.
+
+    The code NOT_UNDERSTOOD, which only `panic-explain` has, is not in it.
+    """
     rows = [
         "| 0 | success | passed, or nothing was found to object to |",
         *(

@@ -121,7 +121,10 @@ def tracked(project: Path) -> tuple[Path, ...]:
 
 
 def host_paths(project: Path) -> Iterator[str]:
-    """Yield every line with a path of this machine, or with the host of its package registry."""
+    """Yield every line with a path of one machine, or with the host of its package registry.
+
+    Such paths are those in anybody's home folder, and the path of this project.
+    """
     here = [f"{project}/", *_registries()]
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
@@ -209,9 +212,9 @@ def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
 def second_ways(project: Path) -> Iterator[str]:
     """Yield every module that implements what another module of the harness provides for all.
 
-    This covers running a tool, locking a file, replacing a file, reading TOML, and naming the
-    folder of results and the loopback address. Code that runs inside a debugger cannot import
-    those modules.
+    This covers running a tool, starting a process, locking a file, replacing a file, reading TOML,
+    and naming the folder of results and the loopback address. Code that runs inside a debugger
+    cannot import those modules.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
