@@ -11,7 +11,7 @@ SUMS = "SHA256SUMS"
 
 
 def check_free(folder: Path) -> None:
-    """Check that the release may replace this folder: it does not exist, or contains a release.
+    """Check that the release may replace this folder: it is missing, empty, or contains a release.
 
     Raises: UsageError when the folder contains anything else.
     """

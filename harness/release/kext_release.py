@@ -30,7 +30,8 @@ _ARCHITECTURES = f"only {build.LINKED_ARCH}: a kext for Apple silicon must be li
 class KextReleaseRequest:
     """A release for macOS: of the tree, or of the kext `given`, into the folder `out`.
 
-    `identity` is the name with which codesign signs, '' for no signature.
+    `identity` is the name with which codesign signs, '' for no signature. Without `out` the folder
+    is below build/packages, and without `version` the version is that of the tree.
     """
 
     settings: Settings

@@ -33,7 +33,8 @@ class PackagesRequest:
 
     `kernels` are names of [tool.harness.kernels]; () means those that
     [tool.harness.packages] lists. Without `key` the user's own key is used, and created if there
-    is none.
+    is none. Without `out` the folder is below build/packages, and without `version` the version is
+    that of the tree.
     """
 
     settings: Settings
@@ -92,8 +93,9 @@ class _Job:
 def make(request: PackagesRequest, progress: Progress) -> Release:
     """Build a release of the working tree and return it; its folder contains no other files.
 
-    Raises: UsageError for content that must not be released, BuildError when a part does not build
-        or fails a check. After an error the folder is unchanged.
+    Raises: UsageError for a wrong request or configuration, BuildError when a part does not build
+        or must not be released, KernelError, Lost when the disk is full. After an error the folder
+        is unchanged.
     """
     spec = _spec(request)
     root = request.settings.root

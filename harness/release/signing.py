@@ -45,8 +45,8 @@ class SigningKey:
 def key_from_files(private: Path, certificate: Path) -> SigningKey:
     """Return the key in these two files, after a check that they belong together.
 
-    Raises: UsageError when a file cannot be read or is of another kind, or when other users can
-        read the private key.
+    Raises: UsageError when a file is missing or of another kind, when they do not belong together,
+        or when other users can read the private key.
     """
     for file in (private, certificate):
         if not file.is_file():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Compute the version of a release from the project's number and the state of the tree.
 
-A commit with a tag has exactly the project's number. Any other commit is a snapshot, whose version
-sorts before the number and by the commit's time. All files of a package get the commit's time, so
-that a second build of the commit gives the same bytes.
+A commit with the tag vNUMBER has exactly the project's number. Any other commit is a snapshot,
+whose version sorts before the number and by the commit's time. All files of a package get the
+commit's time, so that a second build of the commit gives the same bytes.
 """
 
 import re
@@ -31,7 +31,10 @@ class ReleaseVersion:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the tree equals its commit, so that the release can be built again."""
+        """Whether the tree equals its commit, so that the release can be built again.
+
+        Files that git does not track are not compared.
+        """
         return not self.text.endswith("+changed")
 
 
