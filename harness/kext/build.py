@@ -61,6 +61,7 @@ class KextBuild:
 def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild:
     """Build a kext into `out` and return it; compile it without linking for other `arches`.
 
+    The former content of `out` is removed.
     Raises: BuildError with the tool's output; ConfigError for an invalid Info.plist.
     """
     information = _information(spec.plist)
@@ -89,6 +90,8 @@ def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild
 def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> bytes:
     """Return the kext's binary with one source replaced by `changed`, for tests with faulty code.
 
+    `objects` is the folder `objects` of an earlier build. `changed` has the name of the source
+    that it replaces, and `out` is a folder for temporary files.
     Raises: the errors of `build`.
     """
     information = _information(spec.plist)
@@ -139,7 +142,7 @@ def uuid_of(data: bytes) -> str:
 
 
 def lines(built: KextBuild) -> tuple[str, ...]:
-    """Return the lines that the task kext-build prints for a built kext."""
+    """Return the lines that the task kernel-build prints for a built kext."""
     compiled = ", ".join(
         f"{arch} ({count} objects)" for arch, count in built.objects.items() if arch != LINKED_ARCH
     )

@@ -22,7 +22,10 @@ _STRIDE_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Fixup:
-    """A pointer at an address: to a symbol, or, without a symbol, to a place in the file."""
+    """A pointer at an address: to a symbol, or, without a symbol, to a place in the file.
+
+    `value` is what is added to the symbol's address, or else the address of the place.
+    """
 
     address: int
     symbol: str | None

@@ -39,7 +39,7 @@ RELOCATION = struct.Struct("<iI")
 
 
 class MachOMalformed(ValueError):
-    """Raised for bytes that are not a complete 64-bit little-endian Mach-O file."""
+    """Raised for bytes that are not a complete 64-bit Mach-O file of a kind that is supported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,11 @@ class Symbol:
 
 @dataclass(frozen=True, kw_only=True)
 class Relocation:
-    """One external or local relocation; `address` counts from the begin of __TEXT."""
+    """One external or local relocation; `address` counts from the begin of __TEXT.
+
+    `symbol` is the number of a symbol, or of a section when `is_external` is False. The relocated
+    value has 2 ** `length` bytes.
+    """
 
     address: int
     symbol: int
@@ -136,15 +140,15 @@ class MachO:
     local: tuple[Relocation, ...]
 
     def command(self, number: int) -> Command | None:
-        """Return the first load command with this number."""
+        """Return the first load command with this number, or None."""
         return next((one for one in self.commands if one.number == number), None)
 
     def segment(self, name: str) -> Segment | None:
-        """Return the segment with this name."""
+        """Return the first segment with this name, or None."""
         return next((one for one in self.segments if one.name == name), None)
 
     def symbol(self, name: str) -> Symbol | None:
-        """Return the defined symbol with this name."""
+        """Return the defined symbol with this name, or None."""
         for one in self.symbols:
             if one.name == name and not one.is_stab and not one.is_undefined:
                 return one

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The processor and its memory: Unicorn, with guard pages around every allocation.
+"""The processor and its memory: Unicorn, with an unmapped guard page after every allocation.
 
-An access outside of an allocation, to freed memory, or against a page's protection stops the
-emulation. No address is given out twice.
+An access to a guard page, to freed memory, or against a page's protection stops the emulation.
+Memory from `allocate` ends at most 15 bytes before its guard page. Stacks are used again by later
+threads; no other address is given out twice.
 """
 
 import mmap
@@ -143,7 +144,10 @@ class Cpu:
         return best if IMAGE_AT <= address < FUNCTIONS_AT else f"{address:#x}"
 
     def symbol(self, name: str) -> int:
-        """Return the address of a symbol of the loaded kext."""
+        """Return the address of a symbol of the loaded kext; `name` has no leading underscore.
+
+        Raises: StopIteration for an unknown symbol.
+        """
         return next(IMAGE_AT + value for value, known in self._symbols if known == name)
 
     # --- memory ----------------------------------------------------------------------------------
@@ -165,9 +169,9 @@ class Cpu:
         return data.split(b"\0")[0].decode("utf-8", "backslashreplace")
 
     def allocate(self, size_bytes: int) -> int:
-        """Return the address of new memory that ends at the end of a page.
+        """Return the address of new memory, a multiple of 16; the memory is not zeroed.
 
-        The address is aligned to 16 bytes at most. An overrun hits the guard page that follows.
+        It ends at most 15 bytes before a guard page, which a longer overrun hits.
         """
         room = _pages(size_bytes)
         begin = self._take("heap", room + PAGE)
@@ -192,7 +196,7 @@ class Cpu:
         return shared
 
     def show(self, shared: Shared, times: int = 1) -> int:
-        """Map shared memory `times` times, one copy after the other; return the first address."""
+        """Map the same memory `times` times, side by side; return the first address."""
         size = _pages(shared.size_bytes)
         # The copies lie side by side, so that a record that wraps around the ring is contiguous.
         begin = self._take("heap", times * size + PAGE)

@@ -71,7 +71,10 @@ class Device:
         return 0, descriptor
 
     def close(self, process: Process, descriptor: Descriptor) -> None:
-        """Close a process's descriptor; call the driver when no other descriptor is open."""
+        """Close a process's descriptor; call the driver when no other descriptor is open.
+
+        Raises: RuleBroken when the driver's close fails.
+        """
         descriptor.holders.remove(process.pid)
         self._open = [one for one in self._open if one.holders]
         if not self._open:
@@ -94,6 +97,7 @@ class Device:
         """Begin an ioctl and return it; the ioctl's thread is ready to run.
 
         The ioctl's argument in the kernel is a copy of `data` if `number` has IOC_IN, else zeros.
+        Raises: ValueError when `data` has another size than `number` says.
         """
         size = number >> 16 & _PARAMETER_MAX_BYTES
         buffer = self.kernel.cpu.allocate(max(size, 8))

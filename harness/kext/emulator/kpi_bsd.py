@@ -174,7 +174,7 @@ for _name, _value in (
 
 @kpi("_kauth_listen_scope", 3, source=_KAUTH, sleeps=True, failure=0)
 def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
-    """Register a kauth listener; a scope has room for 15."""
+    """Register a kauth listener; the model has room for 15 in all, XNU for 15 in each scope."""
     if len(kernel.state.listeners) >= _MOST_LISTENERS:
         return 0
     handle = kernel.cpu.opaque()

@@ -20,7 +20,11 @@ class Lock:
 
 @dataclass
 class IoObject:
-    """An IOKit object and the number of its references."""
+    """An IOKit object and the number of its references.
+
+    `kind` is "buffer", "ranges" or "map". `holds` are the addresses of the objects that it
+    references. `times` is how often the shared memory is mapped side by side.
+    """
 
     kind: str
     references: int = 1
@@ -35,7 +39,7 @@ class IoObject:
 
 @dataclass
 class Listener:
-    """A kauth listener; `gone` is the time when it was removed, None before that."""
+    """A kauth listener: its scope's name, the address of its function, and the function's data."""
 
     scope: str
     callback: int

@@ -50,7 +50,10 @@ class StoppedMachine(ABC):
         return frozenset(self._planted)
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return the content of memory, including the int3 bytes of breakpoints, as XNU does."""
+        """Return the content of memory, including the int3 bytes of breakpoints, as XNU does.
+
+        Return None where no memory is mapped.
+        """
         try:
             return bytes(self._engine.mem_read(address, size_bytes))
         except UcError:
