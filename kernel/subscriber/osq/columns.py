@@ -74,7 +74,10 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; `columns` are those of the view, and id and time are always stored."""
+    """A table; `columns` are those of the view, and id and time are always stored.
+
+    holds: the classes of the values that become rows of the table.
+    """
 
     name: str
     about: str

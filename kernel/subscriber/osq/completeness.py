@@ -5,7 +5,7 @@ attempts = stored + unwanted + unknown + unread + in_flight + dropped + reset
 
 This equation is true for a row's session at every moment. A row contains the differences from the
 previous row; its unread and in_flight are the values at its end. A row is complete when no attempt
-was dropped or reset.
+was dropped or reset, and no record was of an unknown type.
 """
 
 from dataclasses import dataclass
@@ -74,7 +74,10 @@ class Totals:
         )
 
     def ended(self) -> "Totals":
-        """Return the totals of a session that has ended; its unread records count as reset."""
+        """Return the totals of a session that has ended.
+
+        Records that were unread or being written count as reset.
+        """
         return Totals(
             attempts=self.attempts,
             stored=self.stored,
@@ -108,7 +111,10 @@ class Interval:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every attempt of the interval is in the store, or will be."""
+        """Whether no attempt of the interval was lost.
+
+        Each one is stored, unwanted, or still to be read.
+        """
         lost = ("dropped_sum", "reset", "unknown")
         return self.end.adds_up and not any(self.difference(name) for name in lost)
 

@@ -32,7 +32,8 @@ _WATERMARK_PART = 16
 class Daemon:
     """One opening of the device, from the subscriptions to a clean end.
 
-    Raises: DeviceError, StoreError; CorruptRing when the ring holds impossible data.
+    Raises: DeviceError, StoreError; CorruptRing when the ring holds impossible data; UsageError
+        for a filter with a path that is not what the filter needs.
     """
 
     def __init__(self, config: Config, ring: Ring, store: Store, stop: Stop) -> None:

@@ -4,9 +4,10 @@
     osq-extension.ext --socket PATH --timeout S --interval S      (osqueryd's autoload does this)
 
 The tables are marked as event tables, so osqueryd logs the rows of a scheduled query without
-computing differences. A query without a condition on time or eid gets each row once: the position
-that it has read up to is stored by the query's text and survives restarts of osqueryd and of the
-extension. A query with a condition such as `time > X` gets all matching rows every time.
+computing differences. A query without a condition on time, ntime, eid or global_seq_num gets each
+row once: the position that it has read up to is stored by the query's table, columns and
+conditions and survives restarts of osqueryd and of the extension. A query with a condition such as
+`time > X` gets all matching rows every time.
 """
 
 import argparse
@@ -130,7 +131,11 @@ def plugin(table: Table, source: Source) -> type[Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the tables until osqueryd ends; return an exit code when it could not be reached."""
+    """Serve the tables until osqueryd ends.
+
+    Return an exit code when osqueryd could not be reached, or the configuration or the file with
+    the positions cannot be used.
+    """
     parser = argparse.ArgumentParser(description=__doc__, add_help=False)
     parser.add_argument("--config", type=Path)
     ours, osquerys = parser.parse_known_args(arguments)

@@ -46,7 +46,8 @@ def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
 
     `first value` is the index of the field's first value after unpacking. Kinds are "number",
     "span" (two values: offset, length) and "array:N". Fields of the record's head keep their
-    names; the struct's name precedes the fields of any other nested struct.
+    names; the name of its member precedes the fields of any other nested struct.
+    Raises: TypeError for a struct with holes.
     """
     codes: list[str] = []
     fields: list[tuple[str, str, int]] = []

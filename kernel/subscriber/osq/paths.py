@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """File paths as in osquery's configuration: patterns by category, and excluded patterns.
 
-% matches anything within one path component, and %% at the end matches everything below. The
-driver can only watch whole folders, so it watches the part of a pattern before the first wildcard.
-This module then decides which records match the pattern.
+% or * matches anything within one path component, and %% or ** at the end matches everything
+below. The driver can only watch whole folders, so it watches the part of a pattern before the
+first wildcard. This module then decides which records match the pattern.
 """
 
 import re
@@ -30,7 +30,10 @@ class Paths:
     watched: Mapping[str, bool] = field(default_factory=dict)
 
     def category_of(self, *paths: bytes) -> str | None:
-        """Return the category of the first of the given paths that a pattern matches, or None."""
+        """Return the category of the first of the given paths that a pattern matches, or None.
+
+        Empty and excluded paths match nothing.
+        """
         for raw in paths:
             path = raw.decode(errors="surrogateescape")
             if not path or any(one.fullmatch(path) for one in self.left_out):
@@ -41,7 +44,10 @@ class Paths:
         return None
 
     def choose(self, events: list[Event]) -> tuple[list[Event], dict[int, str]]:
-        """Return the events without unwanted file events, and categories of file events by seq."""
+        """Return the events without unwanted file events, and categories of file events by seq.
+
+        Without any category, all events are returned.
+        """
         if not self.by_category:
             return events, {}
         chosen: list[Event] = []
@@ -66,7 +72,7 @@ def paths_of(
 ) -> Paths:
     """Return the paths that a configuration names.
 
-    Raises: ValueError for a pattern that is not absolute, or begins with a wildcard.
+    Raises: ValueError for a pattern that is not absolute or has a wildcard in its first component.
     """
     roots: dict[str, bool] = {}
     for category, patterns in file_paths.items():
@@ -96,7 +102,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def watched(pattern: str) -> str:
-    """Return the folder or file that the driver has to watch for a pattern."""
+    """Return the folder or file that the driver has to watch for a pattern.
+
+    Raises: ValueError as `paths_of`.
+    """
     before, wildcard, _ = pattern.partition(_first_wildcard(pattern))
     root = before.rpartition("/")[0] if wildcard else pattern
     if not root.startswith("/"):

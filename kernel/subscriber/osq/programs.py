@@ -32,7 +32,10 @@ class Programs:
         self._by_pid = dict(begin)
 
     def follow(self, events: Iterable[Event]) -> dict[int, Program]:
-        """Return the program of each event that does not name one, as a map by event number."""
+        """Return the program of each event that does not name one, as a map by event number.
+
+        Events of exec, fork and exit are not in the map, nor are those of an unknown program.
+        """
         found: dict[int, Program] = {}
         for event in events:
             if isinstance(event, Exec):

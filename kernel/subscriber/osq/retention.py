@@ -30,7 +30,7 @@ class Limits:
     by_table: Mapping[str, Retention] = field(default_factory=dict)
 
     def of(self, table: Table) -> Retention:
-        """Return the bounds of the table with this name."""
+        """Return the bounds of a table: its own, or `default` if it has none."""
         return self.by_table.get(table.name, self.default)
 
 
@@ -60,7 +60,9 @@ class Trimmer:
     def trim(self, added: Mapping[str, int], *, now_s: int, by_age: bool) -> None:
         """Delete the rows beyond the bounds after this many rows were added to each table.
 
-        Age is checked only when requested, because it costs a query on each table.
+        Age is checked only when requested, because it costs a query on each table. One call
+        deletes a limited number of rows, so a store that is far too large shrinks over many calls.
+        Shape: `added` is by table name; now_s is seconds since 1970.
         """
         for table in self._tables:
             self._rows[table.name] += added.get(table.name, 0)

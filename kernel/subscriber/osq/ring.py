@@ -73,8 +73,8 @@ class Caps:
 class Filter:
     """A choice of the records of one type that the kernel makes: struct osq_filter.
 
-    Its lists may have any length. Shape: uids are ranges, ends included; `exclude` names the lists
-    that reject a record.
+    A list has at most FILTER_LIST_MAX entries, and all paths have at most FILTER_PATH_BYTES bytes.
+    Shape: uids are ranges, ends included; `exclude` names the lists that reject a record.
     """
 
     record_type: int

@@ -11,7 +11,10 @@ Value = TypeVar("Value")
 
 
 class Section:
-    """One JSON object of the configuration; each value is checked when it is read."""
+    """One JSON object of the configuration; each value is checked when it is read.
+
+    Raises: ConfigError, in every method that reads a value, for a value that is not as expected.
+    """
 
     def __init__(self, file: Path, name: str, values: object) -> None:
         self._file, self._name = file, name

@@ -24,7 +24,7 @@ _SESSION = """CREATE TABLE session (
 class WriteLock:
     """The lock of the one process that writes a store; the kernel frees it when that process dies.
 
-    Raises: StoreBusy when another process holds it.
+    Raises: StoreBusy when another process holds it; StoreError when its file cannot be opened.
     """
 
     def __init__(self, store: Path) -> None:
