@@ -89,7 +89,8 @@ def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
         yield line
         return
     yield from (
-        NumberedLine(line.number, one, (dialect,)) for one in text.rstrip("\n").split("\n")
+        NumberedLine(line.number, one, (dialect,))
+        for one in _encodable(text).rstrip("\n").split("\n")
     )
 
 
@@ -99,9 +100,14 @@ def _json_string(escaped: str) -> str:
     If it was cut within an escape, only its line ends are decoded.
     """
     try:
-        return str(json.loads(f'"{escaped}"', strict=False))
+        return _encodable(str(json.loads(f'"{escaped}"', strict=False)))
     except ValueError:
         return escaped.replace("\\n", "\n")
+
+
+def _encodable(text: str) -> str:
+    """Return a text with each half of a surrogate pair, which no encoding can write, as escape."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _json_object(text: str) -> dict[str, object] | None:

@@ -16,9 +16,11 @@ from harness.panic import darwin
 from harness.panic.guilty import serves
 from harness.panic.hangs import spinner
 from harness.panic.intake.normalise import Normaliser
+from harness.panic.log import LogReader
 from harness.panic.scan import Scanner, scan, scan_blocks
 from harness.panic.signature import signature
 from harness.panic.values import Frame
+from tests.unit.panic.test_normalise import PACKED
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
 RECORDED = [line for log in sorted(DATA.glob("*.log")) for line in log.read_text().splitlines()]
@@ -107,6 +109,18 @@ def test_recorded_consoles_cut_at_random_or_with_lost_characters_raise_no_error(
         scan(text[: dice.randrange(len(text))].split("\n"))
         lost = "".join(one for one in text if dice.random() > 0.02)
         scan(lost.split("\n"))
+
+
+@pytest.mark.parametrize("how", ["docker", "journal", "ips"])
+def test_half_a_surrogate_pair_in_json_gives_a_report_that_can_be_written(how: str) -> None:
+    """JSON may escape half of a surrogate pair, which no encoding can write; it stays so."""
+    lines = [*RECORDED[:80], "BUG: KASAN: use-after-free in osq_\ud800read+0x1/0x2 [osq]"]
+
+    found = list(LogReader().read([PACKED[how](lines)]))
+
+    written = "\n".join(line for report in found for line in (*report.text, report.title))
+    assert "osq_\\ud800read" in written
+    assert written.encode()
 
 
 # Text that a pattern may try to match again at each of its characters; some took seconds.
