@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run the body of a command, print its errors as sentences with a hint, return the exit code."""
 
+import io
 import os
 import signal
 import sys
@@ -43,6 +44,7 @@ def execute(body: Callable[[], int]) -> int:
     Raises: every other error, because it is a fault of the harness.
     """
     _take_signals()
+    _escape_what_stdout_cannot_show()
     try:
         code = body()
         # Flush here, so that a closed pipe raises inside this block and not at interpreter exit.
@@ -61,6 +63,15 @@ def execute(body: Callable[[], int]) -> int:
     except OSError as error:
         return _end_by_disk(error)
     return code
+
+
+def _escape_what_stdout_cannot_show() -> None:
+    """Have a character that a terminal's encoding does not have written as its escape.
+
+    A kernel log may contain any character, and a locale need not be one of UTF-8.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _end_by_disk(error: OSError) -> int:

@@ -17,6 +17,7 @@ from harness.crash import explain_log, log_text
 from harness.crash.explain_log import Explained
 from harness.crash.log_sources import Source, sources
 from harness.errors import HarnessError
+from harness.tasks.execution import execute
 
 FORMATS = ("text", "json", "markdown", "junit", "sarif")
 
@@ -124,10 +125,10 @@ def _parser(usual: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run() -> None:
+def run(*, usual: str = "text") -> None:
     """Run the program `panic-explain`, and end the process with its exit code."""
-    sys.exit(main(sys.argv[1:], usual="text"))
+    sys.exit(execute(lambda: main(sys.argv[1:], usual=usual)))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(usual="json")

@@ -2,13 +2,14 @@
 """Tests of tasks.explain: the program `panic-explain`, for several logs and in each format."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness.tasks import explain
+from harness.tasks import execution, explain
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
 NULL = str(DATA / "null.log")
@@ -60,6 +61,41 @@ def test_explain_main_with_format_json_or_no_format_prints_one_json_object_for_e
     second, _ = decoder.raw_decode(text[end:].lstrip())
     assert first["crashes"][0]["kind"] == "null-deref"
     assert second["crashes"][0]["kind"] == "rcu-stall"
+
+
+PROGRAM = [sys.executable, "-c", "from harness.tasks import explain; explain.run()"]
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_its_escape(tmp_path: Path) -> None:
+    """Where stdout is not UTF-8, panic-explain writes a foreign character as its escape."""
+    log = tmp_path / "named.log"
+    header = "BUG: KASAN: use-after-free in osq_read+0x1/0x2"
+    log.write_text(f"{header}\nCPU: 0 PID: 7 Comm: июл Not tainted 6.0.0 #1\n")
+
+    done = subprocess.run(
+        [*PROGRAM, str(log)],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "task \\u0438\\u044e\\u043b" in done.stdout
+
+
+def test_a_closed_pipe_ends_panic_explain_without_a_stack() -> None:
+    """`panic-explain FILE | head` ends like any program whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        [*PROGRAM, NULL], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
+    )
+
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (execution.PIPE_CLOSED, b"")
 
 
 def test_panic_explain_imports_no_guest_or_symbol_library() -> None:
