@@ -27,6 +27,9 @@ STDIN = Path("-")
 # Neither a person nor a bug tracker reads more reports; a kernel that has more repeats itself.
 MOST_REPORTS = 1000
 _BLOCK_BYTES = 1 << 20
+# A line takes some 300 bytes of memory while it is read, however short it is. Real blocks have a
+# tenth as many lines.
+_BLOCK_LINES = 1 << 17
 _UNPACK_S = 600.0
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
@@ -129,11 +132,22 @@ def _blocks(stream: IO[bytes]) -> Iterator[str]:
         if end < 0 and len(text) < _BLOCK_BYTES:
             rest = text
             continue
-        yield text[:end] if end >= 0 else text
+        yield from _parts(text[:end] if end >= 0 else text)
         rest = text[end + 1 :] if end >= 0 else ""
     rest += decoder.decode(b"", final=True)
     if rest:
-        yield rest
+        yield from _parts(rest)
+
+
+def _parts(block: str) -> Iterator[str]:
+    """Yield a block in parts that have at most _BLOCK_LINES lines."""
+    end = "\n" if "\n" in block else "\r"
+    if block.count(end) < _BLOCK_LINES:
+        yield block
+        return
+    lines = block.split(end)
+    for start in range(0, len(lines), _BLOCK_LINES):
+        yield end.join(lines[start : start + _BLOCK_LINES])
 
 
 def _encoding(begin: bytes) -> str:

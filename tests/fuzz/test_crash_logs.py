@@ -74,6 +74,27 @@ def test_a_program_that_keeps_memory_is_detected(tmp_path: Path) -> None:
 HEADER = b"BUG: unable to handle page fault for address: 0000000000000008\n"
 
 
+def test_a_megabyte_of_empty_lines_after_a_crash_takes_less_than_200_mb(tmp_path: Path) -> None:
+    """Memory depends on the number of lines, too: a million of them once took 355 MB."""
+    script = (
+        "from pathlib import Path; from tests.fuzz import fuzzer, programs; "
+        "programs.panic_explain(Path('empty.log'), 'json'); print(fuzzer.peak_bytes())"
+    )
+    (tmp_path / "empty.log").write_bytes(HEADER + b"\n" * (1 << 20))
+
+    printed = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SHRINKING_S,
+    ).stdout
+
+    assert int(printed) < MOST_MEMORY_BYTES
+
+
 def test_quadratic_time_is_detected_and_linear_time_is_not(tmp_path: Path) -> None:
     """The same growing log passes with panic-explain, and fails with a quadratic program."""
     growth = Growth(head=b"", unit=HEADER, tail=b"")
