@@ -79,9 +79,10 @@ def own(folder: Path, *, name: str) -> SigningKey:
     """Return the key in this folder; create it if there is none.
 
     An existing key is never replaced, because administrators enrol it by hand on each machine.
+    Raises: UsageError as `key_from_files` does, when one of the two files is missing, too.
     """
     key = SigningKey(private=folder / KEY, certificate=folder / CERTIFICATE)
-    if not key.private.is_file() or not key.certificate.is_file():
+    if not key.private.is_file() and not key.certificate.is_file():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         private = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
         text = private.private_bytes(

@@ -140,7 +140,7 @@ class Parser:
     def _with_subtests(self, own: TestResult, depth: int) -> list[TestResult]:
         """Return a test's subtests under its name, or the test's own result if it has none.
 
-        The own result is also added if the test failed and all its subtests passed.
+        The own result is also added if the test failed and none of its subtests did.
         """
         below = self._levels[depth + 1 :]
         del self._levels[depth + 1 :]
@@ -149,7 +149,8 @@ class Parser:
         if not nested:
             return [own]
         children = [_under(own, child) for child in nested]
-        bad = any(child.verdict is not Verdict.PASSED for child in children)
+        good = (Verdict.PASSED, Verdict.SKIPPED)
+        bad = any(child.verdict not in good for child in children)
         # A failure of the parent itself must not be lost.
         if own.verdict is Verdict.FAILED and not bad:
             children.append(own)

@@ -59,6 +59,21 @@ def test_a_created_signing_key_has_mode_0600_and_a_second_call_returns_the_same_
     assert again.private.read_bytes() == before
 
 
+def test_a_key_of_which_one_file_is_missing_is_refused_and_its_other_file_is_not_changed(
+    tmp_path: Path,
+) -> None:
+    """A private key without its certificate, which may be enrolled on machines, is kept."""
+    key = signing.own(tmp_path / "k", name="one")
+    before = key.private.read_bytes()
+    key.certificate.unlink()
+
+    with pytest.raises(UsageError, match="no such file"):
+        signing.own(tmp_path / "k", name="one")
+
+    assert key.private.read_bytes() == before
+    assert not key.certificate.exists()
+
+
 def test_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) -> None:
     """A private key with mode 0640 is refused, and the hint has the chmod command."""
     copy = tmp_path / "key.pem"

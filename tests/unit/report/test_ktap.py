@@ -102,9 +102,12 @@ not ok 1 greeter"""
     assert "in_languages: EXPECTATION FAILED at src/greeter_test.c:20" in found[3].diagnostics
 
 
-def test_a_parent_test_that_fails_although_its_subtests_passed_is_a_failed_result() -> None:
-    """A parent that fails although its subtests passed becomes a failure of its own."""
-    found = results("KTAP version 1\n1..1\n  1..1\n  ok 1 a\nnot ok 1 suite")
+@pytest.mark.parametrize("subtest", ["ok 1 a", "ok 1 a # SKIP no device"])
+def test_a_parent_test_that_fails_although_no_subtest_failed_is_a_failed_result(
+    subtest: str,
+) -> None:
+    """A parent that fails although its subtests passed or were skipped is a failure of its own."""
+    found = results(f"KTAP version 1\n1..1\n  1..1\n  {subtest}\nnot ok 1 suite")
 
     assert [(one.name, one.verdict) for one in found][1] == ("suite", Verdict.FAILED)
 
