@@ -81,7 +81,12 @@ def _module(table: Table, root: Path) -> Table:
 
 
 def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
-    """Return the table [module], completed with the build commands and names of its folder."""
+    """Return the table [module], completed with the values of its folder's recipe.
+
+    The recipe gives the way of building: a dkms.conf, a make command or a folder for kbuild. If
+    the table has no `name`, the recipe also gives the module's name, and the modules to load
+    unless the table lists them.
+    """
     done = dict(table)
     if read.dkms is not None:
         done["dkms"] = str(read.dkms)

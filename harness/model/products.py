@@ -43,7 +43,8 @@ class PackagesSpec:
         sources: Files and folders of the project that go into the source package.
         without: Patterns of files in `sources` that stay out, because only tests need them.
         kernels: The kernels that modules are built for, names in `kernels`.
-        forbidden: Words that no file of a release may hold, because only a test build has them.
+        forbidden: Words that no binary of a release may hold, because only a test build has them.
+            Other files, such as the source, may hold them.
         abi_stamp: The name of the MODULE_INFO field that holds the ABI's number.
         stamped: Patterns of the files that must hold `abi_stamp`.
         abi_test_bit: The bit of the ABI's number that only a test build sets.

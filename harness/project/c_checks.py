@@ -47,7 +47,11 @@ def core_is_pure(project: Path) -> Iterator[str]:
 
 
 def compat_is_one_file(project: Path) -> Iterator[str]:
-    """Yield every line outside of compat.h that depends on the kernel's version or options."""
+    """Yield every line outside of compat.h that asks for the kernel's version or interfaces.
+
+    Such a line has LINUX_VERSION_CODE, KERNEL_VERSION or a macro OSQ_HAVE_*, which Kbuild sets
+    after a look into the kernel's headers. Conditions on CONFIG_* are allowed everywhere.
+    """
     for path in _sources(project):
         if path.name in _MAY_KNOW_KERNELS:
             continue

@@ -3,8 +3,9 @@
 
 version -> source -> kernels -> modules (built, checked, signed) -> Debian -> rpm -> publish
 
-Each file is checked before anything is published: if one contains a trace of the test build or a
-private key, nothing is published.
+Each module and each file in a Debian package is checked before anything is published: if a binary
+contains a trace of the test build, or any of these files a private key, nothing is published. The
+source archive, the rpm spec file and the symbols are not checked.
 """
 
 import shutil

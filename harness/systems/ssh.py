@@ -127,9 +127,9 @@ class RemoteProcess:
         return self._channel.recv_exit_status()
 
     def drain(self, data: bytes, *, end: float) -> tuple[bytes, bytes, int]:
-        """Feed stdin and read both streams until `end`; return them and the exit status.
+        """Feed stdin and read both streams until the command ends; return them and its status.
 
-        Raises: GuestLost at `end`, or when the connection breaks before.
+        Raises: GuestLost when it has not ended at the time `end`, or when the connection breaks.
         """
         with _bounded(self._channel.get_transport(), end + _CUT_S):
             return _drain(self._channel, data, self._command, end=end)

@@ -117,8 +117,9 @@ class Virsh:
         self._name = _domain_name(spec)
 
     def start(self) -> None:
-        """Define the guest, checked by libvirt's own schema, and switch it on unless it is on.
+        """Switch the guest on, unless it is on already; a guest that is on is left as it is.
 
+        Before it is switched on, it is defined, and libvirt checks that by its own schema.
         Raises: UsageError for a missing file; HypervisorError with virsh's message.
         """
         if self.is_on():

@@ -123,7 +123,9 @@ def test_a_setuid_program_is_recorded_despite_a_uid_filter(guest: Guest, tail: T
     assert seen.stats["filtered"] > 0
 
 
-def test_file_capabilities_are_recorded_despite_a_uid_filter(guest: Guest, tail: Tailing) -> None:
+def test_the_exec_of_a_file_with_capabilities_by_a_user_whom_a_filter_excludes_is_recorded(
+    guest: Guest, tail: Tailing
+) -> None:
     """A program with file capabilities, run by a user whom filters exclude, has its record."""
     setuid = 7
     guest.run(

@@ -40,7 +40,7 @@ def test_a_waiting_reader_wakes_for_a_record_for_a_signal_and_when_its_queue_bec
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS
 
 
-def test_setting_a_shorter_latency_wakes_a_reader_before_the_old_latency_ends(
+def test_a_shorter_latency_replaces_the_running_timer_of_a_longer_one_even_of_an_earlier_owner(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """NOTIFY replaces a running timer of a longer latency, also one of the previous owner."""

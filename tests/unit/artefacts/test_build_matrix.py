@@ -112,7 +112,7 @@ def test_the_page_has_the_table_of_the_configuration() -> None:
     assert set(results) - {"result", "---"} == {build_matrix.BUILT}
 
 
-def test_the_judge_of_the_page_sees_a_missing_kernel() -> None:
+def test_the_comparison_of_kernel_tables_detects_a_table_without_one_configured_kernel() -> None:
     """A table without one of the kernels differs."""
     rows = build_matrix.rows(config.load(PROJECT / "pyproject.toml"))
 

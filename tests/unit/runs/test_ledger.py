@@ -210,7 +210,9 @@ def test_without_ktap_exit_code_0_passes_except_in_blktests_and_4_skips_only_a_s
     assert outcome.unreached == ()
 
 
-def test_a_command_of_a_ktap_suite_that_prints_no_ktap_is_an_error(tmp_path: Path) -> None:
+def test_a_command_of_a_ktap_suite_that_exits_with_0_and_prints_no_ktap_is_an_error(
+    tmp_path: Path,
+) -> None:
     """A command that should print KTAP and prints nothing has no verdict; the hint names judge."""
     log = tmp_path / "inside.log"
     log.write_text("hello\n")

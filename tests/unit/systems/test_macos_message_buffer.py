@@ -35,7 +35,7 @@ def test_new_lines_are_those_after_the_end_of_the_earlier_buffer(
     assert message_buffer.new_lines(before, now) == new
 
 
-def test_new_lines_of_any_full_buffer_are_the_lines_that_were_added() -> None:
+def test_new_lines_are_found_wherever_the_start_of_a_full_buffer_cuts_into_the_old_lines() -> None:
     """Wherever the ring's start lies after three more messages, exactly those three are new."""
     old = [f"[{number:5}.0]: message {number}" for number in range(40)]
     new = [f"[{number:5}.0]: message {number}" for number in range(40, 43)]
