@@ -26,9 +26,10 @@ Decorate = Callable[[KernelReport], KernelReport]
 STDIN = Path("-")
 # Neither a person nor a bug tracker reads more reports; a kernel that has more repeats itself.
 MOST_REPORTS = 1000
-_BLOCK_BYTES = 1 << 20
-# A line takes some 300 bytes of memory while it is read, however short it is. Real blocks have a
-# tenth as many lines.
+# A line takes some 300 bytes of memory while its block is read, however short it is, so blocks are
+# small. One line may be longer than a block: a macOS report can be one line of JSON.
+_BLOCK_BYTES, _LINE_BYTES = 1 << 18, 1 << 20
+# Real blocks have a tenth as many lines.
 _BLOCK_LINES = 1 << 17
 _UNPACK_S = 600.0
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
@@ -118,18 +119,17 @@ def _explained(blocks: Iterator[str]) -> Explained:
 def _blocks(stream: IO[bytes]) -> Iterator[str]:
     """Yield decoded text in blocks of whole lines, without the newline of the last line.
 
-    Only a line that is longer than a block is cut.
+    Only a line of over a megabyte is cut.
     """
     data = stream.read(_BLOCK_BYTES)
     decoder = codecs.getincrementaldecoder(_encoding(data))(errors="backslashreplace")
     rest = ""
     while data:
         text = rest + decoder.decode(data)
-        # A very long line without a newline is cut at the block's size, so that memory stays
-        # bounded.
+        # A very long line without a newline is cut, so that memory stays bounded.
         end = text.rfind("\n")
         data = stream.read(_BLOCK_BYTES)
-        if end < 0 and len(text) < _BLOCK_BYTES:
+        if end < 0 and len(text) < _LINE_BYTES:
             rest = text
             continue
         yield from _parts(text[:end] if end >= 0 else text)
