@@ -23,9 +23,12 @@ NEW_ROW_S = 0.5
 
 
 def documented_commands() -> list[tuple[str, ...]]:
-    """Return the words of every `osq query` with a query of its own."""
+    """Return the words of every `osq query` with a query of its own.
+
+    Running text names the command without one, or with SQL in its place.
+    """
     found = {one.words for one in documented({"osq"}) if one.program == "osq"}
-    return sorted(words for words in found if words[0] == "query" and words[-1] != "SQL")
+    return sorted(words for words in found if words[0] == "query" and " " in words[-1])
 
 
 ONCE = [one for one in documented_commands() if "--follow" not in one]
