@@ -127,6 +127,39 @@ def test_events_are_stored_in_a_new_file_after_the_store_is_found_damaged(folder
     assert ask(path, sql) == [(session, 20, 1)]
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_store_that_another_program_has_locked_is_not_set_aside(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_new: bool
+) -> None:
+    """A lock of another program on an empty or a full store is an error, and the store stays."""
+    monkeypatch.setattr(store_file, "_BUSY_S", 0.0)
+    path = folder / "events.db"
+    if not is_new:
+        with Store(path, Limits()) as store:
+            store.begin()
+            fill(store, 1, 10)
+            store.end(store.totals, "clean")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(StoreError, match="database is locked") as caught:
+        Store(path, Limits())
+    other.close()
+
+    assert type(caught.value) is StoreError
+    assert not list(folder.glob("*.corrupt-*"))
+    assert is_new or stored(path) == 10
+
+
+def test_a_store_whose_name_is_too_long_is_an_error_that_names_it(folder: Path) -> None:
+    """An error of the file system is a StoreError with its reason."""
+    path = folder / ("x" * 300)
+
+    with pytest.raises(StoreError, match=r"x{300}: File name too long"):
+        store_file.connect(path)
+
+
 def test_a_second_writer_of_a_store_is_refused(folder: Path) -> None:
     """A second writer is refused, while any number of readers may query."""
     path = folder / "events.db"

@@ -5,6 +5,8 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from osq.columns import Table
@@ -54,36 +56,43 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises: StoreForeign, StoreCorrupt, StoreError.
     """
-    is_new = not path.exists() or path.stat().st_size == 0
-    try:
+    with _store_errors(path):
+        is_new = not path.exists() or path.stat().st_size == 0
         connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
-    try:
-        if not is_new:
-            check(connection, path)
-            _check_whole(connection, path)
-        path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        if is_new:
-            _create(connection)
-    except BaseException:
-        connection.close()
-        raise
+        try:
+            if not is_new:
+                check(connection, path)
+                _check_whole(connection, path)
+            path.chmod(0o600)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if is_new:
+                _create(connection)
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+@contextmanager
+def _store_errors(path: Path) -> Iterator[None]:
+    """Run a block and raise errors of SQLite and of the file system as StoreErrors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Check that the file is a store of this version.
 
-    Raises: StoreForeign, StoreCorrupt.
+    Raises: StoreForeign, StoreCorrupt; StoreError when the file cannot be read.
     """
-    try:
+    with _store_errors(path):
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise StoreCorrupt(f"{path}: {error}") from error
     if application != APPLICATION_ID:
         hint = "name another file; this one is left as it is"
         raise StoreForeign(f"{path}: not a store of osq", hint=hint)
@@ -96,10 +105,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    try:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise StoreCorrupt(f"{path}: {error}") from error
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreCorrupt(f"{path}: {verdict}")
 
@@ -114,7 +120,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return the StoreError for an error of SQLite."""
+    """Return the StoreError for an error of SQLite; only a damaged file is a StoreCorrupt."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreCorrupt(f"{path}: {error}")
