@@ -33,6 +33,11 @@ _SHARE_SPARE_MIB = 32
 _ADAPTER = TypeAdapter(ImageSpec)
 _CHANGE = TypeAdapter(ImageChange)
 _SHIPPED = Path(__file__).with_name("images")
+# Folders of the cache that hold one folder, named NAME-KEY or KEY, for each item.
+_OF_ITEMS = ("images", "kernels", "headers", "buildroots", "symbols", "snapshots")
+# Folders of the cache that are listed as a whole.
+_WHOLE = ("builds", "dkms", "apt", "checkpatch", "emulators", "libvirt", "live")
+CACHE_FOLDERS = (*_OF_ITEMS, *_WHOLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,24 +168,33 @@ def folder_disk(folder: Path, disk: Path) -> None:
 
 
 def list_cached(root: Path) -> tuple[CachedItem, ...]:
-    """Return the cached images, kernels, build roots, symbols and snapshots, in this order."""
-    found = []
-    for kind in ("images", "kernels", "buildroots", "symbols", "snapshots"):
-        for folder in sorted((root / kind).glob("*")):
-            if folder.name.startswith(".") or not folder.is_dir():
-                continue
-            name, _, key = folder.name.rpartition("-")
-            found.append(
-                CachedItem(
-                    kind=kind,
-                    name=name or kind.removesuffix("s"),
-                    key=key,
-                    size_bytes=cache.size_bytes(folder),
-                    last_used=folder.stat().st_mtime,
-                    folder=folder,
-                )
-            )
-    return tuple(found)
+    """Return everything that the cache contains, in the order of CACHE_FOLDERS.
+
+    Images, kernels, headers, build roots, symbols and snapshots are listed one by one. Each other
+    folder of the cache is one item.
+    """
+    items = [
+        _item(kind, folder)
+        for kind in _OF_ITEMS
+        for folder in sorted((root / kind).glob("[!.]*"))
+        if folder.is_dir()
+    ]
+    folders = ((kind, root / kind) for kind in _WHOLE)
+    items += [_item(kind, folder) for kind, folder in folders if folder.is_dir()]
+    return tuple(items)
+
+
+def _item(kind: str, folder: Path) -> CachedItem:
+    name, _, key = folder.name.rpartition("-") if kind in _OF_ITEMS else (kind, "", "")
+    return CachedItem(
+        kind=kind,
+        # A snapshot's folder is named by its key alone.
+        name=name or kind.removesuffix("s"),
+        key=key,
+        size_bytes=cache.size_bytes(folder),
+        last_used=folder.stat().st_mtime,
+        folder=folder,
+    )
 
 
 def _image(name: str, key: str, folder: Path) -> Image:

@@ -17,12 +17,6 @@ from harness.model.settings import LOOPBACK, Settings
 from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 
-_CACHE_FOLDERS = (
-    *("images", "kernels", "buildroots", "symbols", "snapshots", "libvirt", "apt", "live"),
-    "builds",
-    "dkms",
-)
-
 
 def choose_guest(environment: Environment, run_id: str) -> GuestEntry:
     """Return the guest of the run whose id is `run_id` or ends in it.
@@ -123,15 +117,13 @@ def unload(environment: Environment, settings: Settings, run_id: str) -> None:
 
 
 def cache_table(environment: Environment) -> list[str]:
-    """Return one line for each cached item with its size and last use, and a line with the total.
-
-    `image.list_cached` says which folders of the cache are listed.
-    """
+    """Return a line with size and last use for each cached item, and a line with the total."""
+    items = image.list_cached(environment.cache)
     rows = [
         f"{item.name:40} {item.key:18} {item.size_bytes / 2**20:8.0f} MiB  {_ago(item.last_used)}"
-        for item in image.list_cached(environment.cache)
+        for item in items
     ]
-    total = sum(item.size_bytes for item in image.list_cached(environment.cache)) / 2**20
+    total = sum(item.size_bytes for item in items) / 2**20
     return [*rows, f"{total:.0f} MiB in {environment.cache}"]
 
 
@@ -141,12 +133,12 @@ def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> I
     The caches are not removed while any guest exists.
     """
     yield from cleanup.sweep(environment.runtime, environment.cache)
-    doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
+    doomed = [environment.cache / name for name in image.CACHE_FOLDERS] if cache else []
     doomed += [build_folder.runs(root)] if runs else []
     if cache and registry.list_entries(environment.runtime):
         stop = hints.command("guest-stop", "--all")
         yield f"the cache stays, since guests use it; stop them with {stop}"
-        doomed = doomed[len(_CACHE_FOLDERS) :]
+        doomed = doomed[len(image.CACHE_FOLDERS) :]
     for folder in doomed:
         if folder.exists():
             shutil.rmtree(folder)

@@ -73,7 +73,7 @@ def image_build(context: TaskContext, name: str = "") -> int:
 
 @task()
 def image_list(context: TaskContext) -> int:
-    """List what the cache holds: images, kernels, snapshots, their sizes and last use."""
+    """List everything that the cache holds, with its size and last use."""
     from harness.guest import manage
 
     print("\n".join(manage.cache_table(context.environment)))

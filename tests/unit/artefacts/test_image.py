@@ -228,5 +228,6 @@ def test_the_cache_list_has_kind_and_name_of_an_image_and_a_snapshot_and_omits_u
     assert [(item.kind, item.name) for item in found] == [
         ("images", "one"),
         ("snapshots", "snapshot"),
+        ("apt", "apt"),
     ]
     assert len(made) == 1
