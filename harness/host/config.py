@@ -18,7 +18,7 @@ from harness.errors import ConfigError
 from harness.host import defaults, kunit, toml_file
 from harness.model import socket_paths
 from harness.model.environment import Environment
-from harness.model.machines import KernelSpec, TargetSpec, wrong_key
+from harness.model.machines import ImageChange, KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
 from harness.model.settings import Judge, Settings, TestSpec
 
@@ -205,6 +205,7 @@ def _absolute(settings: Settings) -> Settings:
         settings,
         images=root / settings.images,
         kernels={name: _located(one, root) for name, one in settings.kernels.items()},
+        targets={name: _with_setup(one, root) for name, one in settings.targets.items()},
         module=module,
         tests=tests,
         packages=packages,
@@ -220,6 +221,14 @@ def _located(kernel: KernelSpec, root: Path) -> KernelSpec:
         files=tuple(root / file.expanduser() for file in kernel.files),
         image=root / kernel.image.expanduser() if kernel.image else None,
     )
+
+
+def _with_setup(target: TargetSpec, root: Path) -> TargetSpec:
+    """Return a target with the absolute path of its own set-up script, if it has one."""
+    if not isinstance(target.image, ImageChange) or target.image.setup is None:
+        return target
+    setup = root / target.image.setup.expanduser()
+    return replace(target, image=replace(target.image, setup=setup))
 
 
 def _check_names(settings: Settings) -> None:
@@ -275,6 +284,11 @@ def _check_paths(settings: Settings) -> None:
         if file is not None and not file.is_file():
             key = f"tool.harness.module.{name}"
             raise ConfigError(settings.file, key, f"no such file: {file}")
+    for name, target in settings.targets.items():
+        setup = target.image.setup if isinstance(target.image, ImageChange) else None
+        if setup is not None and not setup.is_file():
+            key = f"tool.harness.targets.{name}.image.setup"
+            raise ConfigError(settings.file, key, f"no such file: {setup}")
     for test in settings.tests:
         _check_test(settings.file, test)
     if settings.packages is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import ConfigError
 from harness.host import config, toml_file
+from harness.model.machines import ImageChange
 
 GOOD = """
 [tool.harness]
@@ -357,3 +358,30 @@ def test_a_suite_of_two_kinds_of_no_kind_or_with_an_invalid_kunit_pattern_is_an_
     """A suite of two kinds or of none, and a name that no suite of KUnit can have, are errors."""
     with pytest.raises(ConfigError, match=words):
         config.load(project(tmp_path, GOOD.replace('command = "run-tests"', keys)))
+
+
+_OWN_SETUP = GOOD.replace(
+    'image = "debian"', 'image = { extends = "debian-12", setup = "own.setup.sh" }'
+)
+
+
+def test_the_setup_script_of_a_targets_image_lies_in_the_configurations_folder(
+    tmp_path: Path,
+) -> None:
+    """The path of a set-up script that a target names is resolved as every other path."""
+    (tmp_path / "own.setup.sh").write_text("true\n")
+
+    image = config.load(project(tmp_path, _OWN_SETUP)).targets["one"].image
+
+    assert image == ImageChange(extends="debian-12", setup=tmp_path / "own.setup.sh")
+
+
+def test_the_error_for_a_missing_setup_script_names_the_target(tmp_path: Path) -> None:
+    """A set-up script that does not exist is an error with the file and the key."""
+    file = project(tmp_path, _OWN_SETUP)
+
+    with pytest.raises(ConfigError, match="no such file") as caught:
+        config.load(file)
+
+    key = "tool.harness.targets.one.image.setup"
+    assert (caught.value.file, caught.value.key) == (file, key)
