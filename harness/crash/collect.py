@@ -25,10 +25,12 @@ from harness.errors import (
     HypervisorDied,
     HypervisorError,
     KernelComplained,
+    Lost,
     TestOverdue,
 )
 from harness.guest.domain import DomainState
 from harness.guest.session import CONSOLE
+from harness.host import cache
 from harness.memory import memory_text
 from harness.memory.values import MemoryView
 from harness.model.crash import Cause, Crash
@@ -113,21 +115,35 @@ def collect(scene: Scene, known: Circumstances) -> Crash:
 
     The folder must not exist yet. At the end the guest's CPUs are stopped; with `scene.keep`, a
     guest whose kernel only reported a fault continues.
-    Raises: Lost when the disk is too full even for the report.
+    When the disk is full, files are missing there, and a note in the Crash says so.
+    Raises: Lost when the disk has no room even for an empty folder.
     """
     first_at = scene.session.health.first_sign_at + known.held_s
-    scene.folder.mkdir(parents=True)
+    with cache.room(scene.folder.parent):
+        scene.folder.mkdir(parents=True)
     evidence = _gather(scene, known.cause)
     account = _account(scene, known.cause, evidence)
     crash = _crash(scene, known, evidence, account, first_at)
     scene.show(crash_text.screen(crash))
     # The dump takes seconds, so it comes after the screen.
     dump = memory_evidence.dump(scene) if evidence.halted else _no_dump(scene, known.cause)
-    shutil.copyfile(scene.console_file, scene.folder / CONSOLE)
     took_s = round(time.monotonic() - first_at, 1)
     complete = replace(crash, vmcore=dump.file, vmcore_note=dump.note, took_s=took_s)
-    crash_text.write(complete, known.facts)
-    return complete
+    return save(scene, complete, known.facts)
+
+
+def save(scene: Scene, crash: Crash, facts: dict[str, str]) -> Crash:
+    """Write a crash and the console into its folder; return it with a note if the disk is full."""
+    try:
+        # The report is the smaller and the more useful one, so it is written first.
+        crash_text.write(crash, facts)
+        with cache.room(scene.folder):
+            shutil.copyfile(scene.console_file, scene.folder / CONSOLE)
+    except Lost as error:
+        note = f"the crash's folder is incomplete: {error.message}"
+        scene.note(note)
+        return replace(crash, notes=(note, *crash.notes))
+    return crash
 
 
 def _gather(scene: Scene, cause: Cause) -> Evidence:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from harness import hints
 from harness.crash import crash_text
 from harness.crash.scene import Scene
-from harness.errors import HarnessError, HypervisorError
+from harness.errors import HarnessError, HypervisorError, Lost
 from harness.host import cache
 from harness.memory import inspect, memory_text, vmcore
 from harness.memory.values import MemoryRequest, MemoryView, deadlocks
@@ -55,12 +55,15 @@ def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
     """Write stacks, variables and driver state from memory into the crash's folder.
 
     Return the lines of a summary, which shows the variables of the guilty function `function`.
-    Raises: Lost when the disk is full.
+    When the disk is full, the first line says that the files are incomplete.
     """
-    with cache.room(scene.folder):
-        (scene.folder / MEMORY_VALUES).write_text(json.dumps(asdict(view), indent=1) + "\n")
-        text = "\n".join((*memory_text.lines(view), ""))
-        (scene.folder / MEMORY_TEXT).write_text(text, errors="backslashreplace")
+    try:
+        with cache.room(scene.folder):
+            (scene.folder / MEMORY_VALUES).write_text(json.dumps(asdict(view), indent=1) + "\n")
+            text = "\n".join((*memory_text.lines(view), ""))
+            (scene.folder / MEMORY_TEXT).write_text(text, errors="backslashreplace")
+    except Lost as error:
+        return (f"{MEMORY_TEXT} is incomplete: {error.message}", *_short(view, function))
     return tuple(_short(view, function))
 
 

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of collect.standing_still: it finds hanging tasks that no watchdog has reported."""
+"""Tests of crash.collect: hanging tasks are found, and a full disk becomes a note."""
 
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.crash import collect, crash_text, memory_evidence
 from harness.crash.collect import standing_still
 from harness.crash.hang_dump import Answer
+from harness.crash.scene import Scene
+from harness.guest.session import CONSOLE
 from harness.memory.values import MemoryView
 from harness.panic.scan import scan
+from tests.unit.crashes import crash
 from tests.unit.panic.test_task_dump import OURS
 
 MODULES = ("osq_test",)
@@ -49,3 +58,49 @@ def test_a_hanging_task_in_the_module_is_found_although_the_watchdog_reported_an
 
     assert found.module == "osq_test"
     assert standing_still(ANSWER, NOBODY, ("other",), FOREIGN) == ()
+
+
+def full_scene(folder: Path, name: str, said: list[str]) -> Scene:
+    """Return a scene in whose folder the file `name` accepts no byte, as on a full disk."""
+    folder.mkdir()
+    (folder / name).symlink_to("/dev/full")
+    console = folder.with_name("console.log")
+    console.write_text("[    1.0] last words\n")
+    return Scene(
+        session=cast("Any", None),
+        console_file=console,
+        memory_mib=64,
+        kernel="plain",
+        vmlinux=None,
+        modules={},
+        roots=(),
+        folder=folder,
+        runs=folder.parent,
+        note=said.append,
+    )
+
+
+@pytest.mark.parametrize("name", [crash_text.MARKDOWN, crash_text.VALUES, CONSOLE])
+def test_a_full_disk_becomes_a_note_of_the_crash(tmp_path: Path, name: str) -> None:
+    """When a file of the crash cannot be written, the crash is returned with the reason."""
+    said: list[str] = []
+    scene = full_scene(tmp_path / "1", name, said)
+
+    saved = collect.save(scene, crash(scene.folder, notes=("earlier",)), {})
+
+    assert said == [saved.notes[0]]
+    assert saved.notes[0].startswith("the crash's folder is incomplete: the disk is full")
+    assert saved.notes[1:] == ("earlier",)
+
+
+def test_a_disk_without_room_for_the_memorys_text_becomes_a_line_of_the_summary(
+    tmp_path: Path,
+) -> None:
+    """The summary of the guest's memory is returned although its files cannot be written."""
+    scene = full_scene(tmp_path / "1", memory_evidence.MEMORY_TEXT, [])
+    view = MemoryView(driver=("ring: 3 records",))
+
+    first, *rest = memory_evidence.write(scene, view, "")
+
+    assert first.startswith("memory.txt is incomplete: the disk is full")
+    assert rest == ["ring: 3 records"]
