@@ -89,13 +89,15 @@ def publish(final: Path) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         _sweep(final)
         beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        earlier = final.with_name(f".{final.name}.earlier.{os.getpid()}.tmp")
         beside.mkdir()
         try:
             yield beside
             # A folder cannot be renamed to one that has content.
             if final.exists():
-                shutil.rmtree(final)
+                final.rename(earlier)
             beside.rename(final)
+            shutil.rmtree(earlier, ignore_errors=True)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 

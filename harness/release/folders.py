@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import cache
 
 SUMS = "SHA256SUMS"
 
@@ -30,9 +31,16 @@ def write_sums(folder: Path) -> None:
 
 
 def publish(made: Path, final: Path) -> None:
-    """Move a folder to its final place, where it replaces an older release."""
-    if final.exists():
-        shutil.rmtree(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    # `made` may be on another file system, so it is not renamed.
-    shutil.copytree(made, final)
+    """Copy a folder to its final place, where it replaces an older release.
+
+    If the copy fails, the older release stays as it is.
+    Raises: Lost when the disk is full.
+    """
+    with cache.publish(final.absolute()) as beside:
+        # shutil.copytree would hide the error of a full disk in a list of texts.
+        for source in sorted(made.rglob("*")):
+            target = beside / source.relative_to(made)
+            if source.is_dir():
+                target.mkdir()
+            else:
+                shutil.copy2(source, target)
