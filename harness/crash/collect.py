@@ -35,7 +35,7 @@ from harness.memory import memory_text
 from harness.memory.values import MemoryView
 from harness.model.crash import Cause, Crash
 from harness.panic import hangs
-from harness.panic.causes import related
+from harness.panic.causes import main_report, related
 from harness.panic.scan import scan
 from harness.panic.signature import signature
 from harness.panic.task_dump import blocked
@@ -99,15 +99,6 @@ class Account:
 
     reports: tuple[KernelReport, ...]
     notes: tuple[str, ...]
-
-    @property
-    def main(self) -> KernelReport | None:
-        """The first report that is not a consequence of another; it names the crash.
-
-        If there is none, the first of all reports, or None without any report.
-        """
-        own = [one for one in self.reports if one.follows is None]
-        return next(iter((*own, *self.reports)), None)
 
 
 def collect(scene: Scene, known: Circumstances) -> Crash:
@@ -250,7 +241,7 @@ def _crash(
     cause, way, view = known.cause, evidence.answer.way, evidence.view
     suspicion = blame.Suspicion(cause=cause, reports=account.reports, answered=way)
     judgement = blame.judge(suspicion, scene.modules, known.error)
-    main = account.main or _silent_end(known)
+    main = main_report(account.reports) or _silent_end(known)
     return Crash(
         number=known.number,
         cause=cause,

@@ -15,6 +15,7 @@ from harness.host import cache, whole_file
 from harness.memory import vmcore
 from harness.model.crash import Crash
 from harness.panic import taint
+from harness.panic.causes import main_report
 from harness.panic.values import Frame, KernelReport
 
 MARKDOWN = "report.md"
@@ -58,11 +59,13 @@ def screen(crash: Crash) -> tuple[str, ...]:
 def _own_and_later(crash: Crash) -> tuple[list[KernelReport], list[KernelReport]]:
     """Return the reports of this crash, and those of tests that came later, each in their order.
 
+    The report that names the crash comes first: a hung task can be reported before its cause.
     A kernel that survives a fault can report the next test's fault before its guest is replaced.
     """
     later = [one for one in crash.reports if crash.is_of_later_test(one)]
     own = [one for one in crash.reports if one not in later]
-    return own, later
+    main = main_report(own)
+    return sorted(own, key=lambda one: one is not main), later
 
 
 def _rows(name: str, texts: "tuple[str, ...] | list[str]") -> Iterator[str]:

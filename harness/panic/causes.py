@@ -163,6 +163,15 @@ def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
     return tuple(_after_lockup(one, lockups) for one in pointing)
 
 
+def main_report(reports: Sequence[KernelReport]) -> KernelReport | None:
+    """Return the first report that is not a consequence of another; it names the crash.
+
+    If there is none, the result is the first of all reports, or None without any report.
+    """
+    own = (one for one in reports if one.follows is None)
+    return next(own, next(iter(reports), None))
+
+
 def _as_consequence(report: KernelReport, cause: int) -> KernelReport:
     """Return the report with its cause set; a panic by a watchdog gets the kind 'panic'."""
     first = report.text[0]

@@ -75,6 +75,19 @@ def test_a_report_during_a_later_test_is_not_listed_as_a_consequence() -> None:
     assert "## Not of this crash, in the test t::two: WARNING in osq_else" in markdown(found, {})
 
 
+def test_the_stack_is_that_of_the_report_that_names_the_crash() -> None:
+    """A hung task that was reported before its cause is listed below 'then'."""
+    hung = report(title="task x hangs", line=30, follows=40, task="x", stacks=())
+    found = crash(reports=(hung, report()))
+
+    text = "\n".join(screen(found))
+
+    assert "  task     sh (pid 7), CPU 1" in text
+    assert "  stack    osq_break" in text
+    assert "  then     task x hangs" in text
+    assert "## Then: task x hangs" in markdown(found, {})
+
+
 def test_taint_letters_are_explained() -> None:
     """The letters of a tainted kernel have their meanings; G, which means nothing, has none."""
     text = "\n".join(screen(crash(reports=(report(taint="GOE"),))))
