@@ -226,6 +226,8 @@ def test_one_percent_sign_matches_within_a_path_component_and_two_match_across_c
         ("/etc/%%", "/etc"),
         ("/etc/a%/b", "/etc"),
         ("/etc/passwd", "/etc/passwd"),
+        ("/etc/", "/etc"),
+        ("/", "/"),
         ("/people/%/.ssh/%%", "/people"),
     ],
 )

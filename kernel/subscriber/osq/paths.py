@@ -112,7 +112,7 @@ def watched(pattern: str) -> str:
         raise ValueError(
             f"{pattern}: an absolute path with a name before its wildcards was expected"
         )
-    return root.rstrip("/")
+    return root.rstrip("/") or "/"
 
 
 def _first_wildcard(pattern: str) -> str:
