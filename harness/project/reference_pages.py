@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import NOT_UNDERSTOOD, HarnessError
 from harness.model.machines import ImageSpec
 from harness.model.settings import Settings
 
@@ -192,16 +192,14 @@ def _toml(value: Any) -> str:
 
 
 def exit_codes() -> str:
-    """Return the page with the exit codes, each with the errors that end in it.
-
-    The code NOT_UNDERSTOOD, which only `panic-explain` has, is not in it.
-    """
+    """Return the page with the exit codes, each with the errors that end in it."""
     rows = [
         "| 0 | success | passed, or nothing was found to object to |",
         *(
             f"| {error.exit_code} | `{error.__name__}` | {_first_line(error)} |"
             for error in sorted(_errors(HarnessError), key=lambda one: one.exit_code)
         ),
+        f"| {NOT_UNDERSTOOD} | not understood | `panic-explain`: words of a crash, no report |",
         "| 130 | interrupted | Ctrl-C, or SIGTERM |",
         "| 141 | pipe closed | whoever read the output has gone, `head` for example |",
     ]

@@ -87,12 +87,13 @@ def test_the_configuration_page_has_five_table_headings_and_every_key_of_a_test_
 
 
 def test_the_exit_codes_page_has_every_error() -> None:
-    """The page of exit codes has each class of errors.py in a row with its code."""
+    """The page of exit codes has each class of errors.py and the code of `panic-explain`."""
     page = reference_pages.exit_codes()
 
     for name, value in vars(errors).items():
         if isinstance(value, type) and issubclass(value, errors.HarnessError):
             assert f"| {value.exit_code} | `{name}` | " in page
+    assert f"| {errors.NOT_UNDERSTOOD} | not understood | `panic-explain`" in page
 
 
 def test_the_tasks_page_is_sorted_by_name_with_aliases_options_and_shared_options_once() -> None:
