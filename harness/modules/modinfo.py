@@ -38,7 +38,8 @@ class ModInfo:
 def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
     """Return modinfo's data of module files.
 
-    Raises: BuildError for a file that is not a module, or when modinfo is not installed.
+    Raises: BuildError for a file that is not a module, and when modinfo is not installed or does
+        not end in time.
     """
     if not files:
         return ()
@@ -54,6 +55,8 @@ def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
         )
     except FileNotFoundError as error:
         raise BuildError("modinfo is not installed", hint="apt-get install kmod") from error
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"modinfo did not end in {_DEADLINE_S:.0f} s") from error
     if done.returncode != 0:
         raise BuildError("modinfo cannot read a module", evidence=done.stderr.splitlines()[-5:])
     return parse(done.stdout)

@@ -80,3 +80,13 @@ def test_a_file_that_is_not_a_module_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BuildError, match="modinfo cannot read"):
         modinfo.read((file,))
+
+
+def test_a_modinfo_that_does_not_end_in_time_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the deadline modinfo is killed, and a BuildError says so."""
+    monkeypatch.setattr(modinfo, "_DEADLINE_S", 0.0)
+
+    with pytest.raises(BuildError, match="modinfo did not end in 0 s"):
+        modinfo.read((tmp_path / "a.ko",))
