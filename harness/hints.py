@@ -45,7 +45,12 @@ def remember_options(words: Sequence[str]) -> None:
 
 
 def _called_as(path: str) -> str:
-    """Return the shortest command that runs the program at `path`."""
+    """Return the shortest command that runs tasks, given the `path` of the running program.
+
+    The command is the program itself if it can run tasks: modlab, invoke, or `python -m` with the
+    module of one of these. For any other program, it is the modlab beside this Python. It is the
+    bare name modlab if the program's file does not exist.
+    """
     file = Path(path)
     if file.name == "__main__.py" and file.parent.name in _MODULES:
         return shlex.join([sys.executable, "-m", _MODULES[file.parent.name]])

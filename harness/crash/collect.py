@@ -276,9 +276,10 @@ def _silent_end(known: Circumstances) -> KernelReport:
 
 
 def _last_lines(scene: Scene, answer: Answer, reports: Sequence[KernelReport]) -> tuple[str, ...]:
-    """Return the console's last lines before the first report, or before the kernel was asked.
+    """Return the last lines on the console before the first report, without heartbeats.
 
-    Where neither happened, the result is the console's end.
+    Without a report that has a line on the console, they are the last lines before the kernel was
+    asked for its tasks. If the kernel was not asked either, they are the console's end.
     """
     asked_at = answer.begun or None
     end = min((one.line for one in reports if one.line), default=asked_at)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One objection of kext-check to a kext: the broken rule, and the part that breaks it."""
+"""One objection of kext-check to a kext: the broken rule, and what is wrong in words."""
 
 from dataclasses import dataclass
 

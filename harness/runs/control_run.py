@@ -36,7 +36,10 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 
 
 def control_id(run_id: str, number: int) -> str:
-    """Return the id of the run that repeats the `number`-th crash of a run without the module."""
+    """Return the id of the control run for the `number`-th crash of the run `run_id`.
+
+    A control run repeats the test of that crash, but without the module.
+    """
     return f"{run_id}-control-{number}"
 
 

@@ -101,7 +101,10 @@ class BootSession:
         """Do nothing: a target has no console in which a kernel report would be seen at once."""
 
     def note(self, name: str, words: str) -> None:
-        """Store a witness's observation about the target for the report of the run."""
+        """Append a witness's name and what it observed to `said`, as one line of text.
+
+        `name` is the witness, for example "deadline". No report shows these lines yet.
+        """
         self.said.append(f"{name}: {words}")
 
     def check(self) -> None:
