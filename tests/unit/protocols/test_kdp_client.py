@@ -118,7 +118,7 @@ def test_with_lost_and_doubled_packets_each_request_is_executed_once(seed: int) 
     faults = Faults(seed=seed, lose_requests=0.3, lose_replies=0.3, repeat_replies=0.2)
     machine = PageMachine(BREAKPOINT, BREAKPOINT)
 
-    with attached(machine, faults, timeout_s=0.05, tries=40) as (client, stub):
+    with attached(machine, faults, timeout_s=0.05, tries=400) as (client, stub):
         for number in range(8):
             client.write_memory(BASE + number, bytes((number ^ 0xFF,)))
         for _ in range(2):
