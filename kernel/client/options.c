@@ -145,7 +145,7 @@ static int parse_number(const char *text, unsigned long long *out)
 #define BIT(TYPE, kind) 1u << OSQ_TYPE_##TYPE |
 static const unsigned int all_types = JSON_RECORDS(BIT) 0;
 
-/* Returns OSQ_TYPE_COUNT when there is none of this name. */
+/* Returns the type with this name, or OSQ_TYPE_COUNT if no type has it. */
 static unsigned int type_of(const char *name, size_t length)
 {
 	unsigned int type;
