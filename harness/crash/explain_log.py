@@ -28,7 +28,7 @@ STDIN = Path("-")
 MOST_REPORTS = 1000
 # A line takes some 300 bytes of memory while its block is read, however short it is, so blocks are
 # small. One line may be longer than a block: a macOS report can be one line of JSON.
-_BLOCK_BYTES, _LINE_BYTES = 1 << 18, 1 << 20
+_BLOCK_BYTES, _LINE_BYTES = 1 << 18, 1 << 19
 # Real blocks have a tenth as many lines.
 _BLOCK_LINES = 1 << 17
 _UNPACK_S = 600.0
@@ -119,7 +119,7 @@ def _explained(blocks: Iterator[str]) -> Explained:
 def _blocks(stream: IO[bytes]) -> Iterator[str]:
     """Yield decoded text in blocks of whole lines, without the newline of the last line.
 
-    Only a line of over a megabyte is cut.
+    Only a line of over half a megabyte is cut.
     """
     data = stream.read(_BLOCK_BYTES)
     decoder = codecs.getincrementaldecoder(_encoding(data))(errors="backslashreplace")

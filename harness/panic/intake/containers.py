@@ -26,7 +26,10 @@ class NumberedLine:
 
 # Keys under which collectors store the line: docker, journald, fluentd, Google Cloud, CloudWatch.
 _TEXT_KEYS = ("log", "MESSAGE", "message", "msg", "textPayload", "line", "body")
-_PANIC_STRING = re.compile(r'"(?:panicString|macOSPanicString)"\s*:\s*"((?:[^"\\]|\\.)*)')
+# Repeats of a group are possessive: others take some 130 bytes of memory for each repetition.
+_PANIC_STRING = re.compile(
+    r'"(?:panicString|macOSPanicString)"\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)'
+)
 # Keys of a panic file whose values come after the panic string, one value on a line.
 _JSON_LINE = re.compile(r'\s*(?:"|[{}\[\],]|-?\d|true|false|null|$)')
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
@@ -37,7 +40,7 @@ _TAG = re.compile(
 )
 _BREAK = re.compile(r"<(?:br|p|div|tr|li)\b[^<>]*>|</(?:p|div|tr|li)>", re.IGNORECASE)
 # KASAN marks the bad row of memory with a '>' of its own.
-_QUOTE = re.compile(r"(?:>(?! ?[0-9a-f]{16}: ) ?)+")
+_QUOTE = re.compile(r"(?:>(?! ?[0-9a-f]{16}: ) ?)++")
 _PANIC = re.compile(r"\s+panic ?\(cpu \d")
 _MARKS = {"table": "|", "code": "`"}
 _FEWEST_MARKED = {"table": 3, "code": 1}

@@ -197,6 +197,35 @@ def test_2000_reports_without_an_end_mark_grow_the_scanners_memory_by_less_than_
     assert grown < 200_000
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"panicString" : "' + "9" * 1_000_000,
+        '"panicString" : "' + "\\t" * 500_000,
+        ">" * 1_000_000,
+        "RIP: " + "[<>]" * 250_000 + "f+0x1/0x2",
+        "Call Trace:\n f (" + "a:1 " * 250_000 + "b:1)",
+        "x64_" * 250_000,
+    ],
+    ids=["panic string", "escapes", "quotation marks", "addresses", "places", "prefixes"],
+)
+def test_one_line_of_a_megabyte_takes_less_than_32_mb_while_it_is_read(line: str) -> None:
+    """No pattern keeps something for each character of a line; the panic string's once did.
+
+    Python's `re` allocates some 130 bytes for each repetition of a group, unless the repeat is
+    possessive.
+    """
+    normaliser = Normaliser()
+    tracemalloc.start()
+
+    reports = list(scan_blocks([line], normaliser))
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(reports) <= 1
+    assert peak < 32_000_000
+
+
 def test_a_long_console_log_takes_less_than_three_times_the_promised_seconds_per_mb() -> None:
     """A long console with crashes is read in less than three times the promised time."""
     text = "\n".join(_console(crashes=60))

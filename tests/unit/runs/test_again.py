@@ -65,6 +65,22 @@ def test_watch_runs_again_after_a_change_and_on_ctrl_c_returns_the_last_exit_cod
     assert said[-1] == "\nended after 2 runs"
 
 
+def test_ctrl_c_right_after_the_watch_says_that_it_waits_returns_the_exit_code_of_the_run() -> None:
+    """A Ctrl-C that arrives while the watching line is printed ends the watch as a later one does.
+
+    The signal once ended the command with 130 when it came between this line and the wait.
+    """
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("watching"):
+            raise KeyboardInterrupt
+
+    assert again.watch(lambda: 1, looks({}), say) == 1
+    assert said[-1] == "\nended after 1 runs"
+
+
 def test_a_file_that_is_saved_during_a_run_causes_another_run_after_it() -> None:
     """A file that changes while the tests run leads to a run without any further change."""
     now: State = {FILE: (1, 1)}
