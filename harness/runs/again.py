@@ -82,7 +82,9 @@ def watch(run: Run, look: Callable[[], State], say: Callable[[str], None]) -> in
         code = run()
         try:
             # A Ctrl-C answers this line as soon as it is visible, so it is printed inside.
-            say(f"watching {len(before)} files; a change starts run {number + 1}, Ctrl-C ends this")
+            say(
+                f"watching {len(before)} files; a change starts run {number + 1}, Ctrl-C ends this"
+            )
             files = _await_change(before, look)
         except KeyboardInterrupt:
             say(f"\nended after {number} runs")

@@ -212,8 +212,7 @@ def test_2000_reports_without_an_end_mark_grow_the_scanners_memory_by_less_than_
 def test_one_line_of_a_megabyte_takes_less_than_32_mb_while_it_is_read(line: str) -> None:
     """No pattern keeps something for each character of a line; the panic string's once did.
 
-    Python's `re` allocates some 130 bytes for each repetition of a group, unless the repeat is
-    possessive.
+    Python's `re` allocates some 130 bytes for each repetition of a group.
     """
     normaliser = Normaliser()
     tracemalloc.start()
