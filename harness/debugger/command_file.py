@@ -126,22 +126,37 @@ def _lldb(spec: ScriptSpec) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class KdpSpec:
-    """The contents of lldb's command file for an XNU kernel behind the KDP bridge."""
+    """The contents of lldb's command file for an XNU kernel.
 
-    socket: Path
+    `connection` is the command by which lldb connects to it. The kernel's symbols are moved by
+    `slide`; None is for a connection over which lldb finds the kernel's address itself.
+    """
+
     kernel: Path
-    slide: int
+    connection: str
+    slide: int | None
     breakpoints: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+
+
+def bridge_connection(socket: Path) -> str:
+    """Return lldb's command that connects to the KDP bridge."""
+    return f"process connect --plugin gdb-remote unix-connect://{socket}"
+
+
+def own_connection(host: str, port: int) -> str:
+    """Return lldb's command that connects to a kernel over KDP, which only lldb on a Mac has."""
+    return f"kdp-remote {host}:{port}"
 
 
 def kdp_text(spec: KdpSpec) -> str:
     """Return lldb's command file for an XNU kernel; if it has commands, lldb exits after them."""
     file = _quoted(str(spec.kernel))
+    moved = spec.slide is not None
     lines = [
         f"target create {file}",
-        f"process connect --plugin gdb-remote unix-connect://{spec.socket}",
-        f"target modules load --file {file} --slide {spec.slide:#x}",
+        spec.connection,
+        *([f"target modules load --file {file} --slide {spec.slide:#x}"] if moved else []),
         *(f"breakpoint set --name {function}" for function in spec.breakpoints),
         *spec.commands,
         *(("detach", "quit") if spec.commands else ()),

@@ -5,9 +5,11 @@ lldb on a Mac speaks KDP itself, so on a Mac it is started without the bridge.
 """
 
 import platform
+import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +19,21 @@ from harness.errors import DebugError, UsageError
 from harness.host import debuggers, foreground
 from harness.host.debuggers import Debugger
 from harness.protocols.kdp.bridge import Bridge
-from harness.protocols.kdp.client import KdpClient, KdpTarget
+from harness.protocols.kdp.client import KdpClient
 from harness.protocols.kdp.packets import KDP_PORT
+from harness.protocols.kdp.target import KdpTarget
 from harness.protocols.rsp_socket import Link, accept_connection, listening
 
 Progress = Callable[[str], None]
 _ACCEPT_S = 60.0
 _LEAVE_S = 20.0
+_LAST_PORT = 65535
 # Numbers of mach-o/loader.h.
 _MAGIC_64 = 0xFEEDFACF
 _SEGMENT_64 = 0x19
 _HEADER_BYTES = 32
+# The least size of a load command: its number and its size.
+_COMMAND_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,58 +56,74 @@ def endpoint(text: str) -> tuple[str, int]:
 
     Raises: UsageError without a host, or for an invalid port.
     """
-    host, colon, port = text.partition(":")
-    if not host or (colon and not port.isdigit()):
+    host, colon, digits = text.partition(":")
+    port = int(digits) if digits.isascii() and digits.isdigit() else 0
+    if not host or (colon and not 0 < port <= _LAST_PORT):
         raise UsageError(f"'{text}' does not name a kernel: HOST[:PORT] is expected")
-    return host, int(port) if colon else KDP_PORT
+    return host, port if colon else KDP_PORT
 
 
 def attach(request: KdpRequest, progress: Progress) -> int:
     """Attach lldb to a kernel that waits for a debugger; return lldb's exit status.
 
-    On a Mac the breakpoints and commands of the request are not used.
     Raises: UsageError for a kernel file that is no Mach-O, or without lldb; DebugError when the
         kernel does not answer, refuses, or does not report its address.
     """
     linked_at = text_address(request.kernel)
     program = debuggers.choose("lldb")
     if platform.system() == "Darwin":
-        line = ["-o", f"target create {request.kernel}"]
-        return foreground.run(
-            [str(program.path), *line, "-o", f"kdp-remote {request.host}:{request.port}"]
-        )
+        connection = command_file.own_connection(request.host, request.port)
+        return foreground.run(_command(request, program, connection, slide=None))
     path = request.folder / "gdb"
     with KdpClient(request.host, request.port) as client, listening(path) as listener:
         target = client.connect()
         progress(target.banner)
-        spec = KdpSpec(
-            socket=path,
-            kernel=request.kernel,
-            slide=_slide(target, linked_at),
-            breakpoints=request.breakpoints,
-            commands=request.commands,
-        )
-        script = request.folder / "debug.lldb"
-        script.write_text(command_file.kdp_text(spec))
-        line = command_file.command_line(
-            Debugger.LLDB, str(program.path), script, batch=bool(request.commands)
-        )
-        over = threading.Event()
+        connection = command_file.bridge_connection(path)
+        line = _command(request, program, connection, slide=_slide(target, linked_at))
+        with _bridging(listener, client, progress):
+            return foreground.run(line)
 
-        def serve() -> None:
+
+def _command(
+    request: KdpRequest, program: debuggers.Program, connection: str, *, slide: int | None
+) -> list[str]:
+    """Write lldb's command file, and return lldb's command line."""
+    spec = KdpSpec(
+        kernel=request.kernel,
+        connection=connection,
+        slide=slide,
+        breakpoints=request.breakpoints,
+        commands=request.commands,
+    )
+    script = request.folder / "debug.lldb"
+    script.write_text(command_file.kdp_text(spec))
+    return command_file.command_line(
+        Debugger.LLDB, str(program.path), script, batch=bool(request.commands)
+    )
+
+
+@contextmanager
+def _bridging(listener: socket.socket, client: KdpClient, progress: Progress) -> Iterator[None]:
+    """Serve one debugger in a thread while the block runs; report how the kernel failed it."""
+    over = threading.Event()
+
+    def serve() -> None:
+        try:
             connection = accept_connection(
                 listener, deadline_s=_ACCEPT_S, wanted=lambda: not over.is_set()
             )
             if connection is not None:
                 Bridge(Link(connection), client).serve()
+        except DebugError as error:
+            progress(f"the connection to the kernel ends: {error.message}")
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            return foreground.run(line)
-        finally:
-            over.set()
-            thread.join(_LEAVE_S)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(_LEAVE_S)
 
 
 def text_address(kernel: Path) -> int:
@@ -120,6 +142,8 @@ def text_address(kernel: Path) -> int:
             if command == _SEGMENT_64 and name == b"__TEXT":
                 address: int = struct.unpack_from("<Q", data, position + 24)[0]
                 return address
+            if size < _COMMAND_BYTES:
+                break
             position += size
     except (OSError, struct.error) as error:
         raise UsageError(f"{kernel} cannot be read: {error}") from error

@@ -40,43 +40,52 @@ class Link:
         """Return the socket's number, for select."""
         return self._socket.fileno()
 
-    @property
-    def has_pieces(self) -> bool:
-        """Whether pieces that `next` has not examined yet were already read from the socket."""
-        return bool(self._pieces)
-
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
 
     def send(self, payload: bytes) -> None:
-        """Send a packet; if the peer is gone, only the next call of `next` shows it."""
+        """Send a packet; if the peer is gone, only the next read shows it."""
         self._last = rsp.packet(payload)
         self._write(self._last)
 
     def next(self) -> rsp.Piece | None:
         """Wait for the next packet or interrupt, and return it; None at the end of the stream.
 
-        Acknowledgements are handled here, and a damaged packet is requested again. Notifications
-        are dropped. The stream also ends with bytes that cannot be RSP. The wait has no deadline.
+        The wait has no deadline.
         """
-        while True:
-            while self._pieces:
-                piece = self._pieces.popleft()
-                if self._handle(piece):
-                    continue
+        while (piece := self.take()) is None:
+            if not self.read():
+                return None
+        return piece
+
+    def take(self) -> rsp.Piece | None:
+        """Return the next packet or interrupt among the bytes that `read` has read, or None.
+
+        Acknowledgements are handled here, and a damaged packet is requested again. Notifications
+        are dropped.
+        """
+        while self._pieces:
+            piece = self._pieces.popleft()
+            if not self._handle(piece):
                 return piece
-            try:
-                data = self._socket.recv(_CHUNK_BYTES)
-                self._pieces.extend(self._reader.feed(data))
-            except (OSError, ValueError):
-                # Bytes that are no RSP end the connection, since no packet could be found after
-                # them.
-                return None
-            if not data:
-                return None
+        return None
+
+    def read(self) -> bool:
+        """Wait for bytes, and read them; return False at the end of the stream.
+
+        The stream also ends with bytes that cannot be RSP, since no packet could be found after
+        them.
+        """
+        try:
+            data = self._socket.recv(_CHUNK_BYTES)
+            self._pieces.extend(self._reader.feed(data))
+        except (OSError, ValueError):
+            return False
+        return bool(data)
 
     def _handle(self, piece: rsp.Piece) -> bool:
+        """Acknowledge a piece if necessary; return whether nobody else needs it."""
         if piece.kind is rsp.Kind.PACKET:
             if self.acknowledges:
                 self._write(b"+")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A fake stopped kernel, a page of memory and a set of registers, for tests of KDP."""
 
-from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus
+from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus, Termination
 from harness.protocols.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
 
 BASE = 0xFFFFFF8012200000
@@ -18,7 +18,7 @@ class PageMachine:
     cpu_subtype = 3
     banner = BANNER
 
-    def __init__(self, *stops: ExceptionInfo) -> None:
+    def __init__(self, *stops: ExceptionInfo | Termination) -> None:
         self.memory = bytearray(range(256)) * 16
         self.planted: set[int] = set()
         self.values = dict.fromkeys(X86_THREAD.names, 0)
@@ -63,7 +63,7 @@ class PageMachine:
         """Set the registers."""
         self.values = dict(values)
 
-    def run(self) -> ExceptionInfo | None:
+    def run(self) -> ExceptionInfo | Termination | None:
         """Return the next stop."""
         self.runs += 1
         self.flags_at_run.append(self.values["rflags"])

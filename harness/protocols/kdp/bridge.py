@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from harness.errors import DebugError
 from harness.protocols import rsp
-from harness.protocols.kdp.client import KdpClient, KdpTerminated
+from harness.protocols.kdp.client import KdpClient, KdpRefused, KdpTerminated
 from harness.protocols.kdp.packets import ExceptionNote
 from harness.protocols.kdp.registers import CPU_TYPE_ARM64, CPU_TYPE_X86_64
 from harness.protocols.kdp.target_xml import DESCRIPTIONS
@@ -93,42 +93,48 @@ class Bridge:
 
     def _turn(self) -> bool:
         """Handle a packet of the debugger or a stop of the kernel; return whether to continue."""
-        if self._client.running:
-            return self._running_turn()
+        try:
+            return self._running_turn() if self._client.running else self._stopped_turn()
+        except KdpTerminated as error:
+            _LOG.info("%s", error.message)
+            # This packet tells the debugger that its process has ended.
+            self._link.send(b"W00")
+            return False
+
+    def _stopped_turn(self) -> bool:
         piece = self._link.next()
         if piece is None:
             return False
         return piece.kind is rsp.Kind.INTERRUPT or self._packet(piece.payload)
 
     def _running_turn(self) -> bool:
-        if not self._link.has_pieces and not self._client.has_notes:
-            both: list[Link | KdpClient] = [self._link, self._client]
-            ready, _, _ = select.select(both, [], [], _POLL_S)
-            if self._link not in ready:
-                return self._look_at_kernel()
-        elif self._client.has_notes:
-            return self._look_at_kernel()
-        piece = self._link.next()
+        if self._client.has_notes:
+            self._look_at_kernel()
+            return True
+        piece = self._link.take()
         if piece is None:
-            return False
+            return self._wait_for_either()
         if piece.kind is rsp.Kind.INTERRUPT:
             self._stop_kernel()
         else:
             _LOG.warning("while the kernel runs, the debugger said %s", piece.payload[:40])
         return True
 
-    def _look_at_kernel(self) -> bool:
-        try:
-            note = self._client.wait_for_stop(deadline_s=0.0)
-        except KdpTerminated as error:
-            _LOG.info("%s", error.message)
-            # This packet tells the debugger that its process has ended.
-            self._link.send(b"W00")
+    def _wait_for_either(self) -> bool:
+        """Wait for bytes of the debugger or of the kernel; return whether both are still there."""
+        both: list[Link | KdpClient] = [self._link, self._client]
+        ready, _, _ = select.select(both, [], [], _POLL_S)
+        if self._link in ready and not self._link.read():
             return False
+        if self._client in ready:
+            self._look_at_kernel()
+        return True
+
+    def _look_at_kernel(self) -> None:
+        note = self._client.wait_for_stop(deadline_s=0.0)
         if note is not None:
             self._settle_trap(note)
             self._link.send(self._stop)
-        return True
 
     def _stop_kernel(self) -> None:
         if self._interrupt is None:
@@ -160,8 +166,13 @@ class Bridge:
         if self._client.running:
             _LOG.info("the kernel continues with its breakpoints: KDP reaches no running kernel")
             return
+        if not self._client.connected:
+            return
         for address in sorted(self._breakpoints):
-            self._client.remove_breakpoint(address)
+            try:
+                self._client.remove_breakpoint(address)
+            except KdpRefused as error:
+                _LOG.warning("a breakpoint stays: %s", error.message)
         self._breakpoints.clear()
         self._client.disconnect()
 
@@ -184,10 +195,10 @@ class Bridge:
 
     def _answer(self, payload: bytes) -> bytes:
         handler = self._handlers.get(payload[:1])
-        if handler is None:
-            return self._query(payload)
         try:
-            return handler(payload[1:])
+            return self._query(payload) if handler is None else handler(payload[1:])
+        except KdpTerminated:
+            raise
         except (DebugError, ValueError, IndexError) as error:
             _LOG.info("%s: %s", payload[:40], error)
             return _BAD
@@ -216,7 +227,7 @@ class Bridge:
         """
         if not payload.startswith(b"qXfer:features:read:target.xml:"):
             return b""
-        offset, size = (int(part, 16) for part in payload.rpartition(b":")[2].split(b","))
+        offset, size = map(_number, payload.rpartition(b":")[2].split(b","))
         text = self._description.xml().encode()
         more = b"m" if offset + size < len(text) else b"l"
         return more + text[offset : offset + size]
@@ -237,6 +248,8 @@ class Bridge:
                 self._arm_step()
             self._values = None
             self._client.resume()
+        except KdpTerminated:
+            raise
         except DebugError as error:
             _LOG.warning("the kernel does not continue: %s", error.message)
             self._link.send(_BAD)
@@ -266,12 +279,12 @@ class Bridge:
         return b"OK"
 
     def _read_one(self, rest: bytes) -> bytes:
-        register = self._description.registers[int(rest.partition(b";")[0], 16)]
+        register = self._description.registers[_number(rest.partition(b";")[0])]
         return self._description.hex_of(register, self._registers())
 
     def _write_one(self, rest: bytes) -> bytes:
         number, _, digits = rest.partition(b";")[0].partition(b"=")
-        register = self._description.registers[int(number, 16)]
+        register = self._description.registers[_number(number)]
         values = self._registers()
         if register.kdp not in values:
             return _BAD
@@ -280,7 +293,7 @@ class Bridge:
         return b"OK"
 
     def _read_memory(self, rest: bytes) -> bytes:
-        address, size = (int(part, 16) for part in rest.split(b","))
+        address, size = map(_number, rest.split(b","))
         # XNU returns its own breakpoint instructions, and debuggers expect the code below them.
         data = bytearray(self._client.read_memory(address, size))
         for where, was in self._breakpoints.items():
@@ -298,7 +311,7 @@ class Bridge:
         return self._write_memory(where, data)
 
     def _write_memory(self, where: bytes, data: bytes) -> bytes:
-        address, size = (int(part, 16) for part in where.split(b","))
+        address, size = map(_number, where.split(b","))
         if size != len(data):
             return _BAD
         self._client.write_memory(address, data)
@@ -308,7 +321,7 @@ class Bridge:
         kind, address = rest.split(b",")[:2]
         if kind not in {b"0", b"1"}:
             return b""
-        where = int(address, 16)
+        where = _number(address)
         if where not in self._breakpoints:
             was = self._client.read_memory(where, _TRAP_BYTES[self._client.target.cpu_type])
             self._client.set_breakpoint(where)
@@ -319,8 +332,15 @@ class Bridge:
         kind, address = rest.split(b",")[:2]
         if kind not in {b"0", b"1"}:
             return b""
-        where = int(address, 16)
+        where = _number(address)
         if where in self._breakpoints:
             self._client.remove_breakpoint(where)
             del self._breakpoints[where]
         return b"OK"
+
+
+def _number(digits: bytes) -> int:
+    """Return a number of gdb-remote, which has no sign; ValueError for anything else."""
+    if not digits.isalnum():
+        raise ValueError(f"no number: {digits[:40]!r}")
+    return int(digits, 16)

@@ -8,12 +8,10 @@ Source: xnu-11417.101.15, osfmk/kdp/kdp_udp.c and kdp.c; the sequence of a sessi
 ProcessKDP.
 """
 
-import contextlib
 import logging
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -23,7 +21,6 @@ from harness.protocols.kdp.packets import (
     DATA_MAX_BYTES,
     KDP_PORT,
     PACKET_MAX_BYTES,
-    VERSION_64_BIT,
     Body,
     Breakpoint,
     Connect,
@@ -42,6 +39,7 @@ from harness.protocols.kdp.packets import (
     Text,
     Version,
 )
+from harness.protocols.kdp.target import KdpTarget, kernel_target
 
 _BodyT = TypeVar("_BodyT", bound=Body)
 _LOG = logging.getLogger(__name__)
@@ -83,20 +81,6 @@ class KdpTerminated(DebugError):
     """Raised when the kernel announces that it terminates."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KdpTarget:
-    """The kernel's own data; `text_address` is where its code lies, 0 when unknown."""
-
-    cpu_type: int
-    cpu_subtype: int
-    cpus_mask: int
-    version: int
-    feature: int
-    banner: str
-    uuid: str
-    text_address: int
-
-
 class KdpClient:
     """A session with one kernel; the kernel continues when the `with` block ends.
 
@@ -117,7 +101,8 @@ class KdpClient:
         try:
             # Only a connected UDP socket reports that the kernel's port is closed.
             self._socket.connect((host, port))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # A name that no DNS label can hold is a UnicodeError.
             self._socket.close()
             raise DebugError(f"no way to {self._peer}: {error}") from error
         self._sequence = 0
@@ -150,6 +135,11 @@ class KdpClient:
         return self._socket.fileno()
 
     @property
+    def connected(self) -> bool:
+        """Whether the kernel takes this client for its debugger."""
+        return self._connected
+
+    @property
     def has_notes(self) -> bool:
         """Whether a stop has arrived that no caller has taken yet."""
         return bool(self._notes)
@@ -171,20 +161,7 @@ class KdpClient:
         version = self._body(Request.VERSION, Version)
         host = self._body(Request.HOSTINFO, HostInfo)
         banner = self._body(Request.KERNELVERSION, Text).text
-        self.target = KdpTarget(
-            cpu_type=host.cpu_type,
-            cpu_subtype=host.cpu_subtype,
-            cpus_mask=host.cpus_mask,
-            version=version.version,
-            feature=version.feature,
-            banner=banner,
-            uuid=_word_after(banner, "UUID="),
-            text_address=int(_word_after(banner, "stext=") or "0", 16),
-        )
-        if self.target.cpu_type not in registers.ARCHITECTURES:
-            raise DebugError(f"the kernel's CPU type is {self.target.cpu_type:#x}: not known here")
-        if self.target.version < VERSION_64_BIT:
-            raise DebugError(f"the kernel speaks KDP {self.target.version}: 32 bits only")
+        self.target = kernel_target(version, host, banner)
         return self.target
 
     def disconnect(self) -> None:
@@ -340,6 +317,7 @@ class KdpClient:
         return None
 
     def _send(self, data: bytes) -> None:
+        """Send a datagram; it is lost without an error when the kernel's port is closed."""
         try:
             self._socket.send(data)
         except ConnectionRefusedError:
@@ -363,6 +341,8 @@ class KdpClient:
             # The kernel's port is closed while the kernel runs and opens when it stops, so wait.
             time.sleep(min(wait_s, self._timeout_s / 10))
             return None
+        except OSError as error:
+            raise DebugError(f"nothing can be received from {self._peer}: {error}") from error
         except codec.KdpMalformed as error:
             _LOG.warning("from %s: %s", self._peer, error.message)
             return None
@@ -378,8 +358,7 @@ class KdpClient:
         answer = Packet(
             request=note.request, is_reply=True, sequence=note.sequence, key=note.key, body=Empty()
         )
-        with contextlib.suppress(ConnectionRefusedError):
-            self._socket.send(codec.encode(answer))
+        self._send(codec.encode(answer))
         if isinstance(note.body, Termination):
             self._connected = self.running = False
             raise KdpTerminated(f"the kernel ends: code {note.body.term_code}")
@@ -389,10 +368,3 @@ class KdpClient:
 
 
 _NMI_HINT = "an NMI stops it when it was booted with debug=0x4: virsh inject-nmi DOMAIN"
-
-
-def _word_after(text: str, mark: str) -> str:
-    """Return the word after a mark, without punctuation; "" when the mark is missing."""
-    _, found, rest = text.partition(mark)
-    words = rest.split()
-    return words[0].rstrip(";,") if found and words else ""

@@ -36,6 +36,7 @@ from harness.protocols.kdp.packets import (
     Registers,
     Request,
     Status,
+    Termination,
     Text,
     Version,
 )
@@ -76,8 +77,11 @@ class Machine(Protocol):
     def set_registers(self, values: dict[str, int]) -> None:
         """Set the thread state."""
 
-    def run(self) -> ExceptionInfo | None:
-        """Run until something stops the machine; return the reason, None at the program's end."""
+    def run(self) -> ExceptionInfo | Termination | None:
+        """Run until something stops the machine; return the reason, None at the program's end.
+
+        A Termination means that the machine announces its end.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,12 +259,13 @@ class StubServer:
         stop = self._machine.run()
         if stop is None:
             return
+        ends = isinstance(stop, Termination)
         note = Packet(
-            request=Request.EXCEPTION,
+            request=Request.TERMINATION if ends else Request.EXCEPTION,
             is_reply=False,
             sequence=self._exception_sequence,
             key=_KEY,
-            body=ExceptionNote(stops=(stop,)),
+            body=stop if isinstance(stop, Termination) else ExceptionNote(stops=(stop,)),
         )
         for _ in range(_EXCEPTION_TRIES):
             self.seen.exceptions_sent += 1
@@ -268,6 +273,8 @@ class StubServer:
             if self._wait_for_acknowledgement(note):
                 break
         self._exception_sequence = (self._exception_sequence + 1) % _SEQUENCES
+        if ends:
+            self.seen.connected = False
 
     def _wait_for_acknowledgement(self, note: Packet) -> bool:
         """Return whether the debugger acknowledged a note; answer late requests, too.
@@ -278,7 +285,7 @@ class StubServer:
             packet = self._receive()
             if packet is None:
                 return False
-            if packet.is_reply and packet.request is Request.EXCEPTION:
+            if packet.is_reply and packet.request is note.request:
                 return packet.sequence == note.sequence
             self._handle(packet)
         return True

@@ -3,6 +3,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,13 +11,14 @@ import pytest
 
 from harness.protocols.kdp.bridge import Bridge
 from harness.protocols.kdp.client import KdpClient
-from harness.protocols.kdp.packets import ExceptionInfo, Request
+from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus, Request, Termination
 from harness.protocols.kdp.stub import StubServer
 from harness.protocols.rsp import Kind, Reader, packet
 from harness.protocols.rsp_socket import Link
 from tests.unit.kdp_machine import BASE, PageMachine
 
 TRAP = ExceptionInfo(cpu=0, exception=6, code=2, subcode=0)
+REBOOT = Termination(term_code=3, exit_code=0)
 BAD_ACCESS = ExceptionInfo(cpu=0, exception=1, code=1, subcode=0)
 
 
@@ -45,6 +47,10 @@ class Debugger:
             pieces = self._reader.feed(data)
             self._answers += [piece.payload for piece in pieces if piece.kind is Kind.PACKET]
         return self._answers.pop(0)
+
+    def at_end(self) -> bool:
+        """Wait for the end of the connection, and return whether nothing came before it."""
+        return not self._answers and not self._end.recv(1)
 
     def ask(self, payload: bytes) -> bytes:
         """Send a packet to the bridge, and return the answer."""
@@ -248,3 +254,69 @@ def test_an_unknown_packet_has_an_empty_answer() -> None:
         assert debugger.ask(b"vMustReplyEmpty") == b""
         assert debugger.ask(b"qC") == b"QC1"
         assert b"ptrsize:8" in debugger.ask(b"qHostInfo")
+
+
+def test_when_the_kernel_terminates_the_bridge_ends_at_once_although_breakpoints_are_set() -> None:
+    """After KDP_TERMINATION nothing more is requested: the kernel would answer none of it."""
+    with bridged(PageMachine(REBOOT)) as (debugger, stub):
+        debugger.ask(b"Z0,%x,1" % BASE)
+        began = time.monotonic()
+        assert debugger.ask(b"c") == b"W00"
+        assert debugger.at_end()
+        took_s = time.monotonic() - began
+
+    # One try of a request takes the client of this test one second.
+    assert took_s < 1
+    assert Request.BREAKPOINT64_REMOVE not in stub.seen.requests
+
+
+def test_a_stop_is_reported_although_the_debugger_sent_a_late_acknowledgement() -> None:
+    """While the kernel runs, the bridge does not wait for a packet after a single '+'."""
+    with bridged(PageMachine(TRAP)) as (debugger, _):
+        debugger.raw(packet(b"c") + b"+")
+
+        assert debugger.hear() == b"T05thread:1;"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"qXfer:features:read:target.xml:zz,100",
+        b"qXfer:features:read:target.xml:0",
+        b"qXfer:features:read:target.xml:",
+        b"qXfer:features:read:target.xml:-5,100",
+        b"p-1",
+        b"m%x,-1" % BASE,
+        b"Z0,-1,1",
+        b"Z0",
+        b"P",
+    ],
+)
+def test_a_malformed_packet_is_answered_with_an_error_and_the_session_goes_on(
+    payload: bytes,
+) -> None:
+    """A packet without the numbers that it needs is an error, and so is a negative number."""
+    with bridged(PageMachine()) as (debugger, _):
+        assert debugger.ask(payload) == b"E01"
+        assert debugger.ask(b"qC") == b"QC1"
+
+
+def test_one_breakpoint_that_the_kernel_does_not_remove_does_not_keep_it_from_being_resumed() -> (
+    None
+):
+    """When the debugger leaves, the other breakpoints are removed and the kernel is resumed."""
+
+    class Stubborn(PageMachine):
+        def clear(self, address: int) -> KdpStatus:
+            if address == BASE:
+                return KdpStatus.BREAKPOINT_NOT_FOUND
+            return super().clear(address)
+
+    machine = Stubborn()
+    with bridged(machine) as (debugger, stub):
+        for address in (BASE, BASE + 8):
+            assert debugger.ask(b"Z0,%x,1" % address) == b"OK"
+        assert debugger.ask(b"D") == b"OK"
+
+    assert machine.planted == {BASE}
+    assert stub.seen.requests[-1] is Request.DISCONNECT

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of the KDP client against the stub: a whole session, and every failure of the network."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -222,3 +224,35 @@ def test_a_reply_to_another_request_is_an_error() -> None:
         attached(PageMachine(), Faults(wrong_request=True)),
     ):
         pass
+
+
+def test_a_host_name_that_no_dns_label_can_hold_is_an_error() -> None:
+    """Python raises a UnicodeError for such a name, and the client a DebugError."""
+    with pytest.raises(DebugError, match=r"no way to a\.\.b:41139"):
+        KdpClient("a..b")
+
+
+def test_a_kernel_whose_version_has_no_valid_address_has_the_address_0() -> None:
+    """An address that is no number counts as unknown, as a missing one does."""
+    machine = PageMachine()
+    machine.banner = "Darwin Kernel Version 22.1.0; UUID=0123; stext=unknown"
+
+    with attached(machine) as (client, _):
+        assert client.target.text_address == 0
+
+
+def test_an_error_of_the_network_while_a_reply_is_awaited_is_a_debug_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that becomes unreachable is an error of the connection, not of this program."""
+
+    def unreachable(_size: int) -> bytes:
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    with attached(PageMachine()) as (client, _):
+        real = client._socket
+        broken = SimpleNamespace(send=real.send, settimeout=real.settimeout, recv=unreachable)
+        monkeypatch.setattr(client, "_socket", broken)
+        with pytest.raises(DebugError, match="No route to host"):
+            client.read_memory(BASE, 1)
+        monkeypatch.setattr(client, "_socket", real)
