@@ -72,10 +72,18 @@ def _serve_port(port: int, adapter: Path, rewrite: Rewrite, progress: Progress) 
             while True:
                 editor, _ = listener.accept()
                 with editor:
-                    relay(editor.fileno(), editor.fileno(), adapter, rewrite)
-                progress("the editor has left")
+                    progress(_relayed(editor.fileno(), adapter, rewrite))
         except KeyboardInterrupt:
             progress("closed")
+
+
+def _relayed(editor: int, adapter: Path, rewrite: Rewrite) -> str:
+    """Relay messages of one of many editors to its end, and return why it ended."""
+    try:
+        relay(editor, editor, adapter, rewrite)
+    except DebugError as error:
+        return error.message
+    return "the editor has left"
 
 
 def relay(source: int, sink: int, adapter: Path, rewrite: Rewrite) -> None:

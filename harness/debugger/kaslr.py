@@ -22,15 +22,15 @@ def slide(domain: Domain, image: Image) -> int | None:
     """Return the offset that KASLR added to every address of vmlinux, or None.
 
     None means that the guest is so early in its boot that the kernel has no IDT yet.
-    Raises: UsageError when an address in the guest's IDT does not fit this vmlinux; KeyError when
-        vmlinux has no symbol of the page fault's handler.
+    Raises: UsageError when an address in the guest's IDT does not fit this vmlinux, and when
+        vmlinux is damaged or has no symbol of the page fault's handler.
     """
     low, high = _words(domain, _PAGE_FAULT_ENTRY, 2)
     if not low:
         return None
     # Intel SDM volume 3, 6.14.1: offset bits 15..0, 31..16 and 63..32 of a 64-bit gate.
     handler = low & 0xFFFF | (low >> 48 & 0xFFFF) << 16 | (high & 0xFFFFFFFF) << 32
-    found = handler - image.symbol(_PAGE_FAULT) & _MASK
+    found = handler - _linked_handler(image) & _MASK
     # KASLR moves the kernel by a multiple of CONFIG_PHYSICAL_ALIGN, which is at least 2 MiB.
     if found % 0x200000:
         raise UsageError(
@@ -44,13 +44,14 @@ def slide(domain: Domain, image: Image) -> int | None:
 def check_build(domain: Domain, image: Image, slid: int) -> bool:
     """Return whether the build ids of guest and vmlinux could be compared and are equal.
 
-    False means that the current CPU's page tables do not map kernel memory.
+    False means that the current CPU's page tables do not map kernel memory, or that vmlinux does
+    not say where the kernel keeps its build id.
     Raises: UsageError when the two ids differ.
     """
-    start, stop = (image.symbol(name) for name in ("__start_notes", "__stop_notes"))
     try:
+        start, stop = (image.symbol(name) for name in ("__start_notes", "__stop_notes"))
         notes = _bytes(domain, start + slid & _MASK, stop - start)
-    except DebugError:
+    except (DebugError, KeyError):
         return False
     found = build_id_in(notes)
     if found != image.build_id:
@@ -59,6 +60,23 @@ def check_build(domain: Domain, image: Image, slid: int) -> bool:
             hint=f"{hints.command('kernel-symbols')} fetches the right one",
         )
     return True
+
+
+def _linked_handler(image: Image) -> int:
+    """Return the address of the page fault's handler as linked.
+
+    Raises: UsageError when vmlinux has no such symbol, or is damaged.
+    """
+    try:
+        return image.symbol(_PAGE_FAULT)
+    except ValueError as error:
+        raise UsageError(f"{image.path}: {error}") from error
+    except KeyError as error:
+        raise UsageError(
+            f"{image.path} has no symbol {_PAGE_FAULT}, by which the kernel's address is found",
+            hint="a stripped vmlinux and a kernel before 5.8 lack it; "
+            f"{hints.command('kernel-symbols')} fetches the guest's own",
+        ) from error
 
 
 def _words(domain: Domain, address: int, count: int) -> list[int]:

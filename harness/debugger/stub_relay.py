@@ -147,10 +147,13 @@ class Guard:
                 stub.settimeout(_STUB_S)
                 stub.connect(str(self._stub))
                 relay = _Relay(debugger, stub, self._listener, dead=found is Found.DEAD)
-                relay.run()
-                relay.clean_up()
-        except OSError as error:
-            _LOG.warning("QEMU's stub: %s", error)
+                try:
+                    relay.run()
+                finally:
+                    relay.clean_up()
+        except (OSError, ValueError) as error:
+            # A ValueError is for bytes that are no packets, of either side.
+            _LOG.warning("the debugger or QEMU's stub: %s", error)
         finally:
             restore(self._domain, found)
         _LOG.info("the debugger left; the guest is %s", found_state(self._domain).value)
@@ -207,7 +210,7 @@ class _Relay:
                 self._stub.sendall(rsp.packet(payload))
             while str(word).encode().hex().encode() not in self._await_packet():
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _LOG.info("the stub is gone: %s", error)
 
     def _exchange(self, payload: bytes) -> bytes:

@@ -51,11 +51,12 @@ def attach_message(body: bytes, commands: list[str]) -> bytes:
     `attach` keeps the client's own arguments except those that name a process to attach to. It
     stops at entry unless the client says otherwise. `disconnect` never terminates the guest. Every
     other message is unchanged.
-    Raises: ValueError for a body that is not a JSON object.
+    Raises: ValueError for a body that is not a JSON object, or whose arguments are none.
     """
-    message: dict[str, Any] = json.loads(body)
-    if not isinstance(message, dict):
-        raise ValueError("a message is a JSON object")  # noqa: TRY004 - a wrong value on the wire
+    try:
+        message = _object(json.loads(body), "a message")
+    except RecursionError as error:
+        raise ValueError("a message is nested too deeply") from error
     answers: dict[str, dict[str, Any]] = {
         "attach": {"attachCommands": commands},
         "disconnect": {"terminateDebuggee": False},
@@ -65,13 +66,19 @@ def attach_message(body: bytes, commands: list[str]) -> bytes:
         return body
     # Without stopOnEntry lldb-dap resumes the kernel after it has attached.
     asked = {"stopOnEntry": True} if message["command"] == "attach" else {}
-    arguments = message.get("arguments") or {}
+    arguments = _object(message.get("arguments") or {}, f"the arguments of {message['command']}")
     kept = {name: value for name, value in arguments.items() if name not in _TARGETS}
     return json.dumps({**message, "arguments": {**asked, **kept, **own}}).encode()
 
 
 # The client's arguments that would make lldb-dap attach to a process.
 _TARGETS = {"pid", "program", "waitFor", "coreFile", "gdb-remote-port", "gdb-remote-hostname"}
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what}: a JSON object is expected")  # noqa: TRY004 - a value on the wire
+    return value
 
 
 def _size(head: bytes) -> int:

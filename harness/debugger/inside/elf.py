@@ -8,6 +8,7 @@ Source: elf(5).
 
 import mmap
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,10 @@ class Section:
 
 
 class Image:
-    """An ELF file, mapped into memory. Raises ValueError for any other kind of file."""
+    """An ELF file, mapped into memory.
+
+    Raises: ValueError for any other kind of file; every method also for a damaged file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,10 +50,13 @@ class Image:
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """Every section of the ELF file, in the file's order."""
-        (start,) = struct.unpack_from("<Q", self._bytes, 0x28)
-        size, count, names = struct.unpack_from("<HHH", self._bytes, 0x3A)
-        rows = [_SECTION.unpack_from(self._bytes, start + size * n) for n in range(count)]
-        strings = rows[names][4]
+        try:
+            (start,) = struct.unpack_from("<Q", self._bytes, 0x28)
+            size, count, names = struct.unpack_from("<HHH", self._bytes, 0x3A)
+            rows = [_SECTION.unpack_from(self._bytes, start + size * n) for n in range(count)]
+            strings = rows[names][4]
+        except (struct.error, IndexError) as error:
+            raise ValueError(f"a damaged ELF file: {error}") from error
         return tuple(
             Section(
                 name=self._string(strings + row[0]),
@@ -80,18 +87,25 @@ class Image:
         for section in self.sections:
             if section.kind != _SYMTAB:
                 continue
-            strings = self.sections[section.link]
-            text = self._bytes[strings.offset : strings.offset + strings.size_bytes]
-            table = self._bytes[section.offset : section.offset + section.size_bytes]
-            for name, info, _, _, value, size in _SYMBOL.iter_unpack(table):
-                if name == 0:
-                    continue
-                word = text[name : text.index(b"\0", name)].decode(errors="replace")
+            for word, info, value, size in self._rows(section):
                 if info >> 4 or word not in by_name:
                     by_name[word] = value
                 if info & 0xF in _TYPES_OF_CODE and value:
                     code.append((value, size, word))
         return by_name, code
+
+    def _rows(self, section: Section) -> Iterator[tuple[str, int, int, int]]:
+        """Yield name, info, value and size of each named symbol of a table."""
+        try:
+            strings = self.sections[section.link]
+            text = self._bytes[strings.offset : strings.offset + strings.size_bytes]
+            table = self._bytes[section.offset : section.offset + section.size_bytes]
+            for name, info, _, _, value, size in _SYMBOL.iter_unpack(table):
+                if name:
+                    word = text[name : text.index(b"\0", name)].decode(errors="replace")
+                    yield word, info, value, size
+        except (struct.error, IndexError, ValueError) as error:
+            raise ValueError(f"a damaged ELF file: {error}") from error
 
     def symbol(self, name: str) -> int:
         """Return a symbol's linked address; KeyError for an unknown symbol."""

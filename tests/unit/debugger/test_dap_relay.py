@@ -80,6 +80,21 @@ def test_messages_except_attach_and_disconnect_pass_unchanged() -> None:
         dap.attach_message(b"[]", COMMANDS)
 
 
+@pytest.mark.parametrize("arguments", ["[1]", '"text"', "3"])
+def test_an_attach_request_whose_arguments_are_no_object_is_refused(arguments: str) -> None:
+    """Arguments that cannot be completed are a wrong value on the wire."""
+    body = f'{{"type": "request", "command": "attach", "arguments": {arguments}}}'
+
+    with pytest.raises(ValueError, match="arguments of attach: a JSON object is expected"):
+        dap.attach_message(body.encode(), COMMANDS)
+
+
+def test_a_message_that_is_nested_too_deeply_is_refused() -> None:
+    """Python's reader of JSON ends such a message with an error of its own kind."""
+    with pytest.raises(ValueError, match="nested"):
+        dap.attach_message(b"[" * 200_000, COMMANDS)
+
+
 def adapter(folder: Path, text: str) -> Path:
     """Write a shell script that acts as the debug adapter."""
     file = folder / "adapter"

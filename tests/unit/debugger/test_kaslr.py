@@ -2,6 +2,8 @@
 """Tests of kaslr: a kernel's address is read from its IDT, and its build id from its notes."""
 
 import struct
+import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -53,14 +55,14 @@ class Kernel:
     path = "vmlinux"
     build_id = "aa" * 20
 
+    def __init__(self, without: str = "") -> None:
+        end = NOTES + len(notes(bytes(20)))
+        symbols = {"asm_exc_page_fault": LINKED, "__start_notes": NOTES, "__stop_notes": end}
+        self._symbols = {name: at for name, at in symbols.items() if name != without}
+
     def symbol(self, name: str) -> int:
         """Return the linked address of a symbol."""
-        end = NOTES + len(notes(bytes(20)))
-        return {
-            "asm_exc_page_fault": LINKED,
-            "__start_notes": NOTES,
-            "__stop_notes": end,
-        }[name]
+        return self._symbols[name]
 
 
 def gate(handler: int) -> bytes:
@@ -106,3 +108,32 @@ def test_a_guests_kernel_with_another_build_id_is_refused() -> None:
     assert not kaslr.check_build(domain({}), cast("Image", IMAGE), SLIDE)
     with pytest.raises(UsageError, match="the guest's kernel bbbb"):
         kaslr.check_build(other, cast("Image", IMAGE), SLIDE)
+
+
+def test_a_vmlinux_without_the_symbol_of_the_page_faults_handler_is_refused() -> None:
+    """Without this symbol no slide can be computed, and the error names it."""
+    stripped = cast("Image", Kernel(without="asm_exc_page_fault"))
+
+    with pytest.raises(UsageError, match="vmlinux has no symbol asm_exc_page_fault") as caught:
+        kaslr.slide(domain({IDT: gate(LINKED + SLIDE)}), stripped)
+
+    assert "kernel-symbols" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["__start_notes", "__stop_notes"])
+def test_a_vmlinux_that_does_not_say_where_the_notes_are_is_not_compared(name: str) -> None:
+    """Without one of the two symbols the guest's build id cannot be read."""
+    guest = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
+
+    assert not kaslr.check_build(guest, cast("Image", Kernel(without=name)), SLIDE)
+
+
+@pytest.mark.parametrize("size_bytes", [6, 64, 1000])
+def test_a_vmlinux_that_was_cut_off_is_refused(tmp_path: Path, size_bytes: int) -> None:
+    """A file that ends before its tables of sections or symbols is damaged."""
+    whole = Path(sys.executable).resolve().read_bytes()
+    file = tmp_path / "vmlinux"
+    file.write_bytes(whole[:size_bytes])
+
+    with pytest.raises(UsageError, match="damaged"):
+        kaslr.slide(domain({IDT: gate(LINKED + SLIDE)}), Image(file))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of stub_relay: the guard prevents QEMU's end, and restores the guest's state."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from harness.debugger.stub_relay import Found, Guard
 from harness.errors import DebugError, UsageError
 from harness.guest import debug_lock
 from harness.guest.domain import Domain
-from harness.protocols.rsp import Kind, Reader, packet
+from harness.protocols.rsp import PACKET_MAX_BYTES, Kind, Reader, packet
 from harness.protocols.rsp_socket import listening
 
 
@@ -143,6 +144,21 @@ def test_breakpoints_of_a_disconnected_debugger_are_removed_and_the_guest_runs(
             ask(debugger, payload)
 
     assert stub.heard == [b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1", b"z0,1000,1"]
+    assert guest.status == "running"
+
+
+def test_breakpoints_of_a_debugger_that_sends_no_packets_are_removed_and_the_guest_runs(
+    tmp_path: Path,
+) -> None:
+    """Bytes that are no packet end the session like a disconnection; the guard serves the next."""
+    with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
+        ask(debugger, b"Z0,1000,1")
+        with contextlib.suppress(ConnectionError):
+            debugger.sendall(b"$" + b"a" * (PACKET_MAX_BYTES + 1))
+        with contextlib.suppress(ConnectionError):
+            assert debugger.recv(1) == b""
+
+    assert stub.heard == [b"Z0,1000,1", b"z0,1000,1"]
     assert guest.status == "running"
 
 
