@@ -81,8 +81,8 @@ def lock(
 def publish(final: Path) -> Iterator[Path]:
     """Make a temporary folder beside `final`, and rename it to `final` if the block succeeds.
 
-    An earlier `final` is replaced; if the block raises, it stays. Temporary folders of processes
-    that have ended are removed first.
+    An earlier `final` is replaced; if the block or the renaming fails, it stays. Temporary folders
+    of processes that have ended are removed first.
     Raises: Lost when the disk is full.
     """
     with room(final.parent):
@@ -93,13 +93,23 @@ def publish(final: Path) -> Iterator[Path]:
         beside.mkdir()
         try:
             yield beside
-            # A folder cannot be renamed to one that has content.
-            if final.exists():
-                final.rename(earlier)
-            beside.rename(final)
+            _exchange(final, beside, earlier)
             shutil.rmtree(earlier, ignore_errors=True)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def _exchange(final: Path, beside: Path, earlier: Path) -> None:
+    """Rename `final` to `earlier` and `beside` to `final`, or leave `final` as it is."""
+    try:
+        # A folder cannot be renamed to one that has content.
+        if final.exists():
+            final.rename(earlier)
+        beside.rename(final)
+    except BaseException:
+        if earlier.exists() and not final.exists():
+            earlier.rename(final)
+        raise
 
 
 def _sweep(final: Path) -> None:

@@ -53,6 +53,29 @@ def test_an_error_while_a_cache_folder_is_being_filled_leaves_no_folder_behind(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "I/O error"), KeyboardInterrupt()])
+def test_if_the_new_folder_cannot_be_renamed_the_earlier_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    """The earlier folder was renamed first, and gets its name back."""
+    final = tmp_path / "thing"
+    with cache.publish(final) as folder:
+        (folder / "part").write_text("earlier")
+    rename = Path.rename
+
+    def fail_for_the_new(self: Path, target: Path) -> Path:
+        if (self / "new").exists():
+            raise failure
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new)
+    with pytest.raises(type(failure)), cache.publish(final) as folder:
+        (folder / "new").write_text("")
+
+    assert (final / "part").read_text() == "earlier"
+    assert os.listdir(tmp_path) == ["thing"]
+
+
 def test_publishing_a_folder_removes_temporary_folders_of_dead_but_not_of_living_processes(
     tmp_path: Path,
 ) -> None:
