@@ -8,6 +8,7 @@ replaced atomically.
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -24,44 +25,63 @@ _QCOW2 = b"QFI\xfb"
 _ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Copy:
+    """A raw copy of a disk: its file, mtools' name of its file system, and the disk's format."""
+
+    disk: Path
+    form: str
+    file: Path
+    name: str
+
+    def store(self) -> None:
+        """Replace the disk by this copy, in the disk's own format and with its permissions."""
+        with whole_file.replacing(self.disk) as new:
+            _run("qemu-img", "convert", "-f", "raw", "-O", self.form, str(self.file), str(new))
+            new.chmod(self.disk.stat().st_mode & 0o777)
+
+
 def settings(disk: Path) -> Settings:
     """Return the settings of OpenCore on this disk.
 
     Raises: UsageError when the disk cannot be read or has no OpenCore.
     """
-    with _raw(disk) as raw:
-        return opencore.read(_get(raw, opencore.CONFIG))
+    with _copied(disk) as copy:
+        return opencore.read(_get(copy.name, opencore.CONFIG))
 
 
 def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
     """Let unsigned kexts load in the guest of this disk, and return the changes as lines of text.
 
-    `debug` are boot arguments to add.
+    `debug` are boot arguments to add. A disk that has the settings already is not written.
     Raises: UsageError when the disk cannot be read or written, or has no OpenCore.
     """
-    with _raw(disk, write=True) as raw:
-        data = _get(raw, opencore.CONFIG)
+    with _copied(disk) as copy:
+        data = _get(copy.name, opencore.CONFIG)
         before = opencore.read(data)
         wanted = opencore.for_kexts(before, debug=debug)
         if wanted == before:
             return (f"{disk.name} has it already: {_shown(before)}",)
-        if not _has(raw, _SAVED):
-            _write_file(raw, _SAVED, data)
-        _write_file(raw, opencore.CONFIG, opencore.with_settings(data, wanted))
+        if not _has(copy.name, _SAVED):
+            _write_file(copy.name, _SAVED, data)
+        _write_file(copy.name, opencore.CONFIG, opencore.with_settings(data, wanted))
+        copy.store()
     return (f"{disk.name}: {_shown(before)} -> {_shown(wanted)}; --undo takes it back",)
 
 
 def undo(disk: Path) -> tuple[str, ...]:
     """Restore the config.plist from before `allow_kexts`, and return a description of that.
 
+    A disk without an earlier config.plist is not written.
     Raises: UsageError when the disk cannot be read or written.
     """
-    with _raw(disk, write=True) as raw:
-        if not _has(raw, _SAVED):
+    with _copied(disk) as copy:
+        if not _has(copy.name, _SAVED):
             return (f"{disk.name}: nothing to take back",)
-        data = _get(raw, _SAVED)
-        _write_file(raw, opencore.CONFIG, data)
-        _mtools(raw, "mdel", f"::/{_SAVED}")
+        data = _get(copy.name, _SAVED)
+        _write_file(copy.name, opencore.CONFIG, data)
+        _mtools(copy.name, "mdel", f"::/{_SAVED}")
+        copy.store()
     return (f"{disk.name}: back to {_shown(opencore.read(data))}",)
 
 
@@ -70,21 +90,18 @@ def _shown(found: Settings) -> str:
 
 
 @contextmanager
-def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
-    """Give mtools' name of a disk's file system; `write` stores changes on the disk."""
+def _copied(disk: Path) -> Iterator[_Copy]:
+    """Give a raw copy of a disk; the disk changes only when the caller stores the copy."""
     if not disk.is_file():
         raise UsageError(f"{disk}: no such disk", hint="opencore = ... in the target's file")
     with disk.open("rb") as stream:
-        kind = "qcow2" if stream.read(4) == _QCOW2 else "raw"
+        form = "qcow2" if stream.read(4) == _QCOW2 else "raw"
     with tempfile.TemporaryDirectory(prefix=".harness-", dir=disk.parent) as folder:
-        copy = Path(folder) / "disk.raw"
-        _run("qemu-img", "convert", "-f", kind, "-O", "raw", str(disk), str(copy))
+        file = Path(folder) / "disk.raw"
+        _run("qemu-img", "convert", "-f", form, "-O", "raw", str(disk), str(file))
         # mtools reads a file system within a file as FILE@@OFFSET.
-        yield f"{copy}@@{_offset_bytes(copy)}"
-        if write:
-            with whole_file.replacing(disk) as new:
-                _run("qemu-img", "convert", "-f", "raw", "-O", kind, str(copy), str(new))
-                new.chmod(disk.stat().st_mode & 0o777)
+        name = f"{file}@@{_offset_bytes(file)}"
+        yield _Copy(disk=disk, form=form, file=file, name=name)
 
 
 def _offset_bytes(raw: Path) -> int:

@@ -99,6 +99,23 @@ def test_undo_restores_the_sip_flags_and_boot_arguments_of_an_edited_opencore_di
     assert [path.name for path in tmp_path.iterdir()] == [disk.name]
 
 
+def test_a_disk_on_which_nothing_changes_is_not_replaced(tmp_path: Path) -> None:
+    """A second change to the same settings and an undo without an earlier change write nothing."""
+    disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=plistlib.dumps(CONFIG))
+    before = disk.stat()
+
+    opencore_disk.undo(disk)
+    untouched = disk.stat()
+    opencore_disk.allow_kexts(disk, debug=())
+    changed = disk.stat()
+    opencore_disk.allow_kexts(disk, debug=())
+    again = disk.stat()
+
+    assert (untouched.st_ino, untouched.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert changed.st_ino != before.st_ino
+    assert (again.st_ino, again.st_mtime_ns) == (changed.st_ino, changed.st_mtime_ns)
+
+
 def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_arguments(
     tmp_path: Path,
 ) -> None:
