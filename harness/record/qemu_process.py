@@ -99,7 +99,7 @@ class RunningQemu:
 def recorder(*, arch: str, accel: Accel | None, program: str = _PROGRAM) -> Recorder:
     """Return this host's QEMU if it can record a guest of this architecture.
 
-    Raises: UsageError with the reason why it cannot.
+    Raises: UsageError with the reason why it cannot; HypervisorError when QEMU does not answer.
     """
     if accel is Accel.KVM:
         raise UsageError(
@@ -162,10 +162,19 @@ def start_qemu(
 
 
 def _output(*command: str) -> str:
+    """Return what QEMU answers to a query about itself.
+
+    Raises: HypervisorError when it cannot be started or does not answer.
+    """
+    name = command[0]
     try:
-        done = tool.run(command, deadline_s=_QUERY_DEADLINE_S, error=UsageError, check=False)
+        done = tool.run(command, deadline_s=_QUERY_DEADLINE_S, error=HypervisorError, check=False)
     except OSError as error:
-        raise UsageError(f"{command[0]} cannot be started: {error}") from error
+        raise HypervisorError(f"{name} cannot be started: {error}") from error
     if done.status is None:
-        raise UsageError(f"{command[0]} did not answer within {_QUERY_DEADLINE_S:.0f} s")
+        raise HypervisorError(
+            f"{name} did not answer {command[1]} within {_QUERY_DEADLINE_S:.0f} s",
+            hint="the host may be too busy; try again, or run the command by hand",
+            evidence=done.lines[-10:],
+        )
     return done.text

@@ -56,6 +56,24 @@ def test_qemu_without_record_support_is_refused(
         qemu_process.recorder(arch="x86_64", accel=None, program=lacking)
 
 
+def test_a_qemu_that_does_not_answer_is_no_fault_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hung QEMU and one that cannot be executed are failures of the hypervisor."""
+    monkeypatch.setattr(qemu_process, "_QUERY_DEADLINE_S", 0.1)
+    hung, broken = tmp_path / "hung", tmp_path / "broken"
+    hung.write_text("#!/bin/sh\nexec sleep 60\n")
+    broken.write_text("")
+    for file in (hung, broken):
+        file.chmod(0o755)
+
+    with pytest.raises(HypervisorError, match=r"did not answer --version") as caught:
+        qemu_process.recorder(arch="x86_64", accel=None, program=str(hung))
+    assert caught.value.exit_code == 4
+    with pytest.raises(HypervisorError, match="cannot be started"):
+        qemu_process.recorder(arch="x86_64", accel=None, program=str(broken))
+
+
 def test_kvm_other_architectures_and_a_missing_qemu_are_refused() -> None:
     """KVM, another architecture and a missing QEMU are refused with the reason."""
     with pytest.raises(UsageError, match="KVM cannot"):
