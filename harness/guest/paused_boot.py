@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from harness.artefacts import image, kernels
-from harness.guest import hypervisor, registry, single_thread_qemu
+from harness.guest import cpu_models, hypervisor, registry, single_thread_qemu
 from harness.guest.domain import Domain
 from harness.guest.domain_xml import render
 from harness.guest.registry import GuestEntry
@@ -54,6 +54,8 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
     """
     settings, environment = request.settings, request.environment
     target = choose_target(settings, request.target_name, request.kernel_name)
+    name = request.target_name or settings.default_target
+    cpu_models.check_model(settings, environment, name, target)
     spec = settings.kernels[target.kernel]
     kernel = kernels.ensure(target.kernel, spec, root=environment.cache, progress=progress)
     wanted = image.load_spec(settings.images, target.image)
@@ -73,6 +75,7 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
         entry = replace(entry, uri=hv.uri)
         entry.write()
         image.make_overlay(base, entry.disk / _OVERLAY)
+        image.make_empty_disks(entry.disk, target.disks_mib)
         emulator = single_thread_qemu.emulator(target, accel, hv.versions, root=environment.cache)
         guest = replace(_spec(entry, target, kernel, accel), emulator=emulator)
         stack.enter_context(Domain.create(hv, render(guest)))
@@ -111,4 +114,10 @@ def _spec(entry: GuestEntry, target: TargetSpec, kernel: Kernel, accel: Accel) -
         modules_disk=kernel.modules_disk,
         qmp_socket=entry.qmp_socket,
         console_log=entry.run / _CONSOLE,
+        cpu=target.cpu,
+        numa=target.numa,
+        disks=image.disk_files(entry.disk, target.disks_mib),
+        nics=target.nics,
+        pci=target.pci,
+        qemu=target.qemu,
     )

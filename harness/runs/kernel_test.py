@@ -23,7 +23,7 @@ from harness.errors import (
     TestsBroken,
     UsageError,
 )
-from harness.guest import registry
+from harness.guest import cpu_models, registry
 from harness.guest.session import Session
 from harness.host.config import choose_target
 from harness.model.listed import ListedSuite
@@ -44,9 +44,9 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Run the tests once and return the report; its files are written when this returns.
 
     Tests that do not even import end the run before the guest is started.
-    Raises: ConfigError for an unknown target or kernel, UsageError for a request that this host or
-        terminal does not allow, for a selection without a test and for a run id that exists, Lost
-        when the disk is full, and RunInterrupted after cleaning up.
+    Raises: ConfigError for an unknown target, kernel or processor model, UsageError for a request
+        that this host, terminal or kernel does not allow, for a selection without a test and for
+        a run id that exists, Lost when the disk is full, and RunInterrupted after cleaning up.
     """
     target = _target(request)
     debug_on_crash.check(request)
@@ -66,6 +66,10 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
         try:
             with open_guest(request, target, record) as guest:
                 error = _tested(request, suites, guest, record)
+        except UsageError as refused:
+            # No guest was started, so there is no verdict; the report is for `nightly`.
+            record.finish(refused)
+            raise
         except HarnessError as raised:
             error = raised
     return record.finish(error)
@@ -128,15 +132,16 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
 def _target(request: KernelTestRequest) -> TargetSpec:
     """Return the machine of a request.
 
-    Raises: ConfigError for an unknown name, and for values that no machine can have, such as more
-        NUMA nodes than CPUs.
+    Raises: ConfigError for an unknown name, for an unknown processor model, and for values that no
+        machine can have, such as more NUMA nodes than CPUs.
     """
     settings = request.settings
+    name = request.target_name or settings.default_target
     target = choose_target(settings, request.target_name, request.kernel_name)
     changed = request.machine.applied(target)
     if (wrong := wrong_key(changed)) is not None:
-        name = request.target_name or settings.default_target
         raise ConfigError(settings.file, f"tool.harness.targets.{name}.{wrong[0]}", wrong[1])
+    cpu_models.check_model(settings, request.environment, name, changed, uri=request.uri)
     return changed
 
 

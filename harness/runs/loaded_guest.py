@@ -18,13 +18,16 @@ from harness.errors import UsageError
 from harness.guest import cleanup, session, shared_session
 from harness.guest.session import CONSOLE, Session
 from harness.model.crash import CRASHES
-from harness.model.machines import TargetSpec
+from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.provenance import Provenance
 from harness.model.request import KernelTestRequest
 from harness.model.session_request import SessionRequest
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
 from harness.runs.run_state import RunRecord
 from harness.systems.linux import kmod
+
+# Debian's package of kernels for real hardware, whose configuration has 9p.
+_WITH_9P = "linux-image-amd64"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +173,7 @@ def _artefacts(
         spec = settings.kernels[target.kernel]
         kernel = kernels.ensure(target.kernel, spec, root=cache, progress=record.view.note)
         if request.writable:
-            _check_9p(kernel)
+            _check_9p(kernel, settings.kernels)
     with record.stage("image"):
         wanted = image.load_spec(settings.images, target.image)
         base = image.ensure(wanted, root=cache, progress=record.view.note)
@@ -194,17 +197,21 @@ def _artefacts(
     )
 
 
-def _check_9p(kernel: Kernel) -> None:
+def _check_9p(kernel: Kernel, configured: Mapping[str, KernelSpec]) -> None:
     """Check that a kernel can mount a folder of the host, as far as its configuration is known.
 
-    Raises: UsageError that names what the kernel lacks.
+    Raises: UsageError that names what the kernel lacks, and a configured kernel that has it.
     """
     missing = kernel_parts.lacking(kernel, "CONFIG_9P_FS", "CONFIG_NET_9P_VIRTIO")
-    if missing:
-        raise UsageError(
-            f"--writable: the kernel {kernel.release} has no {' and no '.join(missing)}",
-            hint="use another kernel, as Debian's linux-image-amd64; or leave --writable out",
-        )
+    if not missing:
+        return
+    able = [name for name, spec in configured.items() if spec.package == _WITH_9P]
+    named = f"--kernel {' or '.join(able)}" if able else "a kernel that has them"
+    raise UsageError(
+        f"--writable: the kernel {kernel.name} ({kernel.release}) has no "
+        f"{' and no '.join(missing)}, so it cannot mount a folder of the host",
+        hint=f"give {named}, or leave --writable out: the guest then reads a copy of the folder",
+    )
 
 
 def _accelerator(live: Session) -> str:
