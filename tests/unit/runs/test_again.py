@@ -65,8 +65,8 @@ def test_watch_runs_again_after_a_change_and_on_ctrl_c_returns_the_last_exit_cod
     assert said[-1] == "\nended after 2 runs"
 
 
-def test_ctrl_c_right_after_the_watch_says_that_it_waits_returns_the_exit_code_of_the_run() -> None:
-    """A Ctrl-C that arrives while the watching line is printed ends the watch as a later one does.
+def test_ctrl_c_right_after_the_watch_says_that_it_waits_returns_the_runs_exit_code() -> None:
+    """A Ctrl-C that arrives while the watching line is printed ends the watch like a later one.
 
     The signal once ended the command with 130 when it came between this line and the wait.
     """
