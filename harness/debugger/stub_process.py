@@ -21,7 +21,7 @@ from pathlib import Path
 
 from harness.debugger import stub_relay
 from harness.errors import DebugError, HarnessError, UsageError
-from harness.guest import debug_lock, domain, hypervisor, registry
+from harness.guest import domain, hypervisor, registry
 from harness.guest.registry import GuestEntry
 from harness.protocols import rsp_socket
 
@@ -130,7 +130,7 @@ def _guard(folder: Path, cache: Path, status: int, stack: ExitStack) -> None:
     entry = registry.read(folder)
     if entry is None:
         raise UsageError(f"no guest in {folder}")
-    stack.enter_context(debug_lock.hold(folder))
+    stack.enter_context(registry.hold_for_debugger(folder))
     hv = stack.enter_context(
         hypervisor.connect(entry.uri, runtime=folder, cache=cache / "libvirt", mask_kvm=False)
     )

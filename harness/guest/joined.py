@@ -21,7 +21,7 @@ from harness.errors import (
     KernelComplained,
     UsageError,
 )
-from harness.guest import debug_lock, domain, hypervisor, registry
+from harness.guest import domain, hypervisor, registry
 from harness.guest.console import ByteSource, Console
 from harness.guest.domain import Domain
 from harness.guest.health import Health
@@ -184,7 +184,7 @@ def check_free(entry: GuestEntry) -> None:
             f"run {entry.run_id} still uses its guest (process {entry.pid})",
             hint="a run explains its guest itself; wait for its end",
         )
-    if debug_lock.is_held(entry.folder):
+    if registry.has_debugger(entry.folder):
         raise UsageError(
             f"a debugger holds the guest of run {entry.run_id}", hint="quit that debugger first"
         )

@@ -4,9 +4,13 @@
 A run holds the lock of its folder while its process lives. The kernel releases the lock when the
 process ends in any way. So an unlocked folder belongs to a guest that was kept on purpose, or to a
 run that was killed; the record in the folder says which. `cleanup` removes such folders.
+
+A debugger takes a second lock. It stops the guest, which then prints nothing, so code that waits
+for the guest must keep waiting while this lock is taken.
 """
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -27,6 +31,7 @@ _RECORD = "life.json"
 # because users with several runtime folders may share one cache.
 _HOME = "entry"
 _LOCK = "lock"
+_DEBUGGER_LOCK = "debugger.lock"
 # A process that only checks whether a folder is locked takes the lock for a moment.
 _LOCK_S = 10.0
 
@@ -115,6 +120,33 @@ def hold_folder(runtime: Path, prefix: str) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def hold_for_debugger(folder: Path) -> Iterator[None]:
+    """Take the lock on the guest of a run for one debugger, for the duration of the block.
+
+    Raises: UsageError that names the process of another debugger which has the lock.
+    """
+    file = folder / _DEBUGGER_LOCK
+    # "a+" does not truncate: the file names the holder until this process has the lock.
+    with file.open("a+") as lock:
+        if not file_lock.try_lock(lock):
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise UsageError(
+                f"the guest of run {folder.name} is already held by a debugger, process {holder}",
+                hint="quit that debugger first",
+            )
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def has_debugger(folder: Path) -> bool:
+    """Return whether a debugger is attached to the guest of a run now."""
+    return file_lock.is_locked(folder / _DEBUGGER_LOCK)
 
 
 def _make_folders(entry: GuestEntry) -> None:

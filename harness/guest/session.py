@@ -24,7 +24,7 @@ from harness.errors import (
     ImageError,
     ScannerBlind,
 )
-from harness.guest import debug_lock, hypervisor, registry, single_thread_qemu, snapshot
+from harness.guest import hypervisor, registry, single_thread_qemu, snapshot
 from harness.guest.console import Console
 from harness.guest.domain import Domain
 from harness.guest.domain_xml import render
@@ -321,7 +321,7 @@ def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
         watch=watch,
         silence_s=session.deadline(session.request.timeouts.silence_s),
         console_file=file,
-        held=lambda: debug_lock.is_held(session.entry.folder),
+        held=lambda: registry.has_debugger(session.entry.folder),
     )
     domain.resume()
 

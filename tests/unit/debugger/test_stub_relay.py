@@ -14,7 +14,7 @@ import pytest
 from harness.debugger import stub_relay
 from harness.debugger.stub_relay import Found, Guard
 from harness.errors import DebugError, UsageError
-from harness.guest import debug_lock
+from harness.guest import registry
 from harness.guest.domain import Domain
 from harness.protocols.rsp import PACKET_MAX_BYTES, Kind, Reader, packet
 from harness.protocols.rsp_socket import listening
@@ -262,13 +262,13 @@ def test_while_a_guests_debug_lock_is_held_a_second_hold_is_refused_with_a_proce
     tmp_path: Path,
 ) -> None:
     """A second debugger is refused with the holder's process id; afterwards the guest is free."""
-    assert not debug_lock.is_held(tmp_path)
-    with debug_lock.hold(tmp_path):
-        assert debug_lock.is_held(tmp_path)
+    assert not registry.has_debugger(tmp_path)
+    with registry.hold_for_debugger(tmp_path):
+        assert registry.has_debugger(tmp_path)
         with (
             pytest.raises(UsageError, match=r"held by a debugger, process \d+"),
-            debug_lock.hold(tmp_path),
+            registry.hold_for_debugger(tmp_path),
         ):
             pass
 
-    assert not debug_lock.is_held(tmp_path)
+    assert not registry.has_debugger(tmp_path)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from harness.errors import GuestCrashed, GuestHung, HarnessError, KernelComplained, UsageError
-from harness.guest import debug_lock, hypervisor, joined, registry
+from harness.guest import hypervisor, joined, registry
 from harness.guest.console import Console
 from harness.guest.domain import DomainState
 from harness.guest.health import Health
@@ -160,7 +160,7 @@ def test_joining_a_guest_that_is_gone_or_in_use_by_a_run_or_debugger_is_refused(
         joined.check_free(entry(tmp_path))
 
     monkeypatch.setattr(hypervisor, "guest_alive", lambda *_words, **_options: True)
-    with debug_lock.hold(tmp_path), pytest.raises(UsageError, match="a debugger holds"):
+    with registry.hold_for_debugger(tmp_path), pytest.raises(UsageError, match="a debugger holds"):
         joined.check_free(entry(tmp_path))
 
     monkeypatch.setattr(registry, "is_owned", lambda _folder: True)
