@@ -52,6 +52,7 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "osq.sock"
+        clock_of(self.socket).write_bytes(bytes(8))
         self._process = subprocess.Popen(
             [str(SERVER), str(self.socket)],
             stdin=subprocess.PIPE,
@@ -102,6 +103,18 @@ class Host:
         return self.ended[-1]
 
 
+def clock_of(socket: Path) -> Path:
+    """Return the file that sets the calendar of a device's programs ahead."""
+    return socket.with_name("clock")
+
+
+def set_clock_ahead(host: "Host", seconds: int) -> None:
+    """Set the calendar of the device's programs to so many seconds ahead of the true time."""
+    clock = clock_of(host.socket)
+    with clock.open("r+b") as file:
+        file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
+
+
 def environment(socket: Path) -> dict[str, str]:
     """Return the environment in which a program uses the device of user space."""
     paths = f"{OUT}{os.pathsep}{ROOT / 'kernel' / 'subscriber'}"
@@ -109,6 +122,7 @@ def environment(socket: Path) -> dict[str, str]:
         **os.environ,
         "LD_PRELOAD": str(PRELOAD),
         "OSQHOST_SOCKET": str(socket),
+        "OSQHOST_CLOCK": str(clock_of(socket)),
         "PYTHONPATH": paths,
     }
 

@@ -2,6 +2,7 @@
 """Tests of the store: bounded, consistent, of one version, and never replaced silently."""
 
 import hashlib
+import resource
 import sqlite3
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from osq import store_file
 from osq.columns import Context
 from osq.completeness import Totals
 from osq.errors import StoreBusy, StoreCorrupt, StoreError, StoreForeign
+from osq.moment import Moment
 from osq.reader import Reader
 from osq.retention import Limits, Retention
 from osq.store import Store
@@ -21,16 +23,33 @@ from tests.subscriber.host import ask, counts, number, stored
 
 # VERSION and a digest of all tables. If a table changes, the digest changes, and VERSION must
 # rise.
-SCHEMA = (2, "5aca7afbbf0a1f2c")
+SCHEMA = (3, "e6f87dc67e1511fa")
 
 
-def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool = False) -> None:
-    """Store this many programs that began this long ago."""
+DAY_S = 86_400
+
+
+def fill(
+    store: Store,
+    first: int,
+    count: int,
+    *,
+    age_s: int = 0,
+    at: Moment | None = None,
+    closes: bool = False,
+) -> None:
+    """Store this many programs that began this long ago, at a moment."""
     offset_ns = time.time_ns() - age_s * 10**9
     events = [an_exec(seq=seq) for seq in range(first, first + count)]
-    totals = Totals(attempts=first + count - 1, stored=first + count - 1)
+    number = first + count - 1
+    totals = Totals(attempts=number, stored=number, at=at or Moment.now())
     context = Context(realtime_offset_ns=offset_ns)
     store.commit(events, totals, context, close_interval=closes)
+
+
+def moment(boot_s: int, *, ahead_s: int = 0) -> Moment:
+    """Return the moment so long after boot, by a calendar that is ahead of the true one."""
+    return Moment(time_s=1_800_000_000 + boot_s + ahead_s, boot_ns=boot_s * 10**9)
 
 
 def test_the_stores_version_and_schema_digest_equal_the_pair_written_in_this_test() -> None:
@@ -53,7 +72,7 @@ def test_a_reopened_store_has_all_committed_rows(folder: Path) -> None:
         assert store.begin() > session
 
     assert stored(path) == 10
-    sql = "SELECT session, attempts, stored, ending FROM kosquery_stats"
+    sql = "SELECT session, attempts, stored, ending FROM kosquery_stats WHERE session NOT NULL"
     assert ask(path, sql) == [(session, 10, 10, "unclean")]
 
 
@@ -194,15 +213,141 @@ def test_the_oldest_of_too_many_rows_are_deleted(folder: Path) -> None:
     assert (count, oldest) == (250, 751)
 
 
+def remaining(path: Path) -> list[tuple[int, ...]]:
+    """Return the number of programs in a store, and the number of the oldest one."""
+    return counts(path, "SELECT count(*), min(seq_num) FROM kprocess_events")
+
+
 def test_rows_that_are_too_old_are_deleted(folder: Path) -> None:
-    """Rows older than the maximum age are deleted at the end of an interval."""
+    """Rows older than the maximum age are deleted, and the next row of the stats counts them."""
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_age_s=100))) as store:
         store.begin()
-        fill(store, 1, 10, age_s=200)
-        fill(store, 11, 10, age_s=50, closes=True)
+        fill(store, 1, 10, at=moment(1000), closes=True)
+        fill(store, 11, 10, at=moment(1090), closes=True)
+        fill(store, 21, 10, at=moment(1100), closes=True)
+        before = remaining(path)
+        fill(store, 31, 1, at=moment(1101), closes=True)
 
-    assert ask(path, "SELECT count(*), min(seq_num) FROM kprocess_events") == [(10, 11)]
+    assert before == [(30, 1)]
+    assert remaining(path) == [(21, 11)]
+    assert ask(path, "SELECT expired FROM kosquery_stats") == [(0,), (0,), (10,)]
+
+
+def test_a_clock_that_is_eight_days_ahead_for_five_seconds_deletes_no_row(folder: Path) -> None:
+    """The calendar decides on no row's age, while it is wrong and after that."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        store.begin()
+        fill(store, 1, 100, at=moment(1000), closes=True)
+        fill(store, 101, 100, at=moment(1003, ahead_s=8 * DAY_S), closes=True)
+        fill(store, 201, 100, at=moment(1006), closes=True)
+        fill(store, 301, 100, at=moment(1009), closes=True)
+
+    assert remaining(path) == [(400, 1)]
+
+
+def test_the_time_of_the_next_boot_is_part_of_a_rows_age(folder: Path) -> None:
+    """After a reboot a row's age grows by the time since that boot."""
+    path = folder / "events.db"
+    with Store(path, Limits(default=Retention(max_age_s=100))) as store:
+        store.begin()
+        fill(store, 1, 10, at=moment(5000), closes=True)
+        fill(store, 11, 10, at=moment(99), closes=True)
+        fill(store, 21, 1, at=moment(100), closes=True)
+        before = remaining(path)
+        fill(store, 22, 1, at=moment(100), closes=True)
+
+    assert (before, remaining(path)) == ([(21, 1)], [(12, 11)])
+
+
+def test_one_pass_deletes_at_most_2000_rows_that_are_too_old(folder: Path) -> None:
+    """A store in which everything is too old shrinks over many passes."""
+    path = folder / "events.db"
+    with Store(path, Limits(default=Retention(max_age_s=100))) as store:
+        store.begin()
+        fill(store, 1, 5000, at=moment(1000), closes=True)
+        fill(store, 5001, 0, at=moment(2000), closes=True)
+        left = []
+        for _ in range(3):
+            fill(store, 5001, 0, at=moment(2000))
+            left += remaining(path)
+
+    assert left == [(3000, 2001), (1000, 4001), (0, 0)]
+
+
+def test_a_commit_that_fails_on_a_full_disk_does_not_count_its_rows(folder: Path) -> None:
+    """After failed attempts to store a batch, a table still keeps its maximum number of rows."""
+    path = folder / "events.db"
+    limits = Limits(by_table={"kprocess_events": Retention(max_rows=250)})
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Store(path, limits) as store:
+        store.begin()
+        fill(store, 1, 200)
+        size = path.with_name("events.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, unlimited[1]))
+        try:
+            for _ in range(3):
+                with pytest.raises(StoreError):
+                    fill(store, 201, 50)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        fill(store, 201, 50)
+
+    assert remaining(path) == [(250, 1)]
+
+
+def test_the_session_of_a_killed_daemon_ends_at_its_last_commit_and_is_not_complete(
+    folder: Path,
+) -> None:
+    """What came after the last commit is not known, and nobody read until the next session."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        first = store.begin()
+        fill(store, 1, 10, at=moment(1000), closes=True)
+        fill(store, 11, 10, at=moment(1007))
+    with Store(path, Limits()) as store:
+        store.begin()
+        fill(store, 1, 10, closes=True)
+
+    rows = """SELECT session = ?, ending, complete, begin_ntime / 1000000000, ntime / 1000000000,
+        time - 1800000000 FROM kosquery_stats"""
+    (closed, unclean, gap, last) = ask(path, rows, first)
+    assert closed[:3] == (1, "", 1)
+    assert unclean == (1, "unclean", 0, 1000, 1007, 1007)
+    assert gap[:4] == (None, "", 0, 1007)
+    assert last[:4] == (0, "", 1, gap[4])
+    assert number(path, "SELECT count(*) FROM kosquery_stats WHERE NOT complete") == 2
+
+
+def test_the_time_between_two_clean_sessions_is_not_complete(folder: Path) -> None:
+    """While no daemon reads the device, events are missing."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        store.begin()
+        store.end(Totals(at=moment(1000)), "clean")
+        store.begin()
+
+    gap = "SELECT begin_time - 1800000000, note FROM kosquery_stats WHERE NOT complete"
+    assert ask(path, gap) == [(1000, "no daemon read the device")]
+
+
+def test_a_store_with_a_smaller_limit_gives_its_space_back(folder: Path) -> None:
+    """The file of a store shrinks to a limit that was lowered, a part at each pass."""
+    path = folder / "events.db"
+    with Store(path, Limits(max_bytes=32 << 20)) as store:
+        store.begin()
+        for first in range(1, 20_001, 2000):
+            fill(store, first, 2000)
+    size = path.stat().st_size
+    with Store(path, Limits(max_bytes=1 << 20)) as store:
+        store.begin()
+        for _ in range(12):
+            fill(store, 20_001, 0, closes=True)
+
+    assert size > 3 << 20
+    assert path.stat().st_size <= (1 << 20) + 4096
+    assert 0 < remaining(path)[0][0] < 5000
 
 
 def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
@@ -244,7 +389,7 @@ def test_session_numbers_increase_even_when_the_clock_is_set_back(
     path = folder / "events.db"
     sessions = []
     for now in (2_000_000_000.0, 2_000_000_000.0, 1.0, 1_999_999_999.0, 2_000_000_100.0):
-        monkeypatch.setattr("osq.store.time.time", lambda now=now: now)
+        monkeypatch.setattr("osq.moment.time.time", lambda now=now: now)
         with Store(path, Limits()) as store:
             sessions.append(store.begin())
 

@@ -254,11 +254,16 @@ def test_systemd_restarts_a_killed_service_and_stop_ends_it_with_status_0(guest:
     assert levels == {"4"}
 
 
-def test_systemd_analyze_security_rates_the_exposure_of_the_service_below_2(guest: Guest) -> None:
-    """The service has a sandbox that systemd rates below 2.0, where 10 means no sandbox."""
+def test_systemd_analyze_security_rates_the_exposure_of_the_service_below_2_3(
+    guest: Guest,
+) -> None:
+    """The service has a sandbox that systemd rates below 2.3, where 10 means no sandbox.
+
+    Hiding /home, /tmp and the modules would make it 1.8, and files there would not be recorded.
+    """
     said = guest.run(
         "systemd-analyze security --no-pager osq-subscriber | tail -n 1", deadline_s=STEP_S
     ).stdout
     exposure = next(float(word) for word in said.split() if word.replace(".", "").isdigit())
 
-    assert exposure < 2.0
+    assert exposure < 2.3

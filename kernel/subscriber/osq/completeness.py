@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The table kosquery_stats: for every interval, the number of attempts by their outcome.
 
-attempts = stored + unwanted + unknown + unread + in_flight + dropped + reset
+attempts = stored + unwanted + unknown + in_flight + dropped + reset
 
-This equation is true for a row's session at every moment. A row contains the differences from the
-previous row; its unread and in_flight are the values at its end. A row is complete when no attempt
-was dropped or reset, and no record was of an unknown type.
+This equation is true for the sums over a session's rows. A row contains the differences from the
+previous row; its in_flight is the value at its end. It is written when every record that was in
+the ring at its end is stored, so a later loss cannot be of an event within it.
+
+A row is complete only when it is known that nothing is missing: no attempt was dropped or reset,
+no record was of an unknown type, no other process used the device, every configured path was
+watched, and the session has not ended in a way that leaves its last attempts uncounted. Time in
+which no daemon read the device has a row of its own, without a session.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from osq.columns import EID, Column, Context, Source, SqlType, SqlValue, Table
 from osq.layout import REASONS
+from osq.moment import Moment
 from osq.ring import Counters
+
+# How a session can end and leave no attempt uncounted; "" is the ending of one that goes on.
+_COUNTED_TO_THE_END = frozenset({"", "clean"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,8 @@ class Totals:
     unwanted: events of files in a watched folder that no pattern of the configuration matches.
     unknown: records of a type that this version does not know; they are skipped.
     filtered: rejected by the kernel's filters. They are no attempts and are in no sum.
+    expired: rows of events that the bounds of the store have deleted; also in no sum.
+    at: the moment up to which the kernel's counters are known.
     """
 
     attempts: int = 0
@@ -35,6 +46,8 @@ class Totals:
     filtered: int = 0
     dropped: tuple[int, ...] = (0,) * len(REASONS)
     generation: int = 0
+    expired: int = 0
+    at: Moment = field(default_factory=Moment)
 
     @property
     def dropped_sum(self) -> int:
@@ -71,6 +84,25 @@ class Totals:
             filtered=counters.filtered,
             dropped=counters.dropped,
             generation=counters.generation,
+            expired=self.expired,
+            at=counters.at,
+        )
+
+    def as_of(self, counters: Counters, read: int) -> "Totals":
+        """Return these totals as of an earlier sync, all of whose records have been read by now.
+
+        read: the number of records that had been read when that sync was made.
+        """
+        return replace(
+            self,
+            attempts=counters.attempts,
+            unread=0,
+            in_flight=counters.in_flight,
+            reset=counters.consumed + counters.reset - read,
+            filtered=counters.filtered,
+            dropped=counters.dropped,
+            generation=counters.generation,
+            at=counters.at,
         )
 
     def ended(self) -> "Totals":
@@ -78,31 +110,28 @@ class Totals:
 
         Records that were unread or being written count as reset.
         """
-        return Totals(
-            attempts=self.attempts,
-            stored=self.stored,
-            unwanted=self.unwanted,
-            unknown=self.unknown,
-            reset=self.reset + self.unread + self.in_flight,
-            filtered=self.filtered,
-            dropped=self.dropped,
-            generation=self.generation,
-        )
+        given_up = self.unread + self.in_flight
+        return replace(self, unread=0, in_flight=0, reset=self.reset + given_up)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """One row of kosquery_stats, from the totals `begin` to the totals `end`.
 
-    `ending` is how the session ended. `seq` is the interval's number, which the store assigns.
+    session: None for time in which no daemon read the device.
+    ending: how the session ended, "" while it goes on.
+    unwatched: the number of configured paths that are not watched as they were meant.
+    is_spoilt: whether events are missing that no counter has; `note` says why.
+    seq: the interval's number, which the store assigns.
     """
 
-    session: int
-    begin_time: int
+    session: int | None
     begin: Totals
     end: Totals
     ending: str = ""
     note: str = ""
+    unwatched: int = 0
+    is_spoilt: bool = False
     seq: int = 0
 
     def difference(self, name: str) -> int:
@@ -111,12 +140,19 @@ class Interval:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no attempt of the interval was lost.
+        """Whether it is known that no event of the interval is missing.
 
-        Each one is stored, unwanted, or still to be read.
+        Each one is stored, unwanted, or being written at its end.
         """
         lost = ("dropped_sum", "reset", "unknown")
-        return self.end.adds_up and not any(self.difference(name) for name in lost)
+        return (
+            self.session is not None
+            and self.ending in _COUNTED_TO_THE_END
+            and not self.is_spoilt
+            and not self.unwatched
+            and self.end.adds_up
+            and not any(self.difference(name) for name in lost)
+        )
 
 
 def _counted(name: str, source: str, *, field: str = "") -> Column:
@@ -141,12 +177,23 @@ STATS = Table(
     about="For every interval what was attempted, stored, dropped and reset; is it complete?",
     columns=(
         Column(name="time", kind="BIGINT", select="time", source="end of the interval"),
-        _plain("begin_time", "BIGINT", "begin_time", "its begin"),
-        _plain("session", "BIGINT", "session", "one opening of the device; upper part of eid"),
+        _plain("begin_time", "BIGINT", lambda row, _: row.begin.at.time_s, "its begin"),
+        _plain(
+            "begin_ntime",
+            "BIGINT",
+            lambda row, _: row.begin.at.boot_ns,
+            "its begin on the clock of ntime, which nobody can set",
+        ),
+        _plain("ntime", "BIGINT", lambda row, _: row.end.at.boot_ns, "its end, on the same clock"),
+        _plain(
+            "session",
+            "BIGINT",
+            "session",
+            "one opening of the device; upper part of eid. NULL: no daemon read the device",
+        ),
         _plain("generation", "BIGINT", lambda row, _: row.end.generation, "of the ring"),
         _counted("attempts", "sync.attempts"),
         _counted("stored", "events of this interval that are in the store"),
-        _plain("unread", "BIGINT", lambda row, _: row.end.unread, "in the ring at its end"),
         _plain(
             "in_flight", "BIGINT", lambda row, _: row.end.in_flight, "being written at its end"
         ),
@@ -166,8 +213,21 @@ STATS = Table(
         ),
         _counted("unwanted", "of watched files that no pattern names"),
         _counted("unknown", "records of a type that this version does not know"),
+        _counted(
+            "expired", "rows of events that retention has deleted in this interval; in no sum"
+        ),
         _plain(
-            "complete", "INTEGER", lambda row, _: int(row.is_complete), "1: nothing is missing"
+            "unwatched",
+            "BIGINT",
+            "unwatched",
+            "paths of the configuration that are not watched as they were meant; the log has"
+            " the reasons",
+        ),
+        _plain(
+            "complete",
+            "INTEGER",
+            lambda row, _: int(row.is_complete),
+            "1: it is known that nothing is missing",
         ),
         _plain(
             "ending",

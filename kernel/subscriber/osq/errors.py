@@ -6,10 +6,11 @@
     │   ├── ConfigError     2  a configuration file is wrong: file, key, what was expected
     │   └── QueryError      2  the SQL is wrong, would write, or takes too long
     ├── DeviceError         1  the driver refused; `code` is the errno
+    │   ├── DeviceMissing   3  there is no driver: a retry does not help until it is loaded
     │   ├── RingInvalid     1  another process has used the device: allocate again
     │   └── CorruptRing     1  the ring holds bytes that cannot be a record
     └── StoreError          1  the store cannot be used
-        ├── StoreForeign    1  another program's or version's file, which is not changed
+        ├── StoreForeign    2  another program's or version's file, which is not changed
         ├── StoreCorrupt    1  the file is damaged and is set aside
         └── StoreBusy       1  another process writes the store
 
@@ -70,6 +71,12 @@ class DeviceError(OsqError):
         self.code = code
 
 
+class DeviceMissing(DeviceError):
+    """Raised when there is no device, because its driver is not loaded."""
+
+    exit_code = 3
+
+
 class RingInvalid(DeviceError):
     """Raised when another process has invalidated the ring.
 
@@ -87,6 +94,8 @@ class StoreError(OsqError):
 
 class StoreForeign(StoreError):
     """Raised for a file of another program, or of another version of the store."""
+
+    exit_code = 2
 
 
 class StoreCorrupt(StoreError):

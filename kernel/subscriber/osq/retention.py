@@ -1,16 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The limits of the store: age and number of rows by table, bytes for the whole store."""
+"""The limits of the store: age and number of rows by table, bytes for the whole store.
+
+No limit depends on the calendar, because a clock that is wrong for a second would then empty the
+store. Age is the time that the machine has been running since a row was stored: each interval of
+kosquery_stats has an entry in the table `horizon` with that clock and the last key at that time.
+The clock of the store may only be behind the true time, never ahead of it, so no row is deleted
+too early; time during which the machine was switched off is not counted.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from osq.columns import Table
+from osq.moment import Moment
 
-# When the store is too large, at least this many rows are deleted at once, or twice the rows of
-# the last batch. So the store shrinks whatever a batch adds.
+# One pass deletes at most this many rows of a table for one reason, or twice the rows of the last
+# batch, so that deleting keeps up with storing.
 _CHUNK_ROWS = 2000
 _ROUNDS = 8
+# Free pages at the end of a file that is too large; so many are given back in one pass.
+_VACUUM_PAGES = 1024
+_NS_PER_S = 1_000_000_000
+HORIZON = """CREATE TABLE horizon (
+    interval INTEGER PRIMARY KEY, lived_s BIGINT NOT NULL, boot_s BIGINT NOT NULL,
+    event BIGINT NOT NULL
+)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +50,11 @@ class Limits:
 
 
 class Trimmer:
-    """Deletes the oldest rows beyond the bounds, within the transaction of its caller."""
+    """Deletes the oldest rows beyond the bounds, within the transaction of its caller.
+
+    The caller calls `accept` once that transaction is committed; until then the numbers of rows
+    are those before it.
+    """
 
     def __init__(
         self,
@@ -47,40 +66,99 @@ class Trimmer:
     ) -> None:
         self._connection = connection
         self._events = tuple(events)
-        self._tables = (*self._events, *others)
+        self._others = tuple(others)
+        self._tables = (*self._events, *self._others)
         self._limits = limits
         (self._page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-        self._rows = {
+        self._accepted = {
             table.name: int(
                 connection.execute(f"SELECT count(*) FROM {table.store_name}").fetchone()[0]
             )
             for table in self._tables
         }
+        self._rows = dict(self._accepted)
+        # By table: the greatest key of the rows that are too old.
+        self._too_old: dict[str, int] = {}
 
-    def trim(self, added: Mapping[str, int], *, now_s: int, by_age: bool) -> None:
-        """Delete the rows beyond the bounds after this many rows were added to each table.
+    def note(self, interval: int, *, at: Moment, event: int) -> None:
+        """Note the last keys at a moment: of kosquery_stats `interval`, of the events `event`."""
+        boot_s = at.boot_ns // _NS_PER_S
+        lived_s = self._lived_s(boot_s)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO horizon (interval, lived_s, boot_s, event)"
+            " VALUES (?, ?, ?, ?)",
+            (interval, lived_s, boot_s, event),
+        )
+        ages = [self._limits.of(table).max_age_s for table in self._tables]
+        for table, age_s in zip(self._tables, ages, strict=True):
+            key = "interval" if table in self._others else "event"
+            sql = f"SELECT max({key}) FROM horizon WHERE lived_s <= ?"
+            (last,) = self._connection.execute(sql, (lived_s - age_s,)).fetchone()
+            if age_s and last is not None:
+                self._too_old[table.name] = int(last)
+        self._forget_horizon(lived_s - max(ages))
 
-        Age is checked only when requested, because it costs a query on each table. One call
-        deletes a limited number of rows, so a store that is far too large shrinks over many calls.
-        Shape: `added` is by table name; now_s is seconds since 1970.
+    def _lived_s(self, boot_s: int) -> int:
+        """Return the store's clock at a moment of the clock since boot.
+
+        A smaller value than the last one is of another boot, which has taken that long at least.
         """
+        sql = "SELECT lived_s, boot_s FROM horizon ORDER BY interval DESC LIMIT 1"
+        lived_s, last_s = self._connection.execute(sql).fetchone() or (0, boot_s)
+        return int(lived_s + (boot_s - last_s if boot_s >= last_s else boot_s))
+
+    def _forget_horizon(self, lived_s: int) -> None:
+        """Delete the entries before the last one that every bound has passed."""
+        last = "SELECT max(interval) FROM horizon WHERE lived_s <= ?"
+        self._connection.execute(f"DELETE FROM horizon WHERE interval < ({last})", (lived_s,))
+
+    def trim(self, added: Mapping[str, int]) -> int:
+        """Delete rows beyond the bounds after this many rows were added to each table.
+
+        One call deletes a limited number of rows, so a store that is far too large shrinks over
+        many calls. Return how many rows of events were deleted.
+        Shape: `added` is by table name.
+        """
+        self._rows = dict(self._accepted)
         for table in self._tables:
             self._rows[table.name] += added.get(table.name, 0)
+        before = self._events_count()
+        chunk = max(_CHUNK_ROWS, 2 * sum(added.values()))
+        for table in self._tables:
             bound = self._limits.of(table)
             if bound.max_rows and self._rows[table.name] > bound.max_rows:
-                self._delete_oldest(table, self._rows[table.name] - bound.max_rows)
-            if by_age and bound.max_age_s:
-                self._delete_before(table, now_s - bound.max_age_s)
-        chunk = max(_CHUNK_ROWS, 2 * sum(added.values()))
+                excess = self._rows[table.name] - bound.max_rows
+                self._delete_oldest(table, min(excess, chunk))
+            self._delete_too_old(table, chunk)
         for _ in range(_ROUNDS):
             if self.used_bytes() <= self._limits.max_bytes or not self._delete_of_all(chunk):
                 break
+        return before - self._events_count()
+
+    def accept(self) -> None:
+        """Keep the numbers of rows of the last `trim`, whose transaction is committed."""
+        self._accepted = self._rows
+
+    def _events_count(self) -> int:
+        return sum(self._rows[table.name] for table in self._events)
 
     def used_bytes(self) -> int:
-        """Return the size of the pages in use; SQLite keeps freed pages for later use."""
-        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
-        return int(pages - free) * int(self._page_bytes)
+        """Return the size of the pages in use; a file within its bound keeps its free pages."""
+        return (self._pages("page_count") - self._pages("freelist_count")) * int(self._page_bytes)
+
+    def _pages(self, pragma: str) -> int:
+        (pages,) = self._connection.execute(f"PRAGMA {pragma}").fetchone()
+        return int(pages)
+
+    def give_pages_back(self) -> None:
+        """Shorten a file that is larger than its bound, by some of its free pages.
+
+        This is a transaction of its own. Python executes this pragma as a whole in a script only.
+        """
+        excess = self._pages("page_count") - self._limits.max_bytes // int(self._page_bytes)
+        if excess > 0 and self._pages("freelist_count"):
+            pages = min(excess, _VACUUM_PAGES)
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def _delete_of_all(self, rows: int) -> bool:
         """Delete this many rows of the largest table of events, and rows as old of the others.
@@ -96,6 +174,13 @@ class Trimmer:
                 self._delete_up_to(table, key)
         return key is not None
 
+    def _delete_too_old(self, table: Table, rows: int) -> None:
+        """Delete those of the oldest `rows` rows that are too old."""
+        last = self._too_old.get(table.name, 0)
+        (first,) = self._connection.execute(f"SELECT min(id) FROM {table.store_name}").fetchone()
+        if first is not None and first <= last:
+            self._delete_up_to(table, min(last, self._last_of_oldest(table, rows) or 0))
+
     def _delete_oldest(self, table: Table, rows: int) -> None:
         key = self._last_of_oldest(table, rows)
         if key is not None:
@@ -109,11 +194,4 @@ class Trimmer:
 
     def _delete_up_to(self, table: Table, key: int) -> None:
         sql = f"DELETE FROM {table.store_name} WHERE id <= ?"
-        self._count(table, self._connection.execute(sql, (key,)))
-
-    def _delete_before(self, table: Table, time_s: int) -> None:
-        sql = f"DELETE FROM {table.store_name} WHERE time < ?"
-        self._count(table, self._connection.execute(sql, (time_s,)))
-
-    def _count(self, table: Table, done: sqlite3.Cursor) -> None:
-        self._rows[table.name] -= done.rowcount
+        self._rows[table.name] -= self._connection.execute(sql, (key,)).rowcount

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from _libosq import ffi, lib
-from osq.errors import CorruptRing, DeviceError, RingInvalid
+from osq.errors import CorruptRing, DeviceError, DeviceMissing, RingInvalid
 from osq.layout import decode
+from osq.moment import Moment
 from osq.records import Event
 
 RECORD_WITH_ENVIRONMENT: int = lib.OSQ_EXEC_ENV
@@ -29,6 +30,8 @@ _FILTER_BITS: dict[str, int] = {
     "cgroups": lib.OSQ_FILTER_BY_CGROUP,
     "paths": lib.OSQ_FILTER_BY_PATH,
 }
+# Errors of open: the path does not exist, or there is no driver behind its node.
+_NO_DEVICE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,10 @@ class Counters:
     """The driver's counters since the device was opened, as one SYNC returns them.
 
     osq.h says how they add up.
+    at: a moment just before the driver counted; every attempt before it is counted.
     """
 
+    at: Moment
     generation: int
     attempts: int
     committed: int
@@ -111,7 +116,8 @@ def default_device() -> Path:
 class Ring:
     """The open device; leaving the block closes it.
 
-    Raises: DeviceError with the errno of osq.h; RingInvalid for ESTALE.
+    Raises: DeviceMissing when there is no driver; DeviceError with the errno of osq.h; RingInvalid
+        for ESTALE.
     """
 
     def __init__(self, device: Path, *, ring_bytes: int) -> None:
@@ -120,7 +126,10 @@ class Ring:
         self._client: Any = ffi.new("struct osq_client *")
         self._corrupt = False
         self._slot: Any = ffi.new("const struct osq_record **")
-        self._check("open", lib.osq_client_open(self._client, os.fsencode(device), ring_bytes))
+        status = lib.osq_client_open(self._client, os.fsencode(device), ring_bytes)
+        if -status in _NO_DEVICE:
+            raise DeviceMissing(f"{device}: open", -status)
+        self._check("open", status)
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +195,7 @@ class Ring:
 
         Raises: DeviceError with EPROTO when the counters contradict the equations in osq.h.
         """
+        at = Moment.now()
         self._check("sync", lib.osq_client_sync(self._client, 0))
         stats = self._client.stats
         broken = lib.osq_client_broken_law(ffi.addressof(self._client, "stats"))
@@ -194,6 +204,7 @@ class Ring:
             raise DeviceError(f"{self.device}: the counters do not add up: {text}", errno.EPROTO)
         names = ("attempts", "committed", "consumed", "pending", "in_flight", "reset", "filtered")
         return Counters(
+            at=at,
             generation=int(self._client.generation),
             dropped=tuple(stats.dropped),
             dropped_of=tuple(stats.dropped_of),

@@ -9,11 +9,10 @@ import errno
 import json
 import logging
 import sqlite3
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +20,7 @@ from typing import Self
 from osq.columns import SEQ_BITS, Context, SqlValue
 from osq.completeness import STATS, Interval, Totals
 from osq.errors import CorruptRing, StoreCorrupt
+from osq.moment import Moment
 from osq.records import Event
 from osq.retention import Limits, Trimmer
 from osq.store_file import WriteLock, connect, set_aside, store_error
@@ -38,6 +38,7 @@ _INSERTS = {
 _INTERVAL_INSERT = STATS.insert(Interval)
 _INTERVAL_ROW = STATS.row_maker(Interval)
 _NO_CONTEXT = Context(realtime_offset_ns=0)
+_NOT_READ = "no daemon read the device"
 
 
 class Store:
@@ -46,15 +47,18 @@ class Store:
     A damaged file is set aside and a new file begun. The log reports this, and so does the note of
     the next row of kosquery_stats.
 
+    unwatched: the number of configured paths that are not watched as they were meant.
     Raises: StoreForeign, StoreBusy, StoreError.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self._limits = limits
-        self._note = ""
+        self._notes: list[str] = []
+        self._is_spoilt = False
         self._session = 0
-        self._begun_s = 0
+        self._last_key = 0
+        self.unwatched = 0
         self.totals = self._base = Totals()
         self._lock = WriteLock(path)
         try:
@@ -82,15 +86,24 @@ class Store:
             self._set_aside(error)
             self._connection = connect(self.path)
         self._trimmer = self._make_trimmer()
-        self._close_unclean_sessions()
 
     def _make_trimmer(self) -> Trimmer:
         return Trimmer(self._connection, events=EVENT_TABLES, others=(STATS,), limits=self._limits)
 
+    def add_note(self, note: str) -> None:
+        """Give the next row of kosquery_stats a note."""
+        self._notes.append(note)
+
+    def spoil(self, note: str) -> None:
+        """Mark the next row of kosquery_stats as not complete, because of what the note says."""
+        self.add_note(note)
+        self._is_spoilt = True
+
     def _set_aside(self, error: StoreCorrupt) -> None:
         kept = set_aside(self.path)
-        self._note = f"the store was damaged ({error.message}) and is kept as {kept.name}"
-        LOG.error("%s", self._note)
+        note = f"the store was damaged ({error.message}) and is kept as {kept.name}"
+        LOG.error("%s", note)
+        self.spoil(note)
 
     def replace_damaged(self, error: StoreCorrupt) -> None:
         """Set the damaged file aside and continue the session with its totals in a new file."""
@@ -99,41 +112,53 @@ class Store:
         self._connection = connect(self.path)
         self._trimmer = self._make_trimmer()
         with self._transaction():
-            self._insert_session()
-
-    def _close_unclean_sessions(self) -> None:
-        """End the sessions of killed daemons, with all losses that are recorded for them."""
-        sql = "SELECT id, begun, base, totals, note FROM session WHERE ending = ''"
-        for session, begun, base, totals, note in self._connection.execute(sql).fetchall():
-            LOG.warning("session %d was not ended: the daemon, or the machine, died", session)
-            end = _totals_from(totals).ended()
-            interval = Interval(
-                session=session,
-                begin_time=begun,
-                begin=_totals_from(base),
-                end=end,
-                ending="unclean",
-                note=note,
-            )
-            with self._transaction():
-                self._write_interval(interval)
+            self._insert_session(self._session)
 
     def begin(self) -> int:
-        """Begin a session, which is one opening of the device, and return its number."""
-        self._begun_s = int(time.time())
-        last = self._connection.execute("SELECT max(id) FROM session").fetchone()[0] or 0
-        self._session = max(self._begun_s - SESSION_EPOCH_S, last + 1, self._session + 1)
-        self.totals = self._base = Totals()
-        with self._transaction():
-            self._insert_session()
-        return self._session
+        """Begin a session, which is one opening of the device, and return its number.
 
-    def _insert_session(self) -> None:
-        self._connection.execute(
-            "INSERT INTO session (id, begun, ending, note, base, totals)"
-            " VALUES (?, ?, '', ?, ?, ?)",
-            (self._session, self._begun_s, self._note, _text(self._base), _text(self.totals)),
+        Events before this moment are not part of it. A row of kosquery_stats without a session
+        covers the time since the last one. The session of a killed daemon ends at its last commit,
+        with all losses that were known then.
+        """
+        now = Moment.now()
+        rows = "SELECT id, ending, base, totals, note FROM session ORDER BY id"
+        with self._transaction():
+            earlier = self._connection.execute(rows).fetchall()
+            unclean = [(number, *rest) for number, ending, *rest in earlier if not ending]
+            for row in unclean:
+                self._end_unclean(*row)
+            last = earlier[-1][0] if earlier else 0
+            number = max(now.time_s - SESSION_EPOCH_S, last + 1, self._session + 1)
+            self.totals = self._base = Totals(at=now)
+            if earlier:
+                begin = Totals(at=_totals_from(earlier[-1][3]).at)
+                gap = Interval(session=None, begin=begin, end=self._base, note=_NOT_READ)
+                self._write_interval(gap)
+            self._insert_session(number)
+        for session, *_ in unclean:
+            LOG.warning("session %d was not ended: the daemon, or the machine, died", session)
+        self._session, self._last_key = number, number << SEQ_BITS
+        return number
+
+    def _end_unclean(self, session: int, base: str, totals: str, note: str) -> None:
+        interval = Interval(
+            session=session,
+            begin=_totals_from(base),
+            end=_totals_from(totals).ended(),
+            ending="unclean",
+            note=note,
         )
+        self._write_interval(interval)
+
+    def _insert_session(self, number: int) -> None:
+        self._connection.execute(
+            "INSERT INTO session (id, ending, note, base, totals) VALUES (?, '', ?, ?, ?)",
+            (number, self._note(), _text(self._base), _text(self.totals)),
+        )
+
+    def _note(self) -> str:
+        return "; ".join(self._notes)
 
     def commit(
         self, events: Sequence[Event], totals: Totals, context: Context, *, close_interval: bool
@@ -144,21 +169,29 @@ class Store:
             that is too large for SQLite. In each case the store has not changed.
         """
         rows, added = self._rows(events, context)
-        now_s = int(time.time())
+        if close_interval:
+            added[STATS.name] = 1
+            with self._translating_errors():
+                self._trimmer.give_pages_back()
         with self._transaction():
             for event, values in rows.items():
                 self._insert(event, values)
+            expired = self.totals.expired + self._trimmer.trim(added)
+            totals = replace(totals, expired=expired)
             if close_interval:
-                self._close_interval(totals, now_s)
-                added[STATS.name] = 1
+                self._close_interval(totals)
             else:
                 self._connection.execute(
                     "UPDATE session SET totals = ? WHERE id = ?", (_text(totals), self._session)
                 )
-            self._trimmer.trim(added, now_s=now_s, by_age=close_interval)
+        self._trimmer.accept()
         self.totals = totals
         if close_interval:
-            self._base, self._begun_s, self._note = totals, now_s, ""
+            self._begin_interval()
+
+    def _begin_interval(self) -> None:
+        self._base = self.totals
+        self._notes, self._is_spoilt = [], False
 
     def _insert(self, event: type[Event], values: list[list[SqlValue]]) -> None:
         try:
@@ -181,50 +214,62 @@ class Store:
             time_s = (event.ts_boot_ns + offset_ns) // _NS_PER_S
             rows[kind].append(make(first + event.seq, time_s, event, context))
             added[table.name] += 1
+        if events:
+            self._last_key = first + events[-1].seq
         return rows, added
 
     def end(self, totals: Totals, ending: str) -> None:
         """End the session: store the rest of its totals, and how it ended."""
+        totals = replace(totals, expired=self.totals.expired)
         with self._transaction():
-            self._close_interval(totals, int(time.time()), ending=ending)
-        self._note = ""
+            self._close_interval(totals, ending=ending)
+        self.totals = totals
+        self._begin_interval()
 
-    def _close_interval(self, totals: Totals, now_s: int, *, ending: str = "") -> None:
+    def _close_interval(self, totals: Totals, *, ending: str = "") -> None:
         interval = Interval(
             session=self._session,
-            begin_time=self._begun_s,
             begin=self._base,
             end=totals,
             ending=ending,
-            note=self._note,
+            note=self._note(),
+            unwatched=self.unwatched,
+            is_spoilt=self._is_spoilt,
         )
-        self._write_interval(interval, now_s)
+        number = self._write_interval(interval)
+        self._trimmer.note(number, at=totals.at, event=self._last_key)
 
-    def _write_interval(self, interval: Interval, now_s: int | None = None) -> None:
-        time_s = int(time.time()) if now_s is None else now_s
+    def _write_interval(self, interval: Interval) -> int:
+        """Insert a row of kosquery_stats, and return its number."""
         sql = f"SELECT coalesce(max(id), 0) + 1 FROM {STATS.store_name}"
         (number,) = self._connection.execute(sql).fetchone()
-        row = _INTERVAL_ROW(number, time_s, interval, _NO_CONTEXT)
+        row = _INTERVAL_ROW(number, interval.end.at.time_s, interval, _NO_CONTEXT)
         self._connection.execute(_INTERVAL_INSERT, row)
         self._connection.execute(
-            "UPDATE session SET begun = ?, ending = ?, note = '', base = ?, totals = ?"
-            " WHERE id = ?",
-            (time_s, interval.ending, _text(interval.end), _text(interval.end), interval.session),
+            "UPDATE session SET ending = ?, note = '', base = ?, totals = ? WHERE id = ?",
+            (interval.ending, _text(interval.end), _text(interval.end), interval.session),
         )
+        return int(number)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Run a block as one transaction; its SQLite errors become StoreErrors."""
+        with self._translating_errors():
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translating_errors(self) -> Iterator[None]:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            self._connection.execute("COMMIT")
-        except BaseException as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise store_error(self.path, error) from error
-            raise
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
 
 
 def _text(totals: Totals) -> str:
@@ -233,4 +278,5 @@ def _text(totals: Totals) -> str:
 
 def _totals_from(text: str) -> Totals:
     fields = json.loads(text)
-    return Totals(**{**fields, "dropped": tuple(fields["dropped"])})
+    special = {"dropped": tuple(fields["dropped"]), "at": Moment(**fields["at"])}
+    return Totals(**{**fields, **special})

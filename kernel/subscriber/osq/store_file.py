@@ -11,15 +11,17 @@ from pathlib import Path
 
 from osq.columns import Table
 from osq.errors import StoreBusy, StoreCorrupt, StoreError, StoreForeign
+from osq.retention import HORIZON
 from osq.tables import TABLES
 
 APPLICATION_ID = 0x6F737173  # "osqs"
 # This rises with every change of a table; tests/subscriber/test_store.py enforces that.
-VERSION = 2
+VERSION = 3
 _BUSY_S = 5.0
+_LOG_BYTES = 8 << 20
 _SESSION = """CREATE TABLE session (
-    id INTEGER PRIMARY KEY, begun BIGINT NOT NULL, ending TEXT NOT NULL, note TEXT NOT NULL,
-    base TEXT NOT NULL, totals TEXT NOT NULL
+    id INTEGER PRIMARY KEY, ending TEXT NOT NULL, note TEXT NOT NULL, base TEXT NOT NULL,
+    totals TEXT NOT NULL
 )"""
 
 
@@ -48,7 +50,7 @@ class WriteLock:
 
 def schema(tables: tuple[Table, ...]) -> tuple[str, ...]:
     """Return the SQL that creates an empty store with these tables."""
-    return (_SESSION, *(sql for table in tables for sql in table.create))
+    return (_SESSION, HORIZON, *(sql for table in tables for sql in table.create))
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -64,7 +66,12 @@ def connect(path: Path) -> sqlite3.Connection:
                 check(connection, path)
                 _check_whole(connection, path)
             path.chmod(0o600)
+            if is_new:
+                # Before the first table: so the file can give pages back later.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
+            # A query that runs for long makes the log grow; afterwards it shrinks to this size.
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             connection.execute("PRAGMA synchronous = FULL")
             if is_new:
                 _create(connection)

@@ -10,7 +10,8 @@
  *	rate N		publish N records a second from now on; 0: stop
  *	invalidate	as if another process had used the device
  *	garbage		overwrite what is committed and unread
- *	stats		the counters of the session
+ *	ledger FILE	write each event from now on into a file; see produce.h
+ *	stats		the counters of the session; also writes the ledger out
  * The end of input ends the server. When an owner has left, a line says
  * what was counted in its session: that is the truth of the tests.
  */
@@ -243,7 +244,10 @@ static void obey(const char *line)
 		osq_device_invalidate(&host.session);
 	} else if (!strcmp(line, "garbage\n")) {
 		garbage();
-	} else if (strcmp(line, "stats\n") != 0) {
+	} else if (!strcmp(line, "stats\n")) {
+		produce_ledger_flush();
+	} else if (sscanf(line, "ledger %255s", path) != 1 ||
+		   produce_ledger(path)) {
 		printf("{\"error\":\"unknown command\"}\n");
 		fflush(stdout);
 		return;

@@ -2,6 +2,7 @@
 /* produce.c - see produce.h. */
 #include "produce.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ static struct osq_filter filters[OSQ_TYPE_COUNT];
 static const struct program usual = { .uid = 1000, .path = "/usr/bin/true" };
 static atomic_ullong made;
 static atomic_ullong rate;
+static FILE *ledger;
 static pthread_t threads[THREADS];
 
 static struct osq_span append(char *record, u32 *len, const char *bytes,
@@ -120,22 +122,50 @@ static bool is_let_in(u32 type, const struct program *program)
 	return osq_filter_lets(filter, &subject);
 }
 
+/* stdio locks the file for each entry. */
+static void enter(u64 number)
+{
+	u64 entry[] = { number, osq_os_boot_ns() };
+
+	if (ledger)
+		fwrite(entry, sizeof(entry), 1, ledger);
+}
+
+static void publish(u32 type, u64 number, const struct program *program)
+{
+	if (type == OSQ_TYPE_EXEC)
+		put_exec(rings[type], number, program);
+	else if (type == OSQ_TYPE_FORK)
+		put_fork(rings[type], number);
+	else
+		put_exit(rings[type], number);
+}
+
 static void put(u32 type, const struct program *program)
 {
 	pthread_rwlock_rdlock(&gate);
 	if (rings[type] && !is_let_in(type, program)) {
 		osq_ring_filtered(rings[type], (u16)type);
-	} else if (rings[type]) {
+	} else if (rings[type] || ledger) {
 		u64 number = atomic_fetch_add(&made, 1) + 1;
 
-		if (type == OSQ_TYPE_EXEC)
-			put_exec(rings[type], number, program);
-		else if (type == OSQ_TYPE_FORK)
-			put_fork(rings[type], number);
-		else
-			put_exit(rings[type], number);
+		enter(number);
+		if (rings[type])
+			publish(type, number, program);
 	}
 	pthread_rwlock_unlock(&gate);
+}
+
+int produce_ledger(const char *path)
+{
+	ledger = fopen(path, "wbe");
+	return ledger ? 0 : -errno;
+}
+
+void produce_ledger_flush(void)
+{
+	if (ledger)
+		fflush(ledger);
 }
 
 void produce_burst(uint64_t count)

@@ -20,6 +20,17 @@ struct program {
 
 #define PROGRAM_PATH_MAX 255
 
+/*
+ * Write every event that happens from now on into a file, whether anybody
+ * records it or not: its number and the time since boot, in nanoseconds, each
+ * an unsigned 64-bit number. Event N has the pid, or the child's pid, N + 2 up
+ * to the four millionth. What a filter keeps out is left out here, too.
+ */
+int produce_ledger(const char *path);
+
+/* Write the file to its end. */
+void produce_ledger_flush(void);
+
 /* Publish one program. */
 void produce_program(const struct program *program);
 

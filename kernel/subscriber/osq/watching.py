@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Have the driver watch the configured paths, and find the watches that are not what was meant.
+
+The driver looks a path up as this process sees it, and then watches its place in that file system.
+So a path that this process sees on another file system than the rest of the machine does would be
+watched in vain, without an error. A sandbox does that, such as ProtectHome= of a systemd unit.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from osq.errors import DeviceError, RingInvalid
+from osq.file_events import watch_actions
+from osq.paths import Paths
+from osq.ring import Ring
+
+# The first process has the machine's view of its file systems.
+HOST_ROOT = Path("/proc/1/root")
+_MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+# File systems of the kernel's own, in which nobody keeps files.
+_VIRTUAL = frozenset(
+    {
+        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts"),
+        *("efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "securityfs"),
+        *("selinuxfs", "sysfs", "tracefs"),
+    }
+)
+Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A configured path that is not watched as it was meant, and why.
+
+    misses_events: whether events may happen there without a record.
+    """
+
+    path: str
+    reason: str
+    misses_events: bool = True
+
+    def __str__(self) -> str:
+        """Return the fault as the log has it."""
+        return f"file_paths: {self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A mounted file system that may hold files: its number, and its folder."""
+
+    number: str
+    folder: str
+
+
+class Watches:
+    """The watches of one ring; leaving the block closes its view of the mounted file systems.
+
+    host_root: the folder in which the machine's own view of its file systems is found.
+    """
+
+    def __init__(self, ring: Ring, paths: Paths, *, host_root: Path = HOST_ROOT) -> None:
+        self._ring, self._paths, self._host_root = ring, paths, host_root
+        self._relevant: frozenset[Mount] = frozenset()
+        self._mounts = _MOUNTS.open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._mounts.close()
+
+    def fileno(self) -> int:
+        """Return the file descriptor for poll; POLLPRI means that mounts have changed."""
+        return self._mounts.fileno()
+
+    def apply(self, *, compare: bool) -> list[Fault]:
+        """Watch every configured path, and the file systems that are mounted below it.
+
+        compare: whether to compare with the machine's own view, which needs CAP_SYS_PTRACE.
+        Return the faults. Raises: RingInvalid.
+        """
+        mounts = self._read_mounts()
+        self._relevant = relevant(self._paths.watched, mounts)
+        faults: list[Fault] = []
+        for path, with_opens in self._paths.watched.items():
+            actions = watch_actions(with_opens=with_opens)
+            places = (path, *mounted_below(path, (one.folder for one in mounts)))
+            candidates = [_watch(self._ring, place, actions) for place in places]
+            if compare:
+                candidates.append(fault_of(path, self._host_root))
+            faults += filter(None, candidates)
+        return faults
+
+    def need_another_look(self) -> bool:
+        """Return whether a mount has come or gone that a watched path leads to."""
+        return relevant(self._paths.watched, self._read_mounts()) != self._relevant
+
+    def _read_mounts(self) -> tuple[Mount, ...]:
+        self._mounts.seek(0)
+        return tuple(mounts_in(self._mounts.read()))
+
+
+def _watch(ring: Ring, path: str, actions: int) -> Fault | None:
+    try:
+        ring.watch(path, actions)
+    except RingInvalid:
+        raise
+    except DeviceError as error:
+        return Fault(path=path, reason=f"not watched: {error.message}")
+    return None
+
+
+def fault_of(path: str, host_root: Path) -> Fault | None:
+    """Return why a watch on this path is not what was meant, or None if it is."""
+    real = os.path.realpath(path)
+    try:
+        own, hosts = _identity(Path(real)), _identity(host_root / real.lstrip("/"))
+        folder = Path(real)
+        while own is None and hosts is None and folder != folder.parent:
+            folder = folder.parent
+            own, hosts = _identity(folder), _identity(host_root / str(folder).lstrip("/"))
+    except OSError as error:
+        reason = f"cannot be compared with what the machine has there: {error.strerror}"
+        return Fault(path=path, reason=reason)
+    if own != hosts:
+        reason = "hidden from this process, which sees something else there than the machine does"
+        return Fault(path=path, reason=reason)
+    if folder != Path(real):
+        reason = f"does not exist: it is watched from its creation in {folder} on"
+        return Fault(path=path, reason=reason, misses_events=False)
+    return None
+
+
+def _identity(path: Path) -> Identity | None:
+    """Return the device and the inode of a file or folder; None if it does not exist."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            return None
+        raise
+    return status.st_dev, status.st_ino
+
+
+def mounts_in(mountinfo: str) -> Iterator[Mount]:
+    """Yield the mounted file systems that may hold files.
+
+    Source: proc(5), /proc/pid/mountinfo; octal escapes stand for blanks and backslashes.
+    """
+    for line in mountinfo.splitlines():
+        fields, _, source = line.partition(" - ")
+        number, _, _, _, folder = fields.split(" ")[:5]
+        if source.split(" ")[0] not in _VIRTUAL:
+            yield Mount(number=number, folder=_OCTAL.sub(lambda one: chr(int(one[1], 8)), folder))
+
+
+def mounted_below(path: str, folders: Iterable[str]) -> list[str]:
+    """Return the names below a path of the given mount points: each needs a watch of its own."""
+    real = os.path.realpath(path).rstrip("/")
+    base = path.rstrip("/")
+    below = {base + folder[len(real) :] for folder in folders if folder.startswith(f"{real}/")}
+    return sorted(below - {f"{base}/"})
+
+
+def relevant(paths: Iterable[str], mounts: Iterable[Mount]) -> frozenset[Mount]:
+    """Return the mounts at, above and below the given paths."""
+    reals = [os.path.realpath(path).rstrip("/") + "/" for path in paths]
+
+    def is_relevant(mount: Mount) -> bool:
+        folder = mount.folder.rstrip("/") + "/"
+        return any(real.startswith(folder) or folder.startswith(real) for real in reals)
+
+    return frozenset(filter(is_relevant, mounts))
