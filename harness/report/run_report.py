@@ -190,14 +190,14 @@ def write_junit(reports: Iterable[RunReport], file: Path) -> None:
     """
     xml = JUnitXml()
     for report in reports:
-        suite = TestSuite(_xml(f"{report.target} {report.run_id}"))
+        suite = TestSuite(xml_text(f"{report.target} {report.run_id}"))
         for result in report.results:
             suite.add_testcase(_case(result))
         if not report.results or (report.verdict.exit_code and not counts(report).bad):
             suite.add_testcase(_case(_of_the_run(report)))
         suite.time = report.duration_s
         for name, text in {**report.witnesses, **report.described}.items():
-            suite.add_property(_xml(name), _xml(text))
+            suite.add_property(xml_text(name), xml_text(text))
         xml.add_testsuite(suite)
     with whole_file.replacing(file) as beside:
         xml.write(str(beside), pretty=True)
@@ -215,9 +215,9 @@ def _of_the_run(report: RunReport) -> TestResult:
 
 
 def _case(result: TestResult) -> TestCase:
-    case = TestCase(_xml(result.name), _xml(result.suite), result.duration_s)
-    text = _xml("\n".join(result.diagnostics))
-    reason = _xml(result.reason or (result.diagnostics[-1] if result.diagnostics else ""))
+    case = TestCase(xml_text(result.name), xml_text(result.suite), result.duration_s)
+    text = xml_text("\n".join(result.diagnostics))
+    reason = xml_text(result.reason or (result.diagnostics[-1] if result.diagnostics else ""))
     if result.verdict is Verdict.SKIPPED:
         case.result = [Skipped(reason)]
     elif result.verdict is Verdict.FAILED:
@@ -225,11 +225,12 @@ def _case(result: TestResult) -> TestCase:
     elif result.verdict is not Verdict.PASSED:
         case.result = [Error(reason, result.verdict.value)]
     kernel = "\n".join(line for one in result.reports for line in one.text)
-    case.system_out = "\n".join(part for part in (text, _xml(kernel)) if part)
+    case.system_out = "\n".join(part for part in (text, xml_text(kernel)) if part)
     return case
 
 
-def _xml(text: str) -> str:
+def xml_text(text: str) -> str:
+    """Return a text in which what XML cannot represent is replaced by a question mark."""
     return _NOT_XML.sub("?", text)
 
 

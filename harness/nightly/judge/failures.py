@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Follow the verdicts of each cell from night to night: new, fixed, still failing, flaky. Pure.
+
+A lost or skipped result proves nothing, so it changes nothing. A failure is flaky when a rerun in
+a fresh guest passes, when the test passes again although neither commit nor kernel has changed,
+and, without reruns, when it has failed and recovered before.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from harness.model.settings import Verdict
+from harness.nightly.judge.findings import Area, Kind, Subject
+from harness.nightly.judge.nights import BAD, CellOnce, TestOnce
+
+# How many runs a rate is taken over, and within how many an earlier failure makes a test flaky.
+RATE_RUNS = 60
+_SPELL_RUNS = 30
+_SPELLS_OF_A_FLAKY_TEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bad:
+    """One bad subject of one cell in one night."""
+
+    subject: Subject
+    reason: str
+    signature: str = ""
+    reruns: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What the judge makes of one subject of one cell in one night.
+
+    `last_good` is the cell as it was when the subject last passed, None if it never has.
+    """
+
+    kind: Kind
+    bad: Bad
+    cell: CellOnce
+    since: str
+    last_good: CellOnce | None = None
+
+
+@dataclass(kw_only=True)
+class Course:
+    """What the earlier nights showed of one subject in one cell.
+
+    `recent` has True for each bad first run, the latest last. `last_good` and `last_bad` are the
+    cell as it was then. `since` is the first night of the present failure, "" while it passes.
+    """
+
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RATE_RUNS))
+    since: str = ""
+    bad: Bad | None = None
+    last_good: CellOnce | None = None
+    last_bad: CellOnce | None = None
+
+    @property
+    def spells(self) -> int:
+        """How many times the subject became bad within the last runs."""
+        runs = [False, *list(self.recent)[-_SPELL_RUNS:]]
+        return sum(now and not before for before, now in pairwise(runs))
+
+
+def bad_subjects(cell: CellOnce) -> tuple[Bad, ...]:
+    """Return what is bad in a cell: its tests, or what ended it before or between them."""
+    tests = tuple(_bad_test(test, cell) for test in cell.tests if test.verdict in BAD)
+    if tests or cell.verdict not in BAD:
+        return tests
+    between = next((crash for crash in cell.crashes if not crash.test), None)
+    if between is not None:
+        subject = Subject.of(Area.CRASH, between.title)
+        return (Bad(subject=subject, reason=between.title, signature=between.signature),)
+    if cell.ended_in and not cell.tests:
+        return (Bad(subject=Subject.of(Area.STAGE, cell.ended_in), reason=cell.reason),)
+    return (Bad(subject=Subject.of(Area.CELL, ""), reason=cell.reason),)
+
+
+def _bad_test(test: TestOnce, cell: CellOnce) -> Bad:
+    crash = next((one for one in cell.crashes if one.test == test.name), None)
+    return Bad(
+        subject=subject_of(test),
+        reason=test.reason or (crash.title if crash else ""),
+        signature=crash.signature if crash else "",
+        reruns=test.reruns,
+    )
+
+
+def subject_of(test: TestOnce) -> Subject:
+    """Return the subject of a test."""
+    return Subject.of(Area.TEST, f"{test.suite}::{test.name}" if test.suite else test.name)
+
+
+def good_subjects(cell: CellOnce, known: set[Subject]) -> set[Subject]:
+    """Return the subjects that this cell shows to be good; `known` are those that were bad."""
+    good = {subject_of(test) for test in cell.tests if test.verdict is Verdict.PASSED}
+    if cell.verdict is Verdict.PASSED:
+        good |= {one for one in known if one.area != Area.TEST.value}
+    elif cell.tests:
+        # The cell came as far as its tests, so no stage before them is bad.
+        good |= {one for one in known if one.area == Area.STAGE.value}
+    return good
+
+
+def follow(
+    courses: dict[Subject, Course],
+    cell: CellOnce,
+    night: str,
+    *,
+    ran: CellOnce | None,
+    flaky: set[Subject],
+) -> list[Event]:
+    """Return the events of one cell in one night, and continue the courses of its subjects.
+
+    `ran` is the cell as it was when it last had test results. `flaky` are the subjects that are
+    known to be flaky, in any cell.
+    """
+    events = []
+    bad = {one.subject: one for one in bad_subjects(cell)}
+    for subject in sorted(good_subjects(cell, set(courses)) - set(bad)):
+        course = courses.setdefault(subject, Course())
+        if course.bad is not None:
+            events.append(_recovery(course, course.bad, cell))
+        course.recent.append(False)
+        course.bad, course.since, course.last_good = None, "", cell
+    for subject, one in bad.items():
+        # What ends a cell early has no course before it happens, but the cell ran without it.
+        early = subject.area != Area.TEST.value
+        course = courses.setdefault(subject, Course(last_good=ran if early else None))
+        events.append(_failure(course, one, cell, night, known=subject in flaky))
+        course.recent.append(True)
+        course.last_bad = cell
+    return events
+
+
+def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
+    """Return the event of a pass after a failure; its `since` is the night of the first one."""
+    then = course.last_bad
+    same = then is not None and (then.commit, then.kernel_version) == (
+        cell.commit,
+        cell.kernel_version,
+    )
+    if same:
+        reason = "it passes again with the same commit and the same kernel"
+        bad = Bad(subject=bad.subject, reason=reason, signature=bad.signature)
+    return Event(kind=Kind.FLAKY if same else Kind.FIXED, bad=bad, cell=cell, since=course.since)
+
+
+def _failure(course: Course, bad: Bad, cell: CellOnce, night: str, *, known: bool) -> Event:
+    """Return the event of a bad result; the course then knows the failure, if it is one."""
+    if _is_flaky(course, bad, known=known):
+        course.bad, course.since = None, ""
+        return Event(kind=Kind.FLAKY, bad=bad, cell=cell, since=night)
+    goes_on = course.bad is not None and course.bad.signature == bad.signature
+    if not goes_on:
+        course.since = night
+    course.bad = bad
+    return Event(
+        kind=Kind.STILL if goes_on else Kind.NEW,
+        bad=bad,
+        cell=cell,
+        since=course.since,
+        last_good=course.last_good,
+    )
+
+
+def _is_flaky(course: Course, bad: Bad, *, known: bool) -> bool:
+    if bad.reruns:
+        return Verdict.PASSED in bad.reruns
+    if course.bad is not None:
+        return False
+    return known or course.spells >= _SPELLS_OF_A_FLAKY_TEST

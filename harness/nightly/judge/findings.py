@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the judge finds in a night, as values: the finding, its subject, its numbers, its cause."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.nightly.judge.noise import Change
+
+
+class Kind(Enum):
+    """What a finding is; the order is that of a report."""
+
+    NEW = "new failure"
+    LOST = "lost"
+    SLOWER = "slower"
+    DRIFT = "slow drift"
+    WARNING = "new warning"
+    FLAKY = "flaky"
+    FIXED = "fixed"
+    STILL = "still failing"
+
+
+class Area(Enum):
+    """What a finding is about."""
+
+    TEST = "test"
+    STAGE = "stage"
+    CRASH = "crash between tests"
+    CELL = "cell"
+    WORKER = "worker"
+    WARNING = "warning"
+    BOOT = "boot"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Subject:
+    """One test, stage, crash, cell, worker or warning. A test's name is SUITE::NAME."""
+
+    area: str
+    name: str
+
+    @classmethod
+    def of(cls, area: Area, name: str) -> "Subject":
+        """Return the subject of this area and name."""
+        return cls(area=area.value, name=name)
+
+    @property
+    def text(self) -> str:
+        """The subject in words, for a headline."""
+        if self.area == Area.TEST.value:
+            return self.name
+        if self.area == Area.BOOT.value:
+            return "the boot of the guest"
+        return f"{self.area} {self.name}" if self.name else self.area
+
+
+class Suspect(Enum):
+    """What changed between the last good run and the first bad one."""
+
+    COMMITS = "the module's commits"
+    KERNELS = "the kernel's package"
+    BOTH = "the module's commits or the kernel's package"
+    NOTHING = "nothing that the history records"
+    FIRST = "unknown: there is no earlier good result"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """What to bisect after a new failure, and the evidence for this choice.
+
+    `commits` and `versions` are the last good and the first bad one, () where that did not change.
+    `cell` is a failing cell with that range: the bisection runs in it.
+    """
+
+    suspect: Suspect
+    cell: str
+    evidence: tuple[str, ...]
+    commits: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bisected:
+    """The answer of a bisection: the first bad commit, or two neighbouring versions of the kernel.
+
+    `key` is that of the finding. `commit` is "" when the kernel is at fault, and `versions` is ()
+    when a commit is. `answer` is the commit's subject and author, or another text for people.
+    `steps` has one line for each run that was made.
+    """
+
+    key: str
+    answer: str
+    commit: str = ""
+    versions: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How many of the first runs were bad, in the cells in which the test has ever been bad."""
+
+    bad: int
+    runs: int
+    cells: int
+    reruns_passed: int = 0
+    reruns: int = 0
+
+    @property
+    def percent(self) -> float:
+        """The share of bad first runs, in percent."""
+        return 100.0 * self.bad / self.runs if self.runs else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that a night shows, in all the cells that show it.
+
+    `since` is the night in which it began. `is_news` is false for what an earlier night reported.
+    `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `signature` is
+    that of a crash, "" for other failures.
+    """
+
+    kind: Kind
+    subject: Subject
+    cells: tuple[str, ...]
+    since: str
+    is_news: bool
+    reason: str = ""
+    signature: str = ""
+    cause: Cause | None = None
+    rate: Rate | None = None
+    change: Change | None = None
+
+    @property
+    def key(self) -> str:
+        """A name of the finding that later nights give it, too."""
+        return hashlib.sha256(f"{self.group}\0{self.since}".encode()).hexdigest()[:12]
+
+    @property
+    def group(self) -> str:
+        """What is the same for all cells of one finding: the crash, or else the subject."""
+        kind = "failure" if self.kind in {Kind.NEW, Kind.STILL, Kind.FIXED} else self.kind.value
+        return "\0".join((kind, self.signature or f"{self.subject.area}\0{self.subject.name}"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """All findings of one night, those that matter most first."""
+
+    night: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def news(self) -> tuple[Finding, ...]:
+        """The findings that no earlier night has reported."""
+        return tuple(one for one in self.findings if one.is_news)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Follow the durations of each cell from night to night: steps and slow drifts. Pure.
+
+Only passed tests count, because a failed one ends early or at its deadline.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from harness.model.settings import Verdict
+from harness.nightly.judge import noise
+from harness.nightly.judge.failures import subject_of
+from harness.nightly.judge.findings import Area, Kind, Subject
+from harness.nightly.judge.nights import CellOnce
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """The durations of one subject in one cell, with their nights, since the last step."""
+
+    values: list[float] = field(default_factory=list)
+    nights: list[str] = field(default_factory=list)
+    drifts: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slowdown:
+    """A step or a drift that one cell shows in one night; `since` is the night of its first value.
+
+    `goes_on` is true for a drift that this cell showed the night before, too.
+    """
+
+    kind: Kind
+    subject: Subject
+    cell: CellOnce
+    since: str
+    change: noise.Change
+    goes_on: bool = False
+
+
+def follow(paces: dict[Subject, Pace], cell: CellOnce, night: str) -> Iterator[Slowdown]:
+    """Yield the slowdowns of one cell in one night, and continue its series."""
+    for subject, value in _durations(cell):
+        pace = paces.setdefault(subject, Pace())
+        pace.values.append(value)
+        pace.nights.append(night)
+        found = _judge(pace, subject, cell)
+        if found is not None:
+            yield found
+
+
+def _durations(cell: CellOnce) -> Iterator[tuple[Subject, float]]:
+    if cell.boot_s is not None:
+        yield Subject.of(Area.BOOT, ""), cell.boot_s
+    for test in cell.tests:
+        if test.verdict is Verdict.PASSED:
+            yield subject_of(test), test.duration_s
+
+
+def _judge(pace: Pace, subject: Subject, cell: CellOnce) -> Slowdown | None:
+    """Return the slowdown with which the series ends; after a step, only later values count."""
+    step = noise.step(pace.values)
+    if step is not None:
+        since = pace.nights[step.begins]
+        del pace.values[: step.begins], pace.nights[: step.begins]
+        pace.drifts = False
+        if step.after_s < step.before_s:
+            return None
+        return Slowdown(kind=Kind.SLOWER, subject=subject, cell=cell, since=since, change=step)
+    drift = noise.drift(pace.values, goes_on=pace.drifts)
+    goes_on, pace.drifts = pace.drifts, drift is not None
+    if drift is None:
+        return None
+    since = pace.nights[drift.begins]
+    found = Slowdown(kind=Kind.DRIFT, subject=subject, cell=cell, since=since, change=drift)
+    return replace(found, goes_on=goes_on)

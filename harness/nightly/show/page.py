@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Render a morning as one HTML page that needs no network, no script and no other file."""
+
+from importlib import resources
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from harness.model.settings import Verdict
+from harness.nightly.show import views, words
+from harness.nightly.show.morning import Morning
+
+
+def render(morning: Morning) -> str:
+    """Return the page; every text of a run is escaped, because a guest may print anything."""
+    files = resources.files(__package__)
+    environment = Environment(
+        autoescape=True,
+        loader=DictLoader({"page": (files / "page.html").read_text(encoding="utf-8")}),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plural"] = words.plural
+    style = (files / "page.css").read_text(encoding="utf-8")
+    verdicts = [cell.verdict for cell in morning.night.cells]
+    return environment.get_template(
+        "page"
+    ).render(
+        morning=morning,
+        night=morning.night,
+        # The style sheet is a file of this package.
+        style=Markup(style),  # noqa: S704
+        counts={one.value: verdicts.count(one) for one in Verdict if verdicts.count(one)},
+        commits=sorted({cell.commit[:12] for cell in morning.night.cells if cell.commit}),
+        news=[views.card(one, morning) for one in morning.news],
+        known=[views.card(one, morning) for one in morning.known],
+        matrix=views.matrix(morning),
+        trends=views.trends(morning),
+        tests=views.tests(morning),
+        events=_events(morning),
+        headline=words.summary(morning),
+    )
+
+
+def _events(morning: Morning) -> list[tuple[str, list[str]]]:
+    """Return what earlier nights were the first to report, the latest night first."""
+    return [
+        (one.night, [words.event(found) for found in one.news])
+        for one in reversed(morning.judgements[:-1])
+        if one.news
+    ]

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of nightly.judge.judge on the synthetic history: each planted event and nothing else."""
+
+from functools import cache
+
+import pytest
+
+from harness.nightly.judge.findings import Finding, Judgement, Kind, Suspect
+from harness.nightly.judge.judge import judge
+from tests.unit.nightly import synthetic
+
+SEEDS = [1, 2, 3]
+
+
+@cache
+def judged(seed: int) -> tuple[Judgement, ...]:
+    """Return the judgements of all nights of the synthetic history with this seed."""
+    return judge(synthetic.history(seed))
+
+
+def the_news(seed: int, kind: Kind) -> tuple[int, Finding]:
+    """Return the only news of a kind, with the number of its night."""
+    found = [
+        (number, one)
+        for number, judgement in enumerate(judged(seed))
+        for one in judgement.news
+        if one.kind is kind
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sixty_nights_have_the_planted_events_as_news_and_nothing_else(seed: int) -> None:
+    """Over all nights, the news are the five planted events, each reported once."""
+    found = sorted(
+        (one.kind.value, one.subject.name) for each in judged(seed) for one in each.news
+    )
+
+    assert found == sorted(
+        [
+            (Kind.NEW.value, f"guest::{synthetic.REGRESSION}"),
+            (Kind.NEW.value, "build"),
+            (Kind.LOST.value, synthetic.LOST_WORKER),
+            (Kind.FLAKY.value, f"guest::{synthetic.FLAKE}"),
+            (Kind.DRIFT.value, f"guest::{synthetic.DRIFT}"),
+        ]
+    )
+
+
+def test_a_regression_is_reported_in_its_night_with_the_last_good_and_the_first_bad_commit() -> (
+    None
+):
+    """The regression's cause is the module's commits, with the commits of the two nights."""
+    night = synthetic.REGRESSION_NIGHT
+    found = next(one for one in judged(1)[night].news if one.kind is Kind.NEW)
+
+    assert found.signature == synthetic.SIGNATURE
+    assert len(found.cells) == 40
+    assert found.cause is not None
+    assert found.cause.suspect is Suspect.COMMITS
+    assert found.cause.commits == (synthetic.commit_of(night - 1), synthetic.commit_of(night))
+
+
+def test_a_regression_still_fails_in_the_last_night_since_its_first() -> None:
+    """A later night has the same finding, with the same key and cause, and as no news."""
+    first = next(one for one in judged(1)[synthetic.REGRESSION_NIGHT].news if one.signature)
+    still = next(one for one in judged(1)[-1].findings if one.kind is Kind.STILL)
+
+    assert (still.key, still.cause, still.since) == (first.key, first.cause, first.since)
+    assert not still.is_news
+
+
+def test_a_build_that_a_kernel_update_breaks_names_the_two_versions_of_the_kernel() -> None:
+    """The broken build is in the cells of that kernel, and its cause the kernel's package."""
+    found = next(one for one in judged(1)[synthetic.BUILD_NIGHT].news if one.kind is Kind.NEW)
+
+    assert all(f"/{synthetic.BUILD_KERNEL}/" in cell for cell in found.cells)
+    assert len(found.cells) == 8
+    assert found.cause is not None
+    assert found.cause.suspect is Suspect.KERNELS
+    assert found.cause.versions == (synthetic.OLD_VERSION, synthetic.NEW_VERSION)
+    assert found.cause.commits == ()
+
+
+def test_a_flake_of_8_percent_has_its_rate_after_sixty_nights() -> None:
+    """The last report of the flaky test has a rate whose count is exactly that of the history."""
+    nights = synthetic.history(1)
+    runs = [
+        test
+        for night in nights
+        for cell in night.cells
+        for test in cell.tests
+        if test.name == synthetic.FLAKE
+    ]
+    number, last = next(
+        (number, one)
+        for number, judgement in reversed(list(enumerate(judged(1))))
+        for one in judgement.findings
+        if one.kind is Kind.FLAKY
+    )
+
+    assert last.rate is not None
+    # With 2400 runs of 8 %, one standard deviation is 0.55 %; the cells that never failed are out.
+    assert last.rate.percent == pytest.approx(100 * synthetic.FLAKE_RATE, abs=1.1)
+    assert last.rate.runs <= len(runs)
+    assert number >= 57
+
+
+def test_a_lost_worker_is_one_finding_with_all_its_cells() -> None:
+    """The ten cells of the lost worker are one finding, and no cell of it counts as failed."""
+    number, found = the_news(1, Kind.LOST)
+
+    assert number == synthetic.LOST_NIGHT
+    assert len(found.cells) == 10
+    assert {one.kind for one in judged(1)[number].news} == {Kind.LOST}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_slow_drift_is_found_within_twenty_nights(seed: int) -> None:
+    """A rise of 1.2 % a night is beyond the noise before it has reached a quarter."""
+    number, found = the_news(seed, Kind.DRIFT)
+
+    assert synthetic.DRIFT_NIGHT < number <= synthetic.DRIFT_NIGHT + 20
+    assert found.change is not None
+    assert 0.1 < found.change.share < 0.4
+
+
+def test_a_history_without_planted_events_has_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the events put after the last night, sixty nights of noise report nothing."""
+    for name in ("REGRESSION_NIGHT", "DRIFT_NIGHT", "LOST_NIGHT", "BUILD_NIGHT"):
+        monkeypatch.setattr(synthetic, name, synthetic.NIGHTS)
+    monkeypatch.setattr(synthetic, "FLAKE_RATE", 0.0)
+
+    assert [one for each in judge(synthetic.history(4)) for one in each.findings] == []
