@@ -29,14 +29,14 @@ ARCHITECTURES = ("amd64", "arm64")
 SETS = ("guest", "crash")
 NAMES = tuple(
     f"test_{file}::test_{what}"
-    for file, whats in {
+    for file, ends in {
         "ring": ("wraps_at_its_end", "keeps_order", "counts_drops", "survives_a_full_ring"),
         "device": ("opens_once", "refuses_a_second_owner", "closes_cleanly", "maps_read_only"),
         "publishers": ("sees_exec", "sees_fork", "sees_exit", "sees_connect", "sees_unlink"),
         "load": ("loads_and_unloads", "leaves_no_memory", "reloads_under_load"),
         "stress": ("many_writers", "many_readers", "throughput", "random_order"),
     }.items()
-    for what in whats
+    for what in ends
 )
 # The planted events, each with the night in which it begins, counted from 0.
 REGRESSION, REGRESSION_NIGHT = "test_ring::test_wraps_at_its_end", 55
