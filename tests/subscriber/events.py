@@ -5,7 +5,7 @@ from typing import Any
 
 from _libosq import ffi, lib
 from osq.layout import decode
-from osq.records import Event, Exec, Fork
+from osq.records import Event, Exec, Exit, Fork
 
 TAIL = {
     "path": b"/usr/bin/printf",
@@ -50,4 +50,16 @@ def a_fork(**changed: Any) -> Fork:
         setattr(record.head if name in dir(record.head) else record, name, value)
     event: Event | None = decode(bytes(ffi.buffer(record)))
     assert isinstance(event, Fork)
+    return event
+
+
+def an_exit(**changed: Any) -> Exit:
+    """Return the exit of a process's last thread with the given fields changed."""
+    record = ffi.new("struct osq_exit *")
+    record.head.type, record.head.len = lib.OSQ_TYPE_EXIT, ffi.sizeof("struct osq_exit")
+    record.last = 1
+    for name, value in changed.items():
+        setattr(record.head if name in dir(record.head) else record, name, value)
+    event: Event | None = decode(bytes(ffi.buffer(record)))
+    assert isinstance(event, Exit)
     return event

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the osquery extension over thrift, with osquery's own package on the other side.
-
-osquery_manager.py acts as osqueryd; the extension is a process of its own.
-"""
+"""Tests of the osquery extension as a process: its registration, its answers and its errors."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,68 +11,9 @@ import pytest
 from osq.retention import Limits
 from osq.store import Store
 from osq.tables import TABLES
-from tests.subscriber.building import OUT, ROOT
-from tests.subscriber.host import START_S, until
-from tests.subscriber.osquery_manager import UUID, Manager, extension_at, serve
+from tests.subscriber.osqueryd_model import QueryFailed
+from tests.subscriber.served import END_S, Served, environment, extension_command
 from tests.subscriber.test_store import fill
-
-MOST_ROWS = 100
-EQUALS, GREATER, LESS = "2", "4", "16"
-
-
-class Osqueryd:
-    """A replacement for osqueryd at a socket, and an extension that is connected to it."""
-
-    def __init__(self, folder: Path, store: Path) -> None:
-        self.manager = Manager()
-        self._socket = folder / "osquery.em"
-        serve(self.manager, self._socket)
-        until(self._socket.exists, "the manager listens")
-        config = folder / "osq.conf"
-        config.write_text(json.dumps({"osq": {"store": str(store), "extension_rows": MOST_ROWS}}))
-        paths = os.pathsep.join((str(OUT), str(ROOT / "kernel" / "subscriber")))
-        self.extension = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "osq.extension", "--config", str(config)),
-                *("--socket", str(self._socket), "--timeout", "10", "--interval", "1"),
-            ],
-            env={**os.environ, "PYTHONPATH": paths},
-        )
-        self._connection = extension_at(self._socket, deadline_s=START_S)
-        self.client = self._connection.extension_client()
-
-    def rows(self, table: str, *constraints: tuple[str, str, str]) -> list[dict[str, str]]:
-        """Return the rows that a query of this table would get."""
-        by_name: dict[str, list[dict[str, str]]] = {}
-        for name, operator, text in constraints:
-            by_name.setdefault(name, []).append({"op": operator, "expr": text})
-        context = {
-            "constraints": [
-                *(
-                    {"name": name, "list": ops, "affinity": "TEXT"}
-                    for name, ops in by_name.items()
-                ),
-                {"name": "path", "list": "", "affinity": "TEXT"},
-            ]
-        }
-        request = {"action": "generate", "context": json.dumps(context)}
-        answer = self.client.call("table", table, request)
-        assert answer.status.code == 0, answer.status.message
-        rows: list[dict[str, str]] = answer.response
-        return rows
-
-    def restart(self, folder: Path, store: Path) -> "Osqueryd":
-        """End this extension, and return another one on the same store."""
-        self.close()
-        self._socket.unlink()
-        Path(f"{self._socket}.{UUID}").unlink(missing_ok=True)
-        return Osqueryd(folder, store)
-
-    def close(self) -> None:
-        """End the extension's process."""
-        self._connection.close()
-        self.extension.kill()
-        self.extension.wait()
 
 
 @pytest.fixture
@@ -90,123 +26,88 @@ def store(folder: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def osqueryd(folder: Path, store: Store) -> Iterator[Osqueryd]:
-    """Give a replacement for osqueryd and an extension that is connected to it."""
-    running = Osqueryd(folder, store.path)
-    yield running
-    running.close()
+def served(folder: Path, store: Store) -> Iterator[Served]:
+    """Give a model of osqueryd and an extension that is connected to it."""
+    with Served(folder, store.path) as running:
+        yield running
 
 
-def numbers(rows: list[dict[str, str]]) -> list[int]:
-    """Return the event numbers of these rows."""
-    return [int(row["seq_num"]) for row in rows]
+def test_the_tables_are_registered_as_event_tables(served: Served) -> None:
+    """Every column is registered with its type and as an index, and every table for events."""
+    registry = served.osqueryd.registry
 
-
-def test_the_tables_are_registered_as_event_tables(osqueryd: Osqueryd) -> None:
-    """Every column is registered with its type, and every table as an event table."""
-    registered = osqueryd.manager.registered
-
-    assert registered["name"] == "osq"
-    assert set(registered["table"]) == {table.name for table in TABLES}
+    assert set(registry) == {table.name for table in TABLES}
     for table in TABLES:
-        routes = registered["table"][table.name]
-        columns = {one["name"]: one["type"] for one in routes if one["id"] == "column"}
-        assert columns == {column.name: column.kind for column in table.columns}
-        assert {"id": "attributes", "attributes": "4"} in routes
-    asked = osqueryd.client.call("table", "kprocess_events", {"action": "columns"})
-    assert asked.response == registered["table"]["kprocess_events"]
+        columns = {one["name"]: one for one in registry[table.name] if one["id"] == "column"}
+        expected = {column.name: column.kind for column in table.columns}
+        expected |= {"cut": "INTEGER", "cursor": "TEXT", "run": "TEXT"}
+        assert {name: one["type"] for name, one in columns.items()} == expected
+        assert {one["op"] for one in columns.values()} == {"1", "17"}
+        assert {"id": "attributes", "attributes": "4"} in registry[table.name]
+    asked = served.osqueryd.call("kprocess_events", {"action": "columns"})
+    assert asked == registry["kprocess_events"]
 
 
-def test_a_repeated_query_gets_only_new_rows_and_a_query_with_another_condition_gets_all_rows(
-    osqueryd: Osqueryd, store: Store
-) -> None:
-    """A repeated query gets only new rows; another query has a position of its own."""
-    assert numbers(osqueryd.rows("kprocess_events")) == list(range(1, 11))
-    assert numbers(osqueryd.rows("kprocess_events")) == []
-    fill(store, 11, 5)
-    assert numbers(osqueryd.rows("kprocess_events")) == list(range(11, 16))
-    assert numbers(osqueryd.rows("kprocess_events")) == []
+def test_osquerys_other_names_of_columns_have_the_values_of_the_columns(served: Served) -> None:
+    """The seven aliases of osquery's process_events work in SELECT and in WHERE."""
+    names = {
+        "env": "environment",
+        "env_count": "environment_count",
+        "env_size": "environment_size",
+        "atime": "access_time",
+        "mtime": "modify_time",
+        "ctime": "change_time",
+        "btime": "create_time",
+    }
+    columns, aliases = ", ".join(names), ", ".join(names.values())
 
-    by_path = ("path", EQUALS, "/usr/bin/printf")
-    assert numbers(osqueryd.rows("kprocess_events", by_path)) == list(range(1, 16))
-    assert numbers(osqueryd.rows("kprocess_events", by_path)) == []
+    rows = served.rows(f"SELECT {aliases} FROM kprocess_events ORDER BY eid")
 
-
-def test_a_restarted_extension_gives_a_repeated_query_only_the_rows_added_since_the_restart(
-    osqueryd: Osqueryd, store: Store, folder: Path
-) -> None:
-    """A restarted extension continues after the last row that a query got."""
-    assert len(osqueryd.rows("kprocess_events")) == 10
-    again = osqueryd.restart(folder, store.path)
-    fill(store, 11, 1)
-
-    assert numbers(again.rows("kprocess_events")) == [11]
-    again.close()
+    assert rows == served.rows(f"SELECT {columns} FROM kprocess_events ORDER BY eid")
+    assert len(rows) == 10
+    sql = "SELECT count(*) FROM kprocess_events WHERE access_time = atime"
+    assert served.rows(sql) == [(10,)]
 
 
-def test_a_query_with_a_condition_on_time_or_eid_gets_all_matching_rows(
-    osqueryd: Osqueryd, store: Store
-) -> None:
-    """A query with a condition on time or eid gets all matching rows every time."""
-    fill(store, 11, 5, age_s=1000)
-    rows = osqueryd.rows("kprocess_events", ("time", GREATER, "0"))
-    newer = str(max(int(row["time"]) for row in rows) - 500)
-    tenth = rows[9]["eid"]
-
-    for _ in range(2):
-        after_tenth = osqueryd.rows("kprocess_events", ("eid", GREATER, tenth))
-        assert numbers(after_tenth) == list(range(11, 16))
-        in_time = osqueryd.rows("kprocess_events", ("time", GREATER, newer))
-        assert numbers(in_time) == list(range(1, 11))
-        both = (("time", GREATER, newer), ("eid", LESS, tenth))
-        assert numbers(osqueryd.rows("kprocess_events", *both)) == list(range(1, 10))
-    assert osqueryd.rows("kprocess_events", ("eid", EQUALS, tenth))[0]["eid"] == tenth
-
-
-def test_a_large_result_comes_in_several_answers(osqueryd: Osqueryd, store: Store) -> None:
-    """Rows beyond the limit of one answer come in the next answers, and none is skipped."""
-    fill(store, 11, MOST_ROWS + 5)
-    parts = [numbers(osqueryd.rows("kprocess_events")) for _ in range(3)]
-
-    assert [len(part) for part in parts] == [MOST_ROWS, 15, 0]
-    assert [*parts[0], *parts[1]] == list(range(1, MOST_ROWS + 16))
-
-
-def test_every_value_in_an_answer_to_osquery_is_text(osqueryd: Osqueryd) -> None:
+def test_every_value_in_an_answer_to_osquery_is_text(served: Served) -> None:
     """All values in an answer are text, as thrift's map of strings requires."""
-    row = osqueryd.rows("kprocess_events")[0]
+    columns = ["cmdline", "child_pid", "btime"]
+    context = json.dumps({"constraints": [], "colsUsed": columns})
+    request = {"action": "generate", "context": context}
 
-    assert (row["cmdline"], row["child_pid"], row["btime"]) == ("printf %s x \\xff", "", "")
-    assert all(isinstance(value, str) for value in row.values())
+    row = served.osqueryd.call("kprocess_events", request)[0]
+
+    assert row == {"cmdline": "printf %s x \\xff", "child_pid": "", "btime": ""}
+
+
+def test_osquery_gets_all_columns_when_it_does_not_say_which_it_uses(served: Served) -> None:
+    """A request without a list of used columns gets every column of the store."""
+    row = served.osqueryd.call("kprocess_events", {"action": "generate", "context": "{}"})[0]
+
+    (table,) = (one for one in TABLES if one.name == "kprocess_events")
+    assert set(row) == {"cut", *(one.name for one in table.columns)}
 
 
 def test_a_query_while_the_store_file_is_missing_fails_with_no_such_store(
-    osqueryd: Osqueryd, store: Store
+    served: Served, store: Store
 ) -> None:
     """A missing store is an error, since an empty answer would mean no events."""
     store.path.rename(store.path.with_name("moved.db"))
-    request = {"action": "generate", "context": "{}"}
-    answer = osqueryd.client.call("table", "kprocess_events", request)
 
-    assert answer.status.code == 1
-    assert "no such store" in answer.status.message
+    with pytest.raises(QueryFailed, match="no such store; is the daemon running"):
+        served.rows("SELECT pid FROM kprocess_events")
 
 
 def test_an_extension_without_osqueryd_reports_an_error(folder: Path, store: Store) -> None:
     """Without osqueryd at the socket's path the extension ends with an error and an exit code."""
     (folder / "nobody").touch()
-    config = folder / "osq.conf"
-    config.write_text(json.dumps({"osq": {"store": str(store.path)}}))
     for name in ("not-there", "nobody"):
         done = subprocess.run(
-            [
-                *(sys.executable, "-m", "osq.extension", "--config", str(config)),
-                *("--socket", str(folder / name), "--timeout", "1"),
-            ],
-            env={**os.environ, "PYTHONPATH": f"{OUT}{os.pathsep}{ROOT / 'kernel' / 'subscriber'}"},
+            extension_command(folder, store.path, folder / name, mib=1),
+            env=environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=END_S * 2,
             check=False,
         )
         assert done.returncode == 1

@@ -26,8 +26,9 @@ INSTALL_S = 600.0
 SITE = "/usr/local/lib/python3.11/dist-packages"
 DEBS = ("libosq0", "osq-subscriber")
 CONFIGURATION = '{"osq": {"interval_s": 2}}'
-# osquery's package and the two packages that it imports.
-PACKAGES = ("osquery", "thrift", "future")
+# osquery's package, the two packages that it imports, and what the model of osqueryd needs.
+PACKAGES = ("osquery", "thrift", "future", "apsw")
+MODEL = ("osqueryd_model.py", "osquery_tables.py")
 
 
 def invoke(*words: str, deadline_s: float = 60.0) -> str:
@@ -62,9 +63,9 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 
 def _install(guest: Guest, folder: Path) -> None:
-    """Install this tree's packages in the guest, and osquery's Python package without a package.
+    """Install this tree's packages in the guest, and what Debian does not have.
 
-    An administrator would also copy osquery's Python package, because Debian does not have it.
+    An administrator would also copy osquery's Python package; a model of osqueryd comes with it.
     """
     release = make_release(folder / "release", key=None, skip_kernel=True)
     archive = folder / "site.tar"
@@ -74,9 +75,10 @@ def _install(guest: Guest, folder: Path) -> None:
             assert found is not None
             assert found.origin is not None
             tar.add(Path(found.origin).parent, name, filter=_sources)
+        for name in MODEL:
+            tar.add(building.HERE / name, f"tests/subscriber/{name}")
     files = {
         archive: "/root/site.tar",
-        building.HERE / "osquery_manager.py": "/root/osquery_manager.py",
         **{package(release, name): f"/root/{name}.deb" for name in DEBS},
     }
     guest.push(

@@ -87,26 +87,28 @@ def test_all_400_programs_started_in_quick_succession_are_stored(guest: Guest) -
     assert query(guest, "SELECT DISTINCT complete FROM kosquery_stats") == [{"complete": 1}]
 
 
-def test_the_extension_gives_each_row_once_over_its_socket(guest: Guest) -> None:
-    """In the guest, the extension gives each row once to a manager of osquery's own package."""
+def test_a_cursor_gets_each_row_once_over_the_extensions_socket(guest: Guest) -> None:
+    """In the guest, a model of osqueryd gets a row in the first run of a cursor only."""
     reads(guest)
     token = secrets.token_hex(8)
     guest.run(f"sh -c true {token}; sleep 1", deadline_s=30)
-    constraint = {"name": "cmdline", "affinity": "TEXT"}
-    constraint |= {"list": [{"op": "2", "expr": f"sh -c true {token}"}]}  # type: ignore[dict-item]
-    context = json.dumps({"constraints": [constraint], "colsUsed": ["cmdline", "path", "uid"]})
+    sql = f"SELECT cmdline, uid FROM kprocess_events WHERE cmdline = 'sh -c true {token}'"
+    runs = [f"{sql} AND cursor = 'guest' AND run = {number}" for number in (1, 2)]
     said = guest.run(
         f"""rm -f /root/em*
 /usr/lib/osq/osq-extension.ext --socket /root/em --timeout 60 --interval 5 2>/root/extension.log &
-python3 /root/osquery_manager.py /root/em kprocess_events '{context}' '{context}'
+python3 -m tests.subscriber.osqueryd_model /root/em <<END
+{runs[0]}
+{runs[1]}
+{sql}
+END
 kill %1""",
         deadline_s=STEP_S,
     )
-    first, second = (json.loads(line) for line in said.stdout.splitlines())
 
-    (row,) = first["rows"]
-    assert (row["cmdline"], row["uid"]) == (f"sh -c true {token}", "0")
-    assert (second["code"], second["rows"]) == (0, [])
+    rows = [{"cmdline": f"sh -c true {token}", "uid": 0}]
+    answers = [json.loads(line) for line in said.stdout.splitlines()]
+    assert answers == [{"rows": rows}, {"rows": []}, {"rows": rows}]
 
 
 def test_osqueryd_gets_rows_from_the_extension(guest: Guest) -> None:

@@ -51,6 +51,7 @@ class Column:
     select: the SQL expression that computes the column from stored columns, instead of `by`.
     source: documentation: where the value comes from, or why the column stays empty.
     origin: documentation: the table of osquery that has this column.
+    aliases: osquery's other names for the column.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Column:
     by: Mapping[type, str | Source] = field(default_factory=dict)
     select: str = ""
     hidden: bool = False
+    aliases: tuple[str, ...] = ()
 
     @property
     def is_stored(self) -> bool:

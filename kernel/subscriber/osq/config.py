@@ -49,7 +49,7 @@ class Config:
     latency_ms: int = 200
     batch_records: int = 2000
     interval_s: int = 10
-    extension_rows: int = 5000
+    extension_bytes: int = 32 * _MIB
     records: tuple[str, ...] = _RECORDS
     environment_variables: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -84,7 +84,7 @@ def _parse(file: Path) -> Config:
         latency_ms=own.number("latency_ms", 200, 1, 60_000),
         batch_records=own.number("batch_records", 2000, 1, 100_000),
         interval_s=own.number("interval_s", 10, 1, 3600),
-        extension_rows=own.number("extension_rows", 5000, 1, 1_000_000),
+        extension_bytes=own.number("extension_mib", 32, 1, 4096) * _MIB,
         records=records,
         environment_variables=root.section("events").strings("environment_variables", ()),
         limits=_limits(root, own),

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The position up to which each query of osqueryd has read the rows, kept across restarts."""
+"""How far the queries with a cursor have read each table, and how many answers were cut.
+
+A query names its cursor, and its run: a value that is the same for all calls of one run of the
+query and differs between runs. All calls of a run get the rows of one window. The next run shows
+that the asker has survived the last one, so only then the position on the disk moves past its
+window. The windows are in memory alone: osqueryd's worker and its extension end together, and the
+next extension offers the window of an unfinished run again.
+"""
 
 import sqlite3
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,22 +17,36 @@ from typing import Self
 from osq.store_file import store_error
 
 _BUSY_S = 5.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS position
+    (cursor TEXT, name TEXT, key BIGINT NOT NULL, PRIMARY KEY (cursor, name));
+CREATE TABLE IF NOT EXISTS cut (answers BIGINT NOT NULL);
+INSERT INTO cut SELECT 0 WHERE NOT EXISTS (SELECT * FROM cut);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The rows of one run: those with `after` < global_seq_num <= `up_to`."""
+
+    run: str
+    after: int
+    up_to: int
 
 
 class Cursors:
-    """The positions by query, in a small SQLite file; leaving the block closes the file.
+    """The positions in a small SQLite file beside the store; leaving the block closes the file.
 
     Raises: StoreError when the file cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._windows: dict[tuple[str, str], Window] = {}
         try:
             self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
             path.chmod(0o600)
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS cursor (query TEXT PRIMARY KEY, key BIGINT NOT NULL)"
-            )
+            self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise store_error(path, error) from error
 
@@ -39,16 +61,49 @@ class Cursors:
     ) -> None:
         self._connection.close()
 
-    def get(self, query: str) -> int:
-        """Return the key that a query has read up to, 0 for a new query."""
-        sql = "SELECT key FROM cursor WHERE query = ?"
-        row = self._connection.execute(sql, (query,)).fetchone()
+    def window(self, cursor: str, table: str, *, run: str, newest: int) -> Window:
+        """Return the window of a run, which begins behind the window of the run before it.
+
+        newest: the greatest key of the table now, which a new window reaches up to.
+        """
+        last = self._windows.get((cursor, table))
+        if last is not None and last.run == run:
+            return last
+        after = self._position(cursor, table)
+        if last is not None and last.up_to > after:
+            after = last.up_to
+            self._move(cursor, table, after)
+        window = Window(run=run, after=after, up_to=max(after, newest))
+        self._windows[cursor, table] = window
+        return window
+
+    def end_window(self, cursor: str, table: str, up_to: int) -> None:
+        """End the window of the present run earlier, because an answer ended there."""
+        window = self._windows[cursor, table]
+        self._windows[cursor, table] = replace(window, up_to=min(window.up_to, up_to))
+
+    def forget_run(self, cursor: str, table: str, *, run: str) -> None:
+        """Offer the window of a run again to the next run, because this run failed."""
+        last = self._windows.get((cursor, table))
+        if last is not None and last.run == run:
+            del self._windows[cursor, table]
+
+    def _position(self, cursor: str, table: str) -> int:
+        sql = "SELECT key FROM position WHERE cursor = ? AND name = ?"
+        row = self._execute(sql, (cursor, table)).fetchone()
         return int(row[0]) if row else 0
 
-    def set(self, query: str, key: int) -> None:
-        """Store the position of a query; it is on the disk when this returns."""
-        sql = "INSERT OR REPLACE INTO cursor (query, key) VALUES (?, ?)"
+    def _move(self, cursor: str, table: str, key: int) -> None:
+        """Store a position; it is on the disk when this returns."""
+        sql = "INSERT OR REPLACE INTO position (cursor, name, key) VALUES (?, ?, ?)"
+        self._execute(sql, (cursor, table, key))
+
+    def count_cut(self) -> None:
+        """Count an answer that did not hold all rows."""
+        self._execute("UPDATE cut SET answers = answers + 1", ())
+
+    def _execute(self, sql: str, parameters: tuple[str | int, ...]) -> sqlite3.Cursor:
         try:
-            self._connection.execute(sql, (query, key))
+            return self._connection.execute(sql, parameters)
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error

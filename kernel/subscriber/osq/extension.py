@@ -4,17 +4,15 @@
     osq-extension.ext --socket PATH --timeout S --interval S      (osqueryd's autoload does this)
 
 The tables are marked as event tables, so osqueryd logs the rows of a scheduled query without
-computing differences. A query without a condition on time, ntime, eid or global_seq_num gets each
-row once: the position that it has read up to is stored by the query's table, columns and
-conditions and survives restarts of osqueryd and of the extension. A query with a condition such as
-`time > X` gets all matching rows every time.
+computing differences. Every query sees all stored rows that fulfil its conditions. A query with
+`cursor = 'NAME' AND run = (SELECT unix_time FROM time)` gets only rows that came after its last
+run. docs/subscriber.md has the reasons.
 """
 
 import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,79 +20,14 @@ import osquery
 from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus
 
 from osq import config, logs
-from osq.columns import SqlValue, Table
+from osq.answers import Source, answer, columns, routes
+from osq.columns import Table
 from osq.cursors import Cursors
 from osq.errors import OsqError
-from osq.osquery_context import Request, request_of
-from osq.reader import Reader
 from osq.tables import TABLES
 
 LOG = logging.getLogger(__name__)
 VERSION = "0.1.0"
-_DEADLINE_S = 30.0
-_EVENT_BASED = "4"
-_HIDDEN = "16"
-_ADDITIONAL = "4"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """The store, and the positions of the queries that get each row once.
-
-    Such a query gets at most `most_rows` rows at a time; its next call gets the rows after them.
-    """
-
-    store: Path
-    cursors: Cursors
-    most_rows: int
-
-
-def routes(table: Table) -> list[dict[str, str]]:
-    """Return osquery's description of a table: its columns, and that it contains events."""
-    columns = [
-        {
-            "id": "column",
-            "name": one.name,
-            "type": one.kind,
-            "op": _HIDDEN if one.hidden else _ADDITIONAL if one.name == "time" else "0",
-        }
-        for one in table.columns
-    ]
-    return [*columns, {"id": "attributes", "attributes": _EVENT_BASED}]
-
-
-def answer(source: Source, table: Table, context: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the rows that answer one request of osquery, every value as text.
-
-    Raises: OsqError when the store cannot answer.
-    """
-    cursors = source.cursors
-    request = request_of(table, context)
-    if not request.drains:
-        with Reader(source.store) as reader:
-            return _rows(reader, request, {})
-    with Reader(source.store, new_only=True) as reader:
-        after, newest = cursors.get(request.signature), reader.newest()[table.name]
-        rows = _rows(reader, request, {table.name: (after, newest)}, most=source.most_rows)
-        is_all = len(rows) < source.most_rows
-        cursors.set(request.signature, newest if is_all else int(rows[-1]["global_seq_num"]))
-        return rows
-
-
-def _rows(
-    reader: Reader,
-    request: Request,
-    windows: Mapping[str, tuple[int, int]],
-    *,
-    most: int | None = None,
-) -> list[dict[str, str]]:
-    sql = request.sql if most is None else f"{request.sql} LIMIT {most}"
-    result = reader.query(sql, request.parameters, windows=windows, deadline_s=_DEADLINE_S)
-    return [dict(zip(result.columns, map(_text, values), strict=True)) for values in result.rows]
-
-
-def _text(value: SqlValue) -> str:
-    return "" if value is None else str(value)
 
 
 def plugin(table: Table, source: Source) -> type[Any]:
@@ -107,7 +40,7 @@ def plugin(table: Table, source: Source) -> type[Any]:
             return table.name
 
         def columns(self) -> list[Any]:
-            return [osquery.TableColumn(name=one.name, type=one.kind) for one in table.columns]
+            return [osquery.TableColumn(name=one.name, type=one.kind) for one in columns(table)]
 
         def routes(self) -> list[dict[str, str]]:
             return routes(table)
@@ -123,8 +56,9 @@ def plugin(table: Table, source: Source) -> type[Any]:
             try:
                 return super().call(context)
             except OsqError as error:
-                LOG.error("%s: %s %s", table.name, error.message, error.hint)
-                status = ExtensionStatus(code=1, message=error.message)
+                message = f"{error.message}; {error.hint}" if error.hint else error.message
+                LOG.error("%s", message)
+                status = ExtensionStatus(code=1, message=message)
                 return ExtensionResponse(status=status, response=[])
 
     return Plugin
@@ -145,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         source = Source(
             store=chosen.store,
             cursors=Cursors(chosen.store.with_name(chosen.store.name + ".cursors")),
-            most_rows=chosen.extension_rows,
+            most_bytes=chosen.extension_bytes,
         )
     except OsqError as error:
         LOG.error("%s %s", error.message, error.hint)

@@ -2,6 +2,7 @@
 """The table kprocess_events: started programs, and processes and threads that begin and end."""
 
 import json
+from dataclasses import replace
 
 from osq.columns import (
     Column,
@@ -209,9 +210,26 @@ _OWN = (
     ),
 )
 
+# Other names of columns in osquery's process_events.
+_ALIASES = {
+    "env": "environment",
+    "env_count": "environment_count",
+    "env_size": "environment_size",
+    "atime": "access_time",
+    "mtime": "modify_time",
+    "ctime": "change_time",
+    "btime": "create_time",
+}
+
+
+def _with_alias(column: Column) -> Column:
+    alias = _ALIASES.get(column.name)
+    return replace(column, aliases=(alias,)) if alias else column
+
+
 PROCESS_EVENTS = Table(
     name="kprocess_events",
     about="Programs started, processes and threads begun and ended.",
-    columns=(*_AUDIT, *_BPF, *_ES, *_OWN, *common_columns(_ALL)),
+    columns=tuple(map(_with_alias, (*_AUDIT, *_BPF, *_ES, *_OWN, *common_columns(_ALL)))),
     holds=_ALL,
 )
