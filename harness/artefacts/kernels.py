@@ -25,7 +25,8 @@ _FORMAT = "4"
 _HEADERS_FORMAT = "1"
 _LOCK_S = 900.0
 _HOST_ARCH = "amd64"
-_HEADERS = "linux-headers-"
+_IMAGE, _HEADERS = "linux-image-", "linux-headers-"
+_MERGED = "usr/lib/modules"
 _READY = "ready"
 
 
@@ -47,7 +48,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     # apt's answer is stored until the host's apt lists change, separately for each suite.
     versions = ask() if suite else apt.cached_answer(root, spec.package, ask)
     packages = [one.partition("=")[0] for one in versions]
-    release = packages[0].removeprefix("linux-image-")
+    release = packages[0].removeprefix(_IMAGE)
     key = cache.key_of(_FORMAT, *versions)
     folder = root / "kernels" / f"{release}-{key}"
     held = cache.lock(
@@ -118,12 +119,12 @@ def resolve(package: str, *view: str) -> str:
     unchanged. `view` are the options by which apt shows another suite.
     Raises: KernelError when the name is no kernel image's, or when apt does not know it.
     """
-    if not package.startswith("linux-image-"):
+    if not package.startswith(_IMAGE):
         raise KernelError(
             f"{package} is no kernel image",
             hint="a kernel's package is named linux-image-...",
         )
-    images = [one for one in apt.depends(package, *view) if one.startswith("linux-image-")]
+    images = [one for one in apt.depends(package, *view) if one.startswith(_IMAGE)]
     return images[0] if images else package
 
 
@@ -139,8 +140,12 @@ def _versions(package: str, *view: str) -> list[str]:
 
 
 def _packages(package: str, *view: str) -> tuple[str, ...]:
-    wanted = package.replace("linux-image-", "linux-headers-", 1)
-    return (package, *_header_packages(wanted, *view), kernel_parts.BUSYBOX)
+    wanted = package.replace(_IMAGE, _HEADERS, 1)
+    release = package.removeprefix(_IMAGE)
+    # The image package of Debian's newer kernels (7.3 for example) is empty: it depends on
+    # linux-base-RELEASE with the configuration, linux-binary-RELEASE and linux-modules-RELEASE.
+    parts = [one for one in apt.depends(package, *view) if one.endswith(f"-{release}")]
+    return (package, *parts, *_header_packages(wanted, *view), kernel_parts.BUSYBOX)
 
 
 def _unpack(
@@ -160,18 +165,29 @@ def _unpack(
 
 def _assemble(release: str, version: str, folder: Path) -> None:
     tree = folder / "tree"
-    (tree / "boot" / f"vmlinuz-{release}").rename(folder / "vmlinuz")
-    (tree / "boot" / f"config-{release}").rename(folder / "config")
-    modules = next(
-        base / "lib/modules" / release
-        # Packages for a merged /usr have their modules below it.
-        for base in (tree, tree / "usr")
-        if (base / "lib/modules" / release).is_dir()
-    )
+    # Packages for a merged /usr have their modules below it.
+    modules = _first(tree, f"lib/modules/{release}", f"{_MERGED}/{release}")
+    for name in ("vmlinuz", "config"):
+        found = _first(tree, f"boot/{name}-{release}", f"{_MERGED}/{release}/{name}")
+        found.rename(folder / name)
     busybox = kernel_parts.busybox(tree)
     kernel_parts.finish(folder, release, modules, busybox=busybox, version=version)
     kernel_parts.take_headers(tree, folder)
     shutil.rmtree(tree)
+
+
+def _first(tree: Path, *places: str) -> Path:
+    """Return the first of the places that exists in an unpacked kernel.
+
+    Raises: KernelError when none does, because Debian's packages are laid out in another way.
+    """
+    found = next((tree / place for place in places if (tree / place).exists()), None)
+    if found is None:
+        raise KernelError(
+            f"the kernel's packages hold none of {', '.join(places)}",
+            hint="Debian has moved it to another package: report this",
+        )
+    return found
 
 
 def _resolved(package: str, arch: str, view: Sequence[str]) -> str:

@@ -19,6 +19,13 @@ DEPENDS = {
         "linux-kbuild-6.1",
         "linux-compiler-gcc-12-x86",
     ),
+    "linux-image-7.3.4-amd64": (
+        "linux-base",
+        "linux-base-7.3.4-amd64",
+        "linux-binary-7.3.4-amd64",
+        "linux-modules-7.3.4-amd64",
+    ),
+    "linux-headers-7.3.4-amd64": ("linux-headers-7.3.4-common", "linux-kbuild-7.3.4"),
 }
 
 
@@ -47,6 +54,27 @@ def test_a_kernel_without_headers_is_refused() -> None:
     """A kernel package without matching headers is refused before anything is fetched."""
     with pytest.raises(KernelError, match="does not depend on"):
         kernels._packages("linux-image-5.0-odd")
+
+
+def test_an_empty_image_package_leads_to_the_packages_with_the_kernel_and_its_modules() -> None:
+    """Of a kernel whose image package is empty, the packages with its files are fetched, too."""
+    packages = kernels._packages("linux-image-7.3.4-amd64")
+
+    assert {f"linux-{part}-7.3.4-amd64" for part in ("base", "binary", "modules")} < set(packages)
+    assert "linux-base" not in packages
+
+
+def test_packages_without_a_kernel_are_an_error_that_names_the_places(tmp_path: Path) -> None:
+    """A kernel is found below /boot or /usr/lib/modules; elsewhere is an error with both."""
+    placed = tmp_path / "usr/lib/modules/1/vmlinuz"
+    placed.parent.mkdir(parents=True)
+    placed.touch()
+    places = ("boot/vmlinuz-1", "usr/lib/modules/1/vmlinuz")
+
+    assert kernels._first(tmp_path, *places) == placed
+    placed.unlink()
+    with pytest.raises(KernelError, match="hold none of boot/vmlinuz-1, usr/lib/modules/1"):
+        kernels._first(tmp_path, *places)
 
 
 def test_the_error_for_a_package_that_apt_lacks_names_it(
