@@ -10,7 +10,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.errors import GuestCrashed, GuestGone, GuestHung, HypervisorDied, KernelComplained
+from harness.errors import (
+    GuestCrashed,
+    GuestGone,
+    GuestHung,
+    GuestLost,
+    HypervisorDied,
+    KernelComplained,
+)
 from harness.guest.console import Console
 from harness.guest.domain import Domain, DomainState, EndDetail
 from harness.guest.log_watch import LogWatch
@@ -94,6 +101,19 @@ class Health:
                 hint=f"the console so far: {self._file}",
                 evidence=self._console.tail(30),
             )
+
+    def check_boot(self, end: float) -> None:
+        """Raise an error if a guest that boots has died, or stands still after the time `end`.
+
+        On a busy host a boot may take much longer than its deadline. It goes on for as long as
+        the console prints something at least every `silence_s`.
+        Raises: the errors of `check`, and GuestLost for a guest that stands still.
+        """
+        self.check()
+        now = time.monotonic()
+        silent_s = now - self._console.last_byte_at
+        if now > end and silent_s > self._silence_s:
+            raise GuestLost(f"no SSH, and its console has been silent for {silent_s:.0f} s")
 
     @property
     def held(self) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,10 +51,11 @@ QEMU_CONSOLE = "qemu-console.log"
 # every private daemon has this name. Its folder and its metadata say which run it belongs to.
 _PRIVATE_NAME = "harness"
 _SNAPSHOT_LOCK_S = 600.0
-_OVERLAY = "overlay.qcow2"
+_OVERLAY, _SHARE = "overlay.qcow2", "share.ext4"
 # The harness may notice the death of a guest a moment after the error that the death caused.
-_DOUBT_S = 1.0
-_POLL_S = 0.05
+_DOUBT_S, _POLL_S = 1.0, 0.05
+# A guest whose console goes on has up to this multiple of its deadline: the host may be busy.
+_SLOWEST = 3
 
 # The kernel's command line on every boot. loglevel: lines of the harness and faults must reach the
 # console at every level. An oops panics, so that no test continues in a broken kernel. A hanging
@@ -261,7 +263,7 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         modules_disk=request.kernel.modules_disk,
         qmp_socket=session.qmp_socket,
         console_log=request.folder / log,
-        share=_share_disk(session) if request.share and not request.writable else None,
+        share=session.entry.disk / _SHARE if request.share and not request.writable else None,
         shared_folder=request.share if request.writable else None,
         cpu=request.target.cpu,
         numa=request.target.numa,
@@ -281,10 +283,6 @@ def _emulator(session: Session) -> Path | None:
     return None if request.uri else own
 
 
-def _share_disk(session: Session) -> Path:
-    return session.entry.disk / "share.ext4"
-
-
 def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     """Restore the guest, or boot it; then connect and prepare it."""
     request = session.request
@@ -292,7 +290,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     restorable = plain and not request.fresh and request.target.can_be_saved
     image.make_empty_disks(session.entry.disk, request.target.disks_mib)
     if request.share is not None and not request.writable:
-        image.folder_disk(request.share, _share_disk(session))
+        image.folder_disk(request.share, session.entry.disk / _SHARE)
     if not (restorable and _restore(session, stack, progress)):
         progress("booting the guest")
         overlay = session.entry.disk / _OVERLAY
@@ -335,10 +333,10 @@ def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
     )
     session.entry = replace(session.entry, port=port)
     session.entry.write()
+    alive = partial(session.health.check_boot, time.monotonic() + deadline_s)
+    connection = Guest.connect(session.endpoint, deadline_s=_SLOWEST * deadline_s, alive=alive)
     try:
-        session.guest = stack.enter_context(
-            Guest.connect(session.endpoint, deadline_s=deadline_s, alive=session.check_alive)
-        )
+        session.guest = stack.enter_context(connection)
     except GuestLost as error:
         raise GuestLost(
             f"the guest did not answer within {deadline_s:.0f} s: {error.message}",

@@ -13,7 +13,8 @@ class Timeouts:
     """Deadlines in seconds on a host with KVM; under TCG each is multiplied by `tcg_factor`.
 
     Attributes:
-        boot_s: From power on until the guest answers over SSH.
+        boot_s: From power on until the guest answers over SSH; up to three times as long while
+            its console goes on printing, as on a busy host.
         ssh_s: To connect over SSH to a guest that runs already.
         load_s: For insmod and rmmod, and for device nodes to appear.
         test_s: For one test.

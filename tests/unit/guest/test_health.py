@@ -8,7 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from harness.errors import GuestCrashed, GuestGone, GuestHung, HypervisorDied, KernelComplained
+from harness.errors import (
+    GuestCrashed,
+    GuestGone,
+    GuestHung,
+    GuestLost,
+    HypervisorDied,
+    KernelComplained,
+)
 from harness.guest.domain import DomainEvent, DomainState, EndDetail
 from harness.guest.health import Health
 from harness.guest.log_watch import LogWatch
@@ -58,9 +65,8 @@ class FakeConsole:
 def health(domain: FakeDomain, watch: LogWatch, *, last: str = "", **options: Any) -> Health:
     """Return a Health that watches a fake domain and console."""
     values = {"silence_s": 5.0, "console_file": Path("console.log"), **options}
-    return Health(
-        domain=cast("Any", domain), console=cast("Any", FakeConsole(last)), watch=watch, **values
-    )
+    values.setdefault("console", FakeConsole(last))
+    return Health(domain=cast("Any", domain), watch=watch, **values)
 
 
 def watching(*lines: str, at: float | None = None) -> LogWatch:
@@ -205,3 +211,15 @@ def test_libvirts_crash_event_is_listed_before_a_later_console_report() -> None:
     assert (first.name, first.after_s) == ("libvirt", 0.0)
     assert (second.name, second.after_s) == ("console", 0.5)
     assert judge.first_sign_at == now - 1.0
+
+
+def test_a_boot_goes_on_after_its_deadline_for_as_long_as_the_console_prints() -> None:
+    """After the deadline of a boot, a silent console ends it, and one that prints does not."""
+    console = FakeConsole(last_byte_at=time.monotonic() - 2)
+    booting = health(FakeDomain(), watching(), console=console)
+
+    booting.check_boot(time.monotonic() - 60)
+    console.last_byte_at -= 10
+    booting.check_boot(time.monotonic() + 60)
+    with pytest.raises(GuestLost, match="no SSH, and its console has been silent for 12 s"):
+        booting.check_boot(time.monotonic() - 60)
