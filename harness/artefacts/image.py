@@ -19,7 +19,7 @@ from harness.artefacts import bootstrap
 from harness.artefacts.bootstrap import Bootstrap
 from harness.errors import ConfigError, ImageError
 from harness.host import apt, cache, toml_file, tool
-from harness.model.machines import ImageChange, ImageSpec
+from harness.model.machines import ImageChange, ImageSpec, out_of_range
 from harness.model.settings import Image
 
 Progress = Callable[[str], None]
@@ -36,7 +36,7 @@ _SHIPPED = Path(__file__).with_name("images")
 # Folders of the cache that hold one folder, named NAME-KEY or KEY, for each item.
 _OF_ITEMS = ("images", "kernels", "headers", "buildroots", "symbols", "snapshots")
 # Folders of the cache that are listed as a whole.
-_WHOLE = ("builds", "dkms", "apt", "checkpatch", "emulators", "libvirt", "live")
+_WHOLE = ("builds", "dkms", "apt", "checkpatch", "cpu-models", "emulators", "libvirt", "live")
 CACHE_FOLDERS = (*_OF_ITEMS, *_WHOLE)
 
 
@@ -67,29 +67,51 @@ def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
     return _named(wanted, (images, _SHIPPED))
 
 
-def _named(name: str, folders: Sequence[Path]) -> ImageSpec:
+def _named(name: str, folders: Sequence[Path], *, above: tuple[Path, ...] = ()) -> ImageSpec:
     """Return the description of the named image from the first folder that contains one.
 
     When an image extends an image of its own name, the extended image is looked up only in the
-    folders that come after this image's folder.
+    folders that come after this image's folder. `above` are the files of the images that extend
+    this one.
     """
     files = [folder / f"{name}.toml" for folder in folders]
-    file = next((file for file in files if file.is_file()), None)
+    file = next((file for file in files if toml_file.is_file(file)), None)
     if file is None:
         known = sorted({found.stem for folder in folders for found in folder.glob("*.toml")})
-        raise ConfigError(files[0], "-", f"no such image; there are: {', '.join(known)}")
+        where = above[-1] if above else folders[0] / f"{name}.toml"
+        key = "extends" if above else "-"
+        raise ConfigError(where, key, f"no image {name!r}; there are: {', '.join(known)}")
+    if file in above:
+        raise ConfigError(above[-1], "extends", f"{name} extends this image itself")
+    spec = _read(file, name)
+    if isinstance(spec, ImageSpec):
+        return _located(spec, file)
+    below = folders[folders.index(file.parent) + (1 if spec.extends == name else 0) :]
+    base = _named(spec.extends, below, above=(*above, file))
+    extended = _extended(base, spec, name=name)
+    return _located(extended, file) if spec.setup else extended
+
+
+def _read(file: Path, name: str) -> ImageSpec | ImageChange:
+    """Return the description in a file, of an image or of a change to another image.
+
+    Raises: ConfigError for a wrong key, type or size.
+    """
     table = toml_file.read(file)
+    if "name" in table:
+        raise ConfigError(file, "name", f"no such key; the file's own name is {name}")
     try:
-        if "extends" not in table:
+        if "extends" in table:
+            spec: ImageSpec | ImageChange = _CHANGE.validate_python(table)
+        else:
             spec = _ADAPTER.validate_python({"name": name, **table})
-            return _located(spec, file)
-        change = _CHANGE.validate_python(table)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
-    below = folders[folders.index(file.parent) + (1 if change.extends == name else 0) :]
-    extended = _extended(_named(change.extends, below), change, name=name)
-    return _located(extended, file) if change.setup else extended
+    wrong = "" if spec.size_mib is None else out_of_range("size_mib", spec.size_mib)
+    if wrong:
+        raise ConfigError(file, "size_mib", wrong)
+    return spec
 
 
 def _extended(base: ImageSpec, change: ImageChange, *, name: str) -> ImageSpec:

@@ -5,6 +5,7 @@ No other module reads the process environment. A wrong key, type or path ends in
 that names the file, the key and what was expected; nothing else checks them again.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from harness.model.environment import Environment
 from harness.model.machines import ImageChange, KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
 from harness.model.settings import Judge, Settings, TestSpec
+from harness.model.wrong_values import wrong_value
 
 # Variables that Kbuild's users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
@@ -28,6 +30,7 @@ RUN_VARIABLE = "HARNESS_RUN"
 _OWN_FILE = "modlab.toml"
 _PREFIX = "tool.harness"
 _ADAPTER = TypeAdapter(Settings)
+_NO_KEY = "no such key; the documentation's page 'Configuration keys' lists them"
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> Environment:
@@ -114,7 +117,10 @@ def _table(file: Path) -> dict[str, Any] | None:
     Raises: ConfigError for a file that cannot be read, and for a tool.harness that is no table.
     """
     whole = toml_file.read(file)
-    table = whole if file.name == _OWN_FILE else whole.get("tool", {}).get("harness")
+    if file.name == _OWN_FILE:
+        return whole
+    tool = whole.get("tool", {})
+    table = tool.get("harness") if isinstance(tool, dict) else tool
     if table is not None and not isinstance(table, dict):
         raise ConfigError(file, _PREFIX, "a table is expected")
     return table
@@ -128,18 +134,53 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
     """
     file = file.absolute()
     root = file if file.is_dir() else file.parent
-    table = defaults.completed(table, root)
+    _refuse_own_keys(file, table)
+    table = defaults.completed(table, file, root)
     try:
-        settings = _ADAPTER.validate_python({**table, "root": root, "file": file})
+        # In JSON's strict form a number in quotes is no number, but a list is still a tuple.
+        text = json.dumps({**table, "root": "", "file": ""}, default=_of_no_type)
+        settings = replace(_ADAPTER.validate_json(text, strict=True), root=root, file=file)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["tool.harness", *(str(part) for part in first["loc"])])
-        raise ConfigError(file, key, _expectation(first["type"], first["msg"])) from error
+        key, expected = _first_mistake(error)
+        raise ConfigError(file, f"{_PREFIX}.{key}", expected) from error
     settings = _absolute(settings)
     _check_names(settings)
+    if (wrong := wrong_value(settings)) is not None:
+        raise ConfigError(file, f"{_PREFIX}.{wrong[0]}", wrong[1])
     _check_kernels(settings)
     _check_paths(settings)
     return replace(settings, tests=tuple(map(_with_command, settings.tests)))
+
+
+def _refuse_own_keys(file: Path, table: Mapping[str, Any]) -> None:
+    """Refuse keys whose values are set here, so that a user's value is not dropped silently."""
+    kext = table.get("kext")
+    wrong = [key for key in ("root", "file") if key in table]
+    wrong += ["kext.project"] if isinstance(kext, dict) and "project" in kext else []
+    if wrong:
+        raise ConfigError(file, f"{_PREFIX}.{wrong[0]}", _NO_KEY)
+
+
+def _of_no_type(_value: object) -> list[None]:
+    """Return a value that fits no key, in place of a date or a time of TOML."""
+    return [None]
+
+
+def _first_mistake(error: ValidationError) -> tuple[str, str]:
+    """Return the key of a wrong value, and what was expected of it.
+
+    A missing key comes last: it may be missing because another one is wrong. An image is a name or
+    a table; when it is a table, the mistake in the table counts.
+    """
+    found = [one for one in error.errors() if one["type"] != "dataclass_type"] or error.errors()
+    in_tables = [one for one in found if "ImageChange" in one["loc"]]
+    chosen = min(found, key=lambda one: one["type"] == "missing")
+    if "image" in chosen["loc"] and in_tables:
+        chosen = in_tables[0]
+    parts = [str(part) for part in chosen["loc"]]
+    if parts[:1] == ["targets"] and parts[2:3] == ["image"]:
+        del parts[3:4]
+    return ".".join(parts), _expectation(chosen["type"], chosen["msg"])
 
 
 def _with_command(test: TestSpec) -> TestSpec:
@@ -166,7 +207,7 @@ def choose_target(settings: Settings, name: str | None, kernel: str | None) -> T
 
 def _expectation(kind: str, message: str) -> str:
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return "no such key; the documentation's page 'Configuration keys' lists them"
+        return _NO_KEY
     if kind == "missing":
         return "this key is required"
     return message[0].lower() + message[1:]
@@ -180,14 +221,14 @@ def _absolute(settings: Settings) -> Settings:
         replace(
             test,
             pytest=root / test.pytest if test.pytest else None,
-            kselftest=root / test.kselftest.expanduser() if test.kselftest else None,
-            blktests=root / test.blktests.expanduser() if test.blktests else None,
+            kselftest=toml_file.located(root, test.kselftest) if test.kselftest else None,
+            blktests=toml_file.located(root, test.blktests) if test.blktests else None,
         )
         for test in settings.tests
     )
     module = replace(
         module,
-        source=root / module.source.expanduser(),
+        source=toml_file.located(root, module.source),
         push=push,
         drgn=root / module.drgn if module.drgn else None,
         debugger=root / module.debugger if module.debugger else None,
@@ -217,9 +258,9 @@ def _located(kernel: KernelSpec, root: Path) -> KernelSpec:
     """Return a kernel's description with absolute paths; '~' is the user's home."""
     return replace(
         kernel,
-        tree=root / kernel.tree.expanduser() if kernel.tree else None,
-        files=tuple(root / file.expanduser() for file in kernel.files),
-        image=root / kernel.image.expanduser() if kernel.image else None,
+        tree=toml_file.located(root, kernel.tree) if kernel.tree else None,
+        files=tuple(toml_file.located(root, file) for file in kernel.files),
+        image=toml_file.located(root, kernel.image) if kernel.image else None,
     )
 
 
@@ -227,7 +268,7 @@ def _with_setup(target: TargetSpec, root: Path) -> TargetSpec:
     """Return a target with the absolute path of its own set-up script, if it has one."""
     if not isinstance(target.image, ImageChange) or target.image.setup is None:
         return target
-    setup = root / target.image.setup.expanduser()
+    setup = toml_file.located(root, target.image.setup)
     return replace(target, image=replace(target.image, setup=setup))
 
 
@@ -254,25 +295,26 @@ def _check_kernels(settings: Settings) -> None:
         if sum(one not in {None, False} for one in given) != 1:
             expected = "exactly one of package, tree, files and image is expected"
             raise ConfigError(settings.file, key, expected)
-        if kernel.tree is not None and not kernel.tree.is_dir():
+        if kernel.tree is not None and not toml_file.is_folder(kernel.tree):
             raise ConfigError(settings.file, f"{key}.tree", f"no such folder: {kernel.tree}")
         if kernel.build and kernel.tree is None:
             raise ConfigError(settings.file, f"{key}.build", "only a tree can be built")
-        for file in (*kernel.files, *([kernel.image] if kernel.image else [])):
-            if not file.is_file():
-                raise ConfigError(settings.file, key, f"no such file: {file}")
-            if file in kernel.files and file.suffix not in {".deb", ".rpm"}:
+        files = [("files", file) for file in kernel.files]
+        for part, file in (*files, *([("image", kernel.image)] if kernel.image else [])):
+            if not toml_file.is_file(file):
+                raise ConfigError(settings.file, f"{key}.{part}", f"no such file: {file}")
+            if part == "files" and file.suffix not in {".deb", ".rpm"}:
                 raise ConfigError(settings.file, f"{key}.files", f"no .deb or .rpm: {file}")
 
 
 def _check_paths(settings: Settings) -> None:
     module = settings.module
-    if not module.source.is_dir():
+    if not toml_file.is_folder(module.source):
         key = "tool.harness.module.source"
         raise ConfigError(settings.file, key, f"no such folder: {module.source}")
     kbuild = module.source / module.kbuild
     by_kbuild = module.dkms is None and not module.make
-    if by_kbuild and not any((kbuild / name).is_file() for name in ("Kbuild", "Makefile")):
+    if by_kbuild and not any(toml_file.is_file(kbuild / name) for name in ("Kbuild", "Makefile")):
         raise ConfigError(
             settings.file,
             "tool.harness.module.kbuild",
@@ -281,12 +323,12 @@ def _check_paths(settings: Settings) -> None:
         )
     named = {f"firmware.{name}": file for name, file in module.firmware.items()}
     for name, file in (*named.items(), ("drgn", module.drgn), ("debugger", module.debugger)):
-        if file is not None and not file.is_file():
+        if file is not None and not toml_file.is_file(file):
             key = f"tool.harness.module.{name}"
             raise ConfigError(settings.file, key, f"no such file: {file}")
     for name, target in settings.targets.items():
         setup = target.image.setup if isinstance(target.image, ImageChange) else None
-        if setup is not None and not setup.is_file():
+        if setup is not None and not toml_file.is_file(setup):
             key = f"tool.harness.targets.{name}.image.setup"
             raise ConfigError(settings.file, key, f"no such file: {setup}")
     for test in settings.tests:
@@ -297,9 +339,9 @@ def _check_paths(settings: Settings) -> None:
 
 def _check_packages(settings: Settings, packages: PackagesSpec) -> None:
     key = "tool.harness.packages"
-    if not (packages.debian / "control").is_file():
+    if not toml_file.is_file(packages.debian / "control"):
         raise ConfigError(settings.file, f"{key}.debian", f"no control file in {packages.debian}")
-    if packages.rpm is not None and not packages.rpm.is_file():
+    if packages.rpm is not None and not toml_file.is_file(packages.rpm):
         raise ConfigError(settings.file, f"{key}.rpm", f"no such file: {packages.rpm}")
     for name in packages.kernels:
         if name not in settings.kernels:
@@ -314,19 +356,24 @@ def _check_test(file: Path, test: TestSpec) -> None:
         raise ConfigError(file, key, expected)
     for pattern in test.kunit:
         if not kunit.PATTERN.fullmatch(pattern):
-            raise ConfigError(file, key, f"no pattern of a KUnit suite's name: {pattern!r}")
+            expected = f"no pattern of a KUnit suite's name: {pattern!r}"
+            raise ConfigError(file, f"{key}.kunit", expected)
     if test.judge is not Judge.KTAP and test.command is None:
         raise ConfigError(file, f"{key}.judge", "only a command has a judge")
     if test.only and test.kselftest is None and test.blktests is None:
         raise ConfigError(file, f"{key}.only", "only kselftest and blktests have tests to name")
-    if test.pytest is not None and not test.pytest.exists():
-        raise ConfigError(file, key, f"no such folder: {test.pytest}")
-    for folder in (test.kselftest, test.blktests):
-        if folder is not None and not folder.is_dir():
-            raise ConfigError(file, key, f"no such folder: {folder}")
-    if test.blktests is not None and not (test.blktests / "check").is_file():
+    if test.pytest is not None and not _exists(test.pytest):
+        raise ConfigError(file, f"{key}.pytest", f"no such folder: {test.pytest}")
+    for kind, folder in (("kselftest", test.kselftest), ("blktests", test.blktests)):
+        if folder is not None and not toml_file.is_folder(folder):
+            raise ConfigError(file, f"{key}.{kind}", f"no such folder: {folder}")
+    if test.blktests is not None and not toml_file.is_file(test.blktests / "check"):
         expected = f"a checkout of blktests; {test.blktests} has no check"
         raise ConfigError(file, f"{key}.blktests", expected)
+
+
+def _exists(path: Path) -> bool:
+    return toml_file.is_file(path) or toml_file.is_folder(path)
 
 
 def _unknown(settings: Settings, key: str, known: Mapping[str, object]) -> ConfigError:

@@ -26,12 +26,13 @@ def _shipped() -> Table:
     return toml_file.read(_FILE)
 
 
-def completed(table: Table, root: Path) -> Table:
+def completed(table: Table, file: Path, root: Path) -> Table:
     """Return a project's table of settings with defaults added for missing keys.
 
-    `root` is the project's folder. The project's `image` becomes that of its default target. A
-    value of a wrong type is not changed, so that `config` reports it.
-    Raises: ConfigError for a dkms.conf that is missing or cannot be read.
+    `file` contains the table, and `root` is the project's folder. The project's `image` becomes
+    that of its default target. A value of a wrong type is not changed; `config` reports it.
+    Raises: ConfigError for a source folder that is missing, and for a dkms.conf that is missing or
+        cannot be read.
     """
     shipped = _shipped()
     done = {"targets": shipped["targets"], **table}
@@ -42,7 +43,7 @@ def completed(table: Table, root: Path) -> Table:
     done.setdefault("tests", [{"name": "first", "pytest": str(FIRST_TEST)}])
     module = table.get("module", {})
     if isinstance(module, dict):
-        done["module"] = _module(module, root)
+        done["module"] = _module(module, file, root)
     return _with_image(done)
 
 
@@ -63,24 +64,27 @@ def _with_image(done: Table) -> Table:
     return done
 
 
-def _module(table: Table, root: Path) -> Table:
+def _module(table: Table, file: Path, root: Path) -> Table:
     """Return the table [module], completed with values from the module's source folder."""
     if isinstance(table.get("dkms"), str):
         conf = root / table["dkms"]
-        if not conf.is_file():
-            raise ConfigError(root, "tool.harness.module.dkms", f"no such file: {conf}")
-        return _with_recipe(recipe.of_dkms(conf), {"source": str(conf.parent), **table})
+        if not toml_file.is_file(conf):
+            raise ConfigError(file, "tool.harness.module.dkms", f"no such file: {conf}")
+        source = str(_within(conf.parent, root))
+        return _with_recipe(recipe.of_dkms(conf), {"source": source, **table}, root)
     source = table.get("source", ".")
-    folder = root / Path(source).expanduser() if isinstance(source, str) else root
-    if not isinstance(source, str) or not folder.is_dir():
+    if not isinstance(source, str):
         return table
+    folder = toml_file.located(root, Path(source))
+    if not toml_file.is_folder(folder):
+        raise ConfigError(file, "tool.harness.module.source", f"no such folder: {folder}")
     read = recipe.of_folder(folder)
     if read is None or any(key in table for key in _HOW):
         return table if read is None or "name" in table else {"name": read.name, **table}
-    return _with_recipe(read, table)
+    return _with_recipe(read, table, root)
 
 
-def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
+def _with_recipe(read: recipe.Recipe, table: Table, root: Path) -> Table:
     """Return the table [module], completed with the values of its folder's recipe.
 
     The recipe gives the way of building: a dkms.conf, a make command or a folder for kbuild. If
@@ -89,7 +93,7 @@ def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
     """
     done = dict(table)
     if read.dkms is not None:
-        done["dkms"] = str(read.dkms)
+        done["dkms"] = str(_within(read.dkms, root))
     elif read.make:
         done["make"] = read.make
     elif read.kbuild != ".":
@@ -98,6 +102,11 @@ def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
         done["name"] = read.name
         done.setdefault("modules", list(read.modules))
     return done
+
+
+def _within(path: Path, root: Path) -> Path:
+    """Return a path in the project relative to it, since the project's own name is any bytes."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def has_module(folder: Path) -> bool:

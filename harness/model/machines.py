@@ -178,13 +178,16 @@ class MachineChange:
         return " ".join(words)
 
 
-# The least and the most of each number of a machine.
+# The least and the most of each number of a machine and of an image. The essential packages of
+# Debian need more than the least size of an image.
 RANGES = {
     "vcpus": (1, 64),
     "memory_mib": (256, 1024 * 1024),
     "numa": (1, 8),
     "disks_mib": (1, 16 * 1024 * 1024),
+    "size_mib": (64, 1024 * 1024),
 }
+_ARCH = "x86_64"
 # libvirt's names of disks end at vdz; the first three have other uses.
 _MOST_DISKS = 16
 # They have the slots 0x11 to 0x18 of the root bus; see guest/domain_xml.py.
@@ -206,7 +209,7 @@ _TAKEN = {
 
 
 def out_of_range(name: str, value: int) -> str:
-    """Return why a number of the machine is not allowed, or "" when it is allowed."""
+    """Return why a number of a machine or an image is not allowed, or "" when it is allowed."""
     least, most = RANGES[name]
     return "" if least <= value <= most else f"{value} is not from {least} to {most}"
 
@@ -216,6 +219,8 @@ def wrong_key(target: TargetSpec) -> tuple[str, str] | None:
     numbers = [(name, getattr(target, name)) for name in ("vcpus", "memory_mib", "numa")]
     numbers += [("disks_mib", size) for size in target.disks_mib]
     problems = [(name, out_of_range(name, value)) for name, value in numbers]
+    if target.arch != _ARCH:
+        problems.append(("arch", f"{target.arch!r} is not {_ARCH}, the only one that boots"))
     if target.numa > target.vcpus:
         problems.append(("numa", f"{target.numa} nodes need as many vcpus"))
     if len(target.disks_mib) > _MOST_DISKS:

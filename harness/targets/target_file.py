@@ -106,7 +106,9 @@ def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
         return None
     for key, value in (toml_file.read(own) if own.is_file() else {}).items():
         inner = table.get(key)
-        table[key] = {**inner, **value} if isinstance(inner, dict) else value
+        if isinstance(inner, dict) and isinstance(value, dict):
+            value = {**inner, **value}  # noqa: PLW2901 - the two tables of one key
+        table[key] = value
     file = own if own.is_file() else shared
     try:
         return _with_absolute_paths(_ADAPTER.validate_python({**table, "name": name}), file.parent)
@@ -166,7 +168,7 @@ def _with_absolute_paths(spec: RemoteSpec, base: Path) -> RemoteSpec:
             value = getattr(inner, one.name)
             # Path() stands for a file that the user has not given.
             if isinstance(value, Path) and value != Path():
-                found[one.name] = base / value.expanduser()
+                found[one.name] = toml_file.located(base, value)
     own = {key: found[key] for key in ("key_file", "kdk") if key in found}
     virt = {one.name: found[one.name] for one in fields(LibvirtSpec) if one.name in found}
     ware = {one.name: found[one.name] for one in fields(VmwareSpec) if one.name in found}

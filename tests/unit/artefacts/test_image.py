@@ -163,8 +163,10 @@ def test_an_image_that_extends_a_base_image_has_the_base_images_packages_and_its
 @pytest.mark.parametrize(
     ("text", "key", "says"),
     [
-        ('extends = "nothing"', "-", "no such image"),
-        ('extends = "one"', "-", "no such image"),
+        ('extends = "nothing"', "extends", "no image 'nothing'; there are: debian-12"),
+        ('extends = "one"', "extends", "no image 'one'"),
+        ('extends = "debian-12"\nsize_mib = -1', "size_mib", "-1 is not from 64"),
+        ('extends = "debian-12"\nname = "x"', "name", "no such key"),
         ('extends = "debian-12"\nsuite = "x"', "suite", "argument"),
         ('extends = "debian-12"\nsetup = "no.sh"', "setup", "no such file"),
     ],
@@ -231,3 +233,16 @@ def test_the_cache_list_has_kind_and_name_of_an_image_and_a_snapshot_and_omits_u
         ("apt", "apt"),
     ]
     assert len(made) == 1
+
+
+def test_images_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
+    """The error names a file of the circle, and the image in it that closes the circle."""
+    (tmp_path / "one.toml").write_text('extends = "two"\n')
+    (tmp_path / "two.toml").write_text('extends = "one"\n')
+
+    with pytest.raises(ConfigError) as caught:
+        image.load_spec(tmp_path, "one")
+
+    assert caught.value.message == (
+        f"{tmp_path / 'two.toml'}: extends: one extends this image itself"
+    )

@@ -112,3 +112,24 @@ def test_the_shipped_macos_target_file_lacks_only_host_user_and_host_key(
     assert target.system is System.MACOS
     with pytest.raises(UsageError, match="host, user, host_key"):
         target_file.endpoint(target)
+
+
+def test_a_number_in_the_place_of_a_table_is_refused(folders: tuple[Path, Path]) -> None:
+    """The user's value replaces the shared table, and is then of a wrong type."""
+    images, targets = folders
+    (targets / "macos.toml").write_text(OWN + "libvirt = 3\n")
+
+    with pytest.raises(ConfigError, match="libvirt"):
+        target_file.find("macos", images=images, targets=targets)
+
+
+def test_the_home_of_an_unknown_user_is_a_missing_file(folders: tuple[Path, Path]) -> None:
+    """Such a path stays as it is written, and the error names it."""
+    images, targets = folders
+    (targets / "macos.toml").write_text(OWN.replace('"key"', '"~nobody-here/key"'))
+
+    target = target_file.find("macos", images=images, targets=targets)
+
+    assert target is not None
+    with pytest.raises(UsageError, match=r"no such key: .*~nobody-here/key"):
+        target_file.endpoint(target)
