@@ -66,6 +66,21 @@ def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult
     return tuple(result for result in latest.values() if result.verdict not in good)
 
 
+def failed_run(folder: Path, test: str) -> RunReport:
+    """Return the latest run in which a test failed or crashed.
+
+    Raises: UsageError when there is none.
+    """
+    bad = {Verdict.FAILED, Verdict.CRASHED}
+    for report in reversed(tuple(runs(folder))):
+        if any(one.name == test and one.verdict in bad for one in report.results):
+            return report
+    raise UsageError(
+        f"the test {test} has failed in no run of {folder}",
+        hint="the name is the one that a report shows",
+    )
+
+
 def _is_complete(report: RunReport) -> bool:
     """Return whether a run reached every test: none was left out, and nothing ended it early."""
     selected = report.provenance.expression or report.provenance.tests

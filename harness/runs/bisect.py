@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find the commit of the module that introduced a crash, by the crash's signature.
+"""Find the commit of the module that introduced a crash, or the failure of a test.
 
 git bisect chooses the commits, in a worktree of its own, so the user's files do not change. The
-harness and the tests stay those of the present tree. A commit is bad when its run shows a crash
-with the signature, whatever else happens. A commit that does not build or gives no verdict is
-skipped.
+harness and the tests stay those of the present tree. A commit is bad when its run shows the crash
+with the signature, or the test fails, whatever else happens. A commit that does not build or gives
+no verdict is skipped.
 """
 
 import re
@@ -23,6 +23,7 @@ from harness.runs import kernel_test
 
 _GIT_S = 60.0
 _FIRST_BAD = re.compile(r"^([0-9a-f]{40}) is the first bad commit")
+_WORDS = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.CRASHED: "bad"}
 _UNDECIDED = re.compile(r"only 'skip'ped commits left|There are only 'skip'ped commits")
 
 
@@ -35,18 +36,34 @@ class Step:
     why: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sought:
+    """What makes a commit bad: a crash by its whole signature, or else the failure of a test."""
+
+    signature: str = ""
+    test: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstBad:
+    """The first bad commit, and what `git show --stat` says of it."""
+
+    commit: str
+    text: str
+
+
 def walk(
     request: KernelTestRequest,
     *,
-    signature: str,
+    sought: Sought,
     good: str,
     bad: str,
     view: LiveView,
     on_step: Callable[[Step], None],
-) -> str:
-    """Return the first commit that has the crash, as `git show --stat` describes it.
+) -> FirstBad:
+    """Return the first commit that is bad.
 
-    `signature` is the crash's whole signature. `on_step` is called after each tried commit.
+    `on_step` is called after each tried commit.
     Raises: UsageError when git fails, for example for an unknown revision, and when only skipped
         commits are left; the errors of `kernel_test.run`.
     """
@@ -61,10 +78,11 @@ def walk(
         said = _git(tree, "bisect", "start", *ends, "--")
         while (found := _answer(said)) is None:
             commit = _git(tree, "rev-parse", "--short", "HEAD").strip()
-            step = _try(request, tree / source.relative_to(root), signature, commit, view)
+            step = _try(request, tree / source.relative_to(root), sought, commit, view)
             on_step(step)
             said = _git(tree, "bisect", step.word)
-        return _git(tree, "show", "--stat", "--format=%h %an %ad%n%s%n%n%b", found)
+        text = _git(tree, "show", "--stat", "--format=%h %an %ad%n%s%n%n%b", found)
+        return FirstBad(commit=found, text=text)
 
 
 def _answer(said: str) -> str | None:
@@ -78,18 +96,27 @@ def _answer(said: str) -> str | None:
 
 
 def _try(
-    request: KernelTestRequest, source: Path, signature: str, commit: str, view: LiveView
+    request: KernelTestRequest, source: Path, sought: Sought, commit: str, view: LiveView
 ) -> Step:
     settings = request.settings
     there = replace(settings, module=replace(settings.module, source=source))
-    # Only the signature of a crash matters here, so no memory is dumped.
+    # Nobody looks into the memory of these guests, so none is dumped.
     found = kernel_test.run(replace(request, settings=there, run_id=None, vmcore=False), view)
-    word, why = judge(found, signature)
+    word, why = judge(found, sought)
     return Step(commit=commit, word=word, why=why)
 
 
-def judge(found: RunReport, signature: str) -> tuple[str, str]:
+def judge(found: RunReport, sought: Sought) -> tuple[str, str]:
     """Return git's word (good, bad, skip) for a commit with this result, and the reason."""
+    if sought.signature:
+        return _judge_crash(found, sought.signature)
+    for result in found.results:
+        if result.name == sought.test and result.verdict in _WORDS:
+            return _WORDS[result.verdict], f"the test {result.verdict.value}"
+    return "skip", found.reason
+
+
+def _judge_crash(found: RunReport, signature: str) -> tuple[str, str]:
     if any(one.signature == signature for one in found.crashes):
         return "bad", "the run shows the crash"
     if found.verdict is Verdict.LOST or not found.results:

@@ -27,9 +27,15 @@ class Replay:
 
 
 def prepare(
-    base: KernelTestRequest, run: str, *, crash: int, rebuild: bool, view: LiveView
+    base: KernelTestRequest,
+    run: str,
+    *,
+    crash: int,
+    rebuild: bool,
+    view: LiveView,
+    test: str = "",
 ) -> Replay:
-    """Return the request that repeats a run, or only the test of one of its crashes.
+    """Return the request that repeats a run, or only one test, or the test of one of its crashes.
 
     `base` has settings, environment and options. `crash` is the crash's number, 0 for the whole
     run; a run of a command is always repeated whole. `rebuild` builds the module from the current
@@ -42,7 +48,9 @@ def prepare(
     known = earlier.provenance
     expression, tests = known.expression, known.tests
     if crash and not known.command:
-        expression, tests = "", (_test_of(earlier, crash, base.settings.tests),)
+        test = _test_of(earlier, crash)
+    if test and not known.command:
+        expression, tests = "", (_selection_of(earlier, test, base.settings.tests),)
     target, _, _ = earlier.target.partition(":")
     selection = replace(base.selection, expression=expression, tests=tests, groups=known.groups)
     asked = replace(
@@ -85,20 +93,26 @@ def only_failed(base: KernelTestRequest) -> KernelTestRequest:
     return replace(base, selection=selection)
 
 
-def _test_of(earlier: RunReport, number: int, suites: Sequence[TestSpec]) -> str:
-    """Return the name that selects the test of a crash on the command line.
+def _selection_of(earlier: RunReport, test: str, suites: Sequence[TestSpec]) -> str:
+    """Return the name that selects a test on the command line.
 
     `suites` are the configured suites. For a suite that is a command, its own name is returned.
-    Raises: UsageError for a crash that does not exist or that happened between tests.
     """
     of_result = {result.name: result.suite for result in earlier.results}
-    specs = {spec.name: spec for spec in suites}
+    spec = {spec.name: spec for spec in suites}.get(of_result.get(test, ""))
+    return name_of(test, spec) if spec is not None else test
+
+
+def _test_of(earlier: RunReport, number: int) -> str:
+    """Return the test of a crash.
+
+    Raises: UsageError for a crash that does not exist or that happened between tests.
+    """
     for crash in earlier.crashes:
         if crash.number == number:
             if not crash.test:
                 raise UsageError(f"crash {number} came between tests; replay the whole run")
-            spec = specs.get(of_result.get(crash.test, ""))
-            return name_of(crash.test, spec) if spec is not None else crash.test
+            return crash.test
     numbers = ", ".join(str(crash.number) for crash in earlier.crashes) or "none"
     raise UsageError(f"run {earlier.run_id} has no crash {number}; it has: {numbers}")
 

@@ -125,33 +125,43 @@ def replay(
     short_flags=True,
     options_help={
         "signature": "of the crash, or the beginning of it (task panic-list)",
-        "good": "a commit that does not have the crash",
+        "test": "a test that fails, by its name in a report, in place of a crash",
+        "good": "a commit that does not have the crash, or passes the test",
         "bad": "a commit that has it (default: HEAD)",
     },
 )
-def bisect(context: TaskContext, signature: str, good: str, bad: str = "HEAD") -> int:
-    """Find the commit of the module that introduced a crash; each step is one run.
+def bisect(
+    context: TaskContext, good: str, signature: str = "", test: str = "", bad: str = "HEAD"
+) -> int:
+    """Find the commit that introduced a crash or the failure of a test; each step is one run.
 
     Each commit's module is built and tested by today's harness and tests; the tree stays as it is.
     """
+    from harness.errors import UsageError
     from harness.report import history
     from harness.runs import bisect as commits
     from harness.runs import rerun as reruns
     from harness.tasks.requests import request_from
 
-    seen = history.find(context.runs, signature)
+    if bool(signature) == bool(test):
+        raise UsageError("bisect needs --signature or --test, and not both")
     base = request_from(context, {})
     with context.view() as view:
-        asked = reruns.prepare(
-            base, seen.last_run.run_id, crash=seen.last.number, rebuild=True, view=view
-        )
+        if signature:
+            seen = history.find(context.runs, signature)
+            sought = commits.Sought(signature=seen.signature)
+            run, crash = seen.last_run.run_id, seen.last.number
+        else:
+            sought = commits.Sought(test=test)
+            run, crash = history.failed_run(context.runs, test).run_id, 0
+        asked = reruns.prepare(base, run, crash=crash, test=test, rebuild=True, view=view)
         answer = commits.walk(
             asked.request,
-            signature=seen.signature,
+            sought=sought,
             good=good,
             bad=bad,
             view=view,
             on_step=lambda step: view.note(f"{step.commit} is {step.word}: {step.why}"),
         )
-    print(answer)
+    print(answer.text)
     return 0

@@ -226,9 +226,10 @@ def commit(root: Path, text: str, subject: str) -> None:
 def test_panic_list_shows_a_signature_by_which_bisect_finds_the_commit_of_the_crash(
     stumbled: Run,
 ) -> None:
-    """`bisect --signature S --good COMMIT` runs the crash's test, and names the right commit."""
+    """`bisect` runs the crash's test, and names the right commit by the crash and by the test."""
     root = stumbled.folder.parents[2]
-    signature = crash_of(stumbled, "warn")["signature"]
+    crash = crash_of(stumbled, "warn")
+    signature, test = crash["signature"], crash["test"]
     whole = (root / "src" / "stumble.c").read_text()
     harmless = whole.replace("WARN_ON(", "(void)(")
     for text, subject in ((harmless, "begin"), (f"{harmless}\n", "go on"), (whole, "warn")):
@@ -239,7 +240,10 @@ def test_panic_list_shows_a_signature_by_which_bisect_finds_the_commit_of_the_cr
         "bisect", f"--signature={signature}", "--good=HEAD~2", cwd=root, deadline_s=RUN_S
     )
 
+    by_test = call_task("bisect", f"--test={test}", "--good=HEAD~2", cwd=root, deadline_s=RUN_S)
+
     assert signature in listed.stdout
-    assert found.returncode == 0, found.stdout
-    assert " is good: " in found.stdout
-    assert "\nwarn\n" in found.stdout
+    for one in (found, by_test):
+        assert one.returncode == 0, one.stdout
+        assert " is good: " in one.stdout
+        assert "\nwarn\n" in one.stdout

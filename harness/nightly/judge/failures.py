@@ -7,7 +7,7 @@ and, without reruns, when it has failed and recovered before.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from harness.model.settings import Verdict
@@ -22,10 +22,11 @@ _SPELLS_OF_A_FLAKY_TEST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Bad:
-    """One bad subject of one cell in one night."""
+    """One bad subject of one cell in one night; `test` is a test's name, as its run has it."""
 
     subject: Subject
     reason: str
+    test: str = ""
     signature: str = ""
     reruns: tuple[Verdict, ...] = ()
 
@@ -84,6 +85,7 @@ def _bad_test(test: TestOnce, cell: CellOnce) -> Bad:
     return Bad(
         subject=subject_of(test),
         reason=test.reason or (crash.title if crash else ""),
+        test=test.name,
         signature=crash.signature if crash else "",
         reruns=test.reruns,
     )
@@ -145,7 +147,7 @@ def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
     )
     if same:
         reason = "it passes again with the same commit and the same kernel"
-        bad = Bad(subject=bad.subject, reason=reason, signature=bad.signature)
+        bad = replace(bad, reason=reason, reruns=())
     return Event(kind=Kind.FLAKY if same else Kind.FIXED, bad=bad, cell=cell, since=course.since)
 
 

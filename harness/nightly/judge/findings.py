@@ -117,8 +117,8 @@ class Finding:
     """One thing that a night shows, in all the cells that show it.
 
     `since` is the night in which it began. `is_news` is false for what an earlier night reported.
-    `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `signature` is
-    that of a crash, "" for other failures.
+    `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `test` is
+    the name of a failed test as its run has it, `signature` that of a crash, "" for others.
     """
 
     kind: Kind
@@ -127,6 +127,7 @@ class Finding:
     since: str
     is_news: bool
     reason: str = ""
+    test: str = ""
     signature: str = ""
     cause: Cause | None = None
     rate: Rate | None = None

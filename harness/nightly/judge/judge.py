@@ -102,6 +102,7 @@ class _History:
             since=first.since,
             is_news=first.kind is not Kind.STILL,
             reason=first.bad.reason,
+            test=first.bad.test,
             signature=first.bad.signature,
         )
         if found.kind is Kind.FLAKY:
@@ -198,7 +199,8 @@ class _History:
         for (worker, reason), cells in (*lost.items(), *retried.items()):
             # A worker that lost one cell may be well: the cell itself may have ended it.
             is_worker = bool(worker) and (len(cells) > 1 or (worker, reason) in retried)
-            subject = Subject.of(*((Area.WORKER, worker) if is_worker else (Area.CELL, cells[0])))
+            only = cells[0] if len(cells) == 1 else ""
+            subject = Subject.of(*((Area.WORKER, worker) if is_worker else (Area.CELL, only)))
             groups.setdefault(subject, (reason, []))[1].extend(cells)
         return [
             Finding(

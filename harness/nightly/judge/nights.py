@@ -5,6 +5,7 @@ Nothing here reads or writes. The judge and the page take these values.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from harness.model.settings import Verdict
 
@@ -18,6 +19,8 @@ class TestOnce:
     `verdict` is that of the first run. `reruns` are the verdicts of the same test in fresh guests,
     which were started because the first run was bad. They never replace the first verdict.
     """
+
+    __test__: ClassVar[bool] = False
 
     suite: str
     name: str

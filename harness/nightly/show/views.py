@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from harness.model.settings import Verdict
 from harness.nightly.judge.failures import subject_of
-from harness.nightly.judge.findings import Area, Finding, Kind, Subject
+from harness.nightly.judge.findings import Finding, Kind
 from harness.nightly.judge.nights import BAD, CellOnce, Command, Evidence, Night, TestOnce
 from harness.nightly.show import plots, words
 from harness.nightly.show.morning import Morning
@@ -104,7 +104,7 @@ def card(finding: Finding, morning: Morning) -> Card:
     """Return a finding with its sentences, its commands and its evidence."""
     cells = morning.cells_of(finding)
     evidence = next(
-        (one for cell in cells for one in cell.evidence if _belongs(one, finding.subject)), None
+        (one for cell in cells for one in cell.evidence if one.test == finding.test), None
     )
     bisect = words.bisect_command(finding) if finding.key not in morning.bisected else ""
     commands = (*((Command(purpose="bisect it", line=bisect),) if bisect else ()),)
@@ -121,12 +121,6 @@ def card(finding: Finding, morning: Morning) -> Card:
         evidence=evidence,
         is_explained=explained,
     )
-
-
-def _belongs(evidence: Evidence, subject: Subject) -> bool:
-    if subject.area == Area.TEST.value:
-        return bool(evidence.test) and subject.name.endswith(evidence.test)
-    return not evidence.test
 
 
 # --- the matrix ----------------------------------------------------------------------------------

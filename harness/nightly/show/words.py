@@ -31,8 +31,14 @@ def headline(finding: Finding) -> str:
         Kind.SLOWER: f"{what} is slower",
         Kind.DRIFT: f"{what} becomes slower little by little",
         Kind.WARNING: f"a new warning: {finding.subject.name}",
-        Kind.LOST: f"{what} was lost",
+        Kind.LOST: _loss(finding),
     }[finding.kind]
+
+
+def _loss(finding: Finding) -> str:
+    if not finding.subject.name:
+        return f"{plural(len(finding.cells), 'cell')} were lost"
+    return f"{finding.subject.text} was lost"
 
 
 def _failure(finding: Finding, verb: str) -> str:
@@ -128,10 +134,12 @@ def _answer(answer: Bisected) -> str:
 def bisect_command(finding: Finding) -> str:
     """Return the command that bisects a failure, or "" when no command can."""
     cause = finding.cause
-    if cause is None or cause.suspect is not Suspect.COMMITS or not finding.signature:
+    what = {"--signature": finding.signature, "--test": finding.test}
+    named = next(((name, text) for name, text in what.items() if text), None)
+    if cause is None or cause.suspect is not Suspect.COMMITS or named is None:
         return ""
     good, bad = (commit[:_SHORT] for commit in cause.commits)
-    return hints.command("bisect", "--signature", finding.signature, "--good", good, "--bad", bad)
+    return hints.command("bisect", *named, "--good", good, "--bad", bad)
 
 
 def plural(count: int, noun: str) -> str:

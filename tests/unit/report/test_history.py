@@ -114,3 +114,14 @@ def test_a_test_not_reached_by_an_interrupted_run_keeps_its_failure_from_an_olde
     found = history.failing(tmp_path, lambda _report: True)
 
     assert [test.name for test in found] == ["t::two"]
+
+
+def test_the_latest_run_in_which_a_test_failed_is_found_or_the_test_is_named(
+    tmp_path: Path,
+) -> None:
+    """Of the runs in which a test was bad, the latest is taken; without one, an error says so."""
+    stored(tmp_path)
+
+    assert history.failed_run(tmp_path, "t::one").run_id == "run-3"
+    with pytest.raises(UsageError, match="the test t::none has failed in no run"):
+        history.failed_run(tmp_path, "t::none")

@@ -18,6 +18,7 @@ from harness.runs import bisect, kernel_test
 from tests.unit.crashes import crash, report_of
 
 SIGNATURE = "0123456789ab"
+SOUGHT = bisect.Sought(signature=SIGNATURE)
 
 
 def git(folder: Path, *words: str) -> str:
@@ -88,14 +89,15 @@ def test_the_first_bad_commit_is_found(
 
     answer = bisect.walk(
         request,
-        signature=SIGNATURE,
+        sought=SOUGHT,
         good=commits[0],
         bad="HEAD",
         view=PlainView(),
         on_step=steps.append,
     )
 
-    assert "change 3" in answer
+    assert "change 3" in answer.text
+    assert answer.commit == commits[3]
     assert len(steps) < 4
     assert git(root, "worktree", "list").count("\n") == 0
     assert git(root, "status", "--porcelain") == ""
@@ -112,7 +114,7 @@ def test_several_candidate_commits_that_cannot_be_tried_are_an_error(
     with pytest.raises(UsageError, match="could not be tried"):
         bisect.walk(
             request,
-            signature=SIGNATURE,
+            sought=SOUGHT,
             good=commits[0],
             bad="HEAD",
             view=PlainView(),
@@ -129,7 +131,7 @@ def test_bisect_with_an_unknown_revision_is_an_error_that_names_it(
     with pytest.raises(UsageError, match="no-such-thing"):
         bisect.walk(
             request,
-            signature=SIGNATURE,
+            sought=SOUGHT,
             good="no-such-thing",
             bad="HEAD",
             view=PlainView(),
@@ -143,7 +145,27 @@ def test_bisect_judges_the_same_crash_as_bad_another_crash_as_good_and_a_lost_ru
     """A commit is bad only when its crash has the given signature, not after any crash."""
     other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
 
-    assert bisect.judge(report_of(tmp_path), SIGNATURE) == ("bad", "the run shows the crash")
-    assert bisect.judge(other, SIGNATURE) == ("good", "another crash: another")
+    assert bisect.judge(report_of(tmp_path), SOUGHT) == ("bad", "the run shows the crash")
+    assert bisect.judge(other, SOUGHT) == ("good", "another crash: another")
     lost = replace(other, verdict=Verdict.LOST, reason="no guest", crashes=())
-    assert bisect.judge(lost, SIGNATURE) == ("skip", "no guest")
+    assert bisect.judge(lost, SOUGHT) == ("skip", "no guest")
+
+
+def test_bisect_judges_a_commit_by_a_test_when_there_is_no_crash(tmp_path: Path) -> None:
+    """A failure or a crash of the test is bad, its pass good, and anything else is skipped."""
+    found = report_of(tmp_path, crashes=())
+    sought = bisect.Sought(test=found.results[0].name)
+
+    words = {}
+    for verdict in Verdict:
+        result = replace(found.results[0], verdict=verdict)
+        words[verdict.value] = bisect.judge(replace(found, results=(result,)), sought)[0]
+
+    assert words == {
+        "skipped": "skip",
+        "passed": "good",
+        "failed": "bad",
+        "crashed": "bad",
+        "lost": "skip",
+    }
+    assert bisect.judge(replace(found, results=()), sought)[0] == "skip"

@@ -145,3 +145,15 @@ def test_a_repeated_run_has_the_tests_that_were_chosen(
 
     assert prepared(asked).request.selection.tests == tests
     assert prepared(asked, crash=1).request.selection.tests == ("t::one",)
+
+
+def test_one_test_of_a_run_can_be_repeated_without_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test takes the place of the run's own selection."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+
+    again = reruns.prepare(asked, "run-1", crash=0, test="t::one", rebuild=True, view=PlainView())
+
+    assert again.request.selection.tests == ("t::one",)
+    assert again.request.selection.expression == ""

@@ -103,7 +103,7 @@ MISTAKES = {
     ("kernel-test", "--keep=1"): "--keep takes no value",
     ("record", "true", "--deadline", "soon"): "--deadline soon: a number is expected",
     ("panic-explain",): "panic-explain needs FILE",
-    ("bisect", "--good", "HEAD~3"): "bisect needs SIGNATURE",
+    ("bisect", "--good", "HEAD~3"): "bisect needs --signature or --test",
     ("guest-list", "clean"): "guest-list takes no word 'clean' here",
     ("guest-ssh", "1f3a", "ls"): "guest-ssh takes no word 'ls' here",
     ("--lst",): "no option --lst; did you mean --list",
