@@ -19,25 +19,8 @@ from osq.programs import MOST_PROCESSES, Program, Programs, running
 from osq.records import Event, File
 from osq.retention import Limits
 from osq.store import Store
-from tests.subscriber.events import a_fork, an_exec
+from tests.subscriber.events import a_fork, a_record, an_exec
 from tests.subscriber.host import ask
-
-
-def a_record(name: str, *, spans: dict[str, bytes], **changed: Any) -> Event:
-    """Return an event of a type, from a record as the kernel would write it."""
-    record, size = ffi.new(f"struct osq_{name} *"), ffi.sizeof(f"struct osq_{name}")
-    tail = b""
-    for field, content in spans.items():
-        span = getattr(record, field)
-        span.off, span.len = size + len(tail), len(content)
-        tail += content
-    tail += b"\0" * (-len(tail) % 8)
-    record.head.type, record.head.len = TYPES_BY_NAME[name], size + len(tail)
-    for field, value in changed.items():
-        setattr(record.head if field in dir(record.head) else record, field, value)
-    event = decode(bytes(ffi.buffer(record)) + tail)
-    assert event is not None
-    return event
 
 
 def stored(folder: Path, *events: Event, categories: dict[int, str] | None = None) -> Path:

@@ -232,12 +232,12 @@ def test_answers_come_as_a_table_json_or_csv(
 
 def test_no_terminal_and_no_spreadsheet_obeys_a_value() -> None:
     """Escapes, C1 controls, marks of direction and formulas are shown in every format."""
-    values = ("=1+1", "-x", "\x1b[31m", "\x9b31m", "a\u202eb", -5, None)
+    values = ("=1+1", "-x", "\x1b[31m", "\x9b31m", "a\u202eb", r"a\u202eb", -5, None)
 
     def shown(form: Format) -> str:
         out = io.StringIO()
         printer = Printer(out, form)
-        printer.print(Result(columns=tuple("abcdefg"), rows=iter([values])))
+        printer.print(Result(columns=tuple("abcdefgh"), rows=iter([values])))
         printer.close()
         return out.getvalue()
 
@@ -247,7 +247,8 @@ def test_no_terminal_and_no_spreadsheet_obeys_a_value() -> None:
     assert tuple(json.loads(by_format[Format.JSON])[0].values()) == values
     (row,) = csv.DictReader(io.StringIO(by_format[Format.CSV]))
     assert list(row.values()) == [
-        *("'=1+1", "'-x", "\\x1b[31m", "\\u009b31m", "a\\u202eb", "-5", "")
+        *("'=1+1", "'-x", "\\x1b[31m", "\\u009b31m"),
+        *("a\\u202eb", "a\\x5cu202eb", "-5", ""),
     ]
 
 

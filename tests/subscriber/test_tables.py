@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of the tables: osquery's columns and types, right values, a current documentation page."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,4 +133,25 @@ def test_environment_variables_the_configuration_does_not_name_are_not_stored() 
     place = insert.partition("(")[2].partition(")")[0].split(", ").index("env")
 
     assert not make(1, 1, an_exec(), NO_CLOCK)[place]
-    assert text(b"a\xffb") == "a\\xffb"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"a\xffb", r"a\xffb"),
+        (rb"a\xffb", r"a\x5cxffb"),
+        (rb"a\x5cxffb", r"a\x5cx5cxffb"),
+        (b"\\\xff", r"\\xff"),
+        (rb"\\xff", r"\\x5cxff"),
+        (rb"s/\./\x/ C:\xF", r"s/\./\x/ C:\xF"),
+        ("\N{EURO SIGN}".encode(), "\N{EURO SIGN}"),
+    ],
+)
+def test_text_shows_a_byte_and_the_text_of_its_escape_differently(raw: bytes, shown: str) -> None:
+    """Each text can be turned back into its bytes, and a plain backslash stays one."""
+    back = re.sub(
+        rb"\\x([0-9a-f]{2})", lambda one: bytes.fromhex(one[1].decode()), text(raw).encode()
+    )
+
+    assert text(raw) == shown
+    assert back == raw

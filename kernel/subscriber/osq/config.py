@@ -28,6 +28,7 @@ from osq.paths import Paths, paths_of
 from osq.retention import Limits, Retention
 from osq.ring import default_device
 from osq.sections import Section
+from osq.socket_events import ACTIONS
 from osq.tables import BY_NAME
 
 DEFAULT_CONFIG = Path("/etc/osq/osq.conf")
@@ -51,6 +52,8 @@ class Config:
     interval_s: int = 10
     extension_bytes: int = 32 * _MIB
     records: tuple[str, ...] = _RECORDS
+    threads: bool = True
+    socket_actions: tuple[str, ...] = tuple(ACTIONS.values())
     environment_variables: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     paths: Paths = field(default_factory=Paths)
@@ -86,6 +89,8 @@ def _parse(file: Path) -> Config:
         interval_s=own.number("interval_s", 10, 1, 3600),
         extension_bytes=own.number("extension_mib", 32, 1, 4096) * _MIB,
         records=records,
+        threads=own.flag("threads", default=True),
+        socket_actions=_socket_actions(own, records),
         environment_variables=root.section("events").strings("environment_variables", ()),
         limits=_limits(root, own),
         paths=_paths(root),
@@ -110,6 +115,16 @@ def _records(own: Section, *, with_files: bool) -> tuple[str, ...]:
     for name in chosen:
         if name not in TYPES_BY_NAME or name in {"none", "lost", "test"}:
             raise own.refuse("records", f"{name}: no such type of records")
+    return chosen
+
+
+def _socket_actions(own: Section, records: tuple[str, ...]) -> tuple[str, ...]:
+    known = tuple(ACTIONS.values())
+    chosen = own.strings("socket_actions", known)
+    if own.has("socket_actions") and "socket" not in records:
+        raise own.refuse("socket_actions", "socket is not in osq.records, so it has no actions")
+    if not chosen or not set(chosen) <= set(known):
+        raise own.refuse("socket_actions", f"some of {', '.join(known)} were expected")
     return chosen
 
 

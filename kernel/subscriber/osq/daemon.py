@@ -24,9 +24,10 @@ from osq.moment import Moment
 from osq.programs import Programs, running
 from osq.records import Event, Unknown
 from osq.repeats import Repeats
-from osq.ring import RECORD_WITH_ENVIRONMENT, Counters, Ring
+from osq.ring import Counters, Ring
 from osq.stopping import Stop
 from osq.store import Store
+from osq.subscriptions import options_of
 from osq.watching import Watches
 
 LOG = logging.getLogger(__name__)
@@ -111,9 +112,7 @@ class Daemon:
         for one in self._filters:
             self._ring.filter(one)
         for name in self._config.records:
-            with_env = name == "exec" and bool(self._variables)
-            options = RECORD_WITH_ENVIRONMENT if with_env else 0
-            self._ring.subscribe(TYPES_BY_NAME[name], options=options)
+            self._ring.subscribe(TYPES_BY_NAME[name], options=options_of(self._config, name))
         self._watch(compare=compare)
 
     def _watch(self, *, compare: bool) -> None:

@@ -3,6 +3,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable
 from enum import Enum
 from typing import TextIO
@@ -89,20 +90,28 @@ class Printer:
 
 def _cell(value: SqlValue) -> str:
     """Return a value as one line, because a newline would break the table."""
-    if value is None:
-        return ""
-    return str(value).translate(_CONTROL)
+    return "" if value is None else _shown(str(value))
+
+
+def _shown(value: str) -> str:
+    """Return a value with each character that a terminal obeys as an escape.
+
+    Where the value itself has the text of such an escape, its backslash becomes an escape.
+    """
+    return _LIKE_AN_ESCAPE.sub(r"\\x5c", value).translate(_CONTROL)
 
 
 def _plain(value: SqlValue) -> SqlValue:
     """Return a value of CSV that no spreadsheet takes for a formula, and no terminal obeys."""
     if not isinstance(value, str):
         return value
-    shown = value.translate(_CONTROL)
+    shown = _shown(value)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
 _FORMULA = ("=", "+", "-", "@")
+# osq.values.text has taken care of those of bytes.
+_LIKE_AN_ESCAPE = re.compile(r"\\(?=u[0-9a-f]{4})")
 # C1 controls, line separators and marks of direction: a terminal obeys them, or shows a text in
 # another order than it has.
 _OBEYED = (*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))

@@ -19,7 +19,6 @@ from osq.layout import decode
 from osq.moment import Moment
 from osq.records import Event
 
-RECORD_WITH_ENVIRONMENT: int = lib.OSQ_EXEC_ENV
 FILTER_LIST_MAX: int = lib.OSQ_FILTER_LIST_MAX
 FILTER_PATH_BYTES: int = lib.OSQ_FILTER_PATH_BYTES
 # Record types that the kernel can filter by path.

@@ -41,6 +41,12 @@ class Section:
 
         return self.get(key, default, f"a number from {least} to {most} was expected", is_right)
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return the value of a key, checked to be true or false."""
+        return self.get(
+            key, default, "true or false was expected", lambda value: isinstance(value, bool)
+        )
+
     def strings(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """Return the value of a key, checked to be a list of strings."""
 

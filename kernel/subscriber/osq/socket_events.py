@@ -3,6 +3,7 @@
 
 import ipaddress
 import socket
+from collections.abc import Collection
 
 from osq.columns import (
     Column,
@@ -17,7 +18,7 @@ from osq.layout import enum_names
 from osq.records import Socket
 from osq.values import signed, text
 
-_ACTIONS = enum_names("osq_socket_action", "OSQ_SOCKET_")
+ACTIONS = enum_names("osq_socket_action", "OSQ_SOCKET_")
 _STATUSES = enum_names("osq_socket_status", "OSQ_SOCKET_")
 
 
@@ -27,6 +28,11 @@ _NOTATION = {
     (_AF_SMC, 0): socket.AF_INET,
     (_AF_SMC, 1): socket.AF_INET6,
 }
+
+
+def watch_actions(names: Collection[str]) -> int:
+    """Return the named actions as bits: OSQ_SOCKET_OPT of uapi/osq.h."""
+    return sum(1 << number for number, name in ACTIONS.items() if name in names)
 
 
 def _address(name: str) -> Source:
@@ -61,7 +67,7 @@ def _col(
 
 
 _OF_OSQUERY = (
-    _col("action", "TEXT", lambda e, _: _ACTIONS.get(e.action, ""), "socket.action"),
+    _col("action", "TEXT", lambda e, _: ACTIONS.get(e.action, ""), "socket.action"),
     _col("pid", "BIGINT", "pid", "head.pid; 0: not known"),
     _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
     Column(

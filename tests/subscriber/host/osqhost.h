@@ -39,6 +39,7 @@ struct osqhost_packet {
 		struct osq_notify notify;
 		struct osq_filter filter;
 		struct osq_share share;
+		struct osq_watch watch;
 		uint64_t map_bytes;
 	} body;
 };

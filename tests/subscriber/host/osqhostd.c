@@ -7,6 +7,7 @@
  * Commands come as lines on standard input, each is answered by a line:
  *	burst N		publish N programs at once
  *	program UID PID_NS CGROUP PATH	publish this one
+ *	record HEX	publish the record of these bytes
  *	rate N		publish N records a second from now on; 0: stop
  *	invalidate	as if another process had used the device
  *	garbage		overwrite what is committed and unread
@@ -31,6 +32,7 @@
 #include "produce.h"
 
 #define TICK_MS 1
+#define RECORD_BYTES 4096u /* of one that comes on standard input */
 
 static struct {
 	struct osq_device device;
@@ -124,6 +126,9 @@ static int serve_ioctl(struct osqhost_packet *packet)
 		return osq_device_share(&host.session, &packet->body.share);
 	case OSQ_IOC_FILTER:
 		return set_filter(&packet->body.filter);
+	case OSQ_IOC_WATCH:
+		/* Each file record is one of a watched path here. */
+		return 0;
 	case OSQ_IOC_SYNC:
 		host.told = 0;
 		return osq_device_sync(&host.session, &packet->body.sync);
@@ -225,6 +230,25 @@ static void garbage(void)
 		memset(ring->data + (at & (ring->size - 1)), 0xa5, 8);
 }
 
+/* Returns 0, or -1 for what is no record in hexadecimal digits. */
+static int publish_hex(const char *digits)
+{
+	union {
+		struct osq_record record;
+		unsigned char bytes[RECORD_BYTES];
+	} one = { 0 };
+	size_t count = 0;
+
+	while (count < sizeof(one.bytes) &&
+	       sscanf(digits + 2 * count, "%2hhx", &one.bytes[count]) == 1)
+		count++;
+	if (count < sizeof(one.record) || count != one.record.len ||
+	    one.record.type >= OSQ_TYPE_COUNT)
+		return -1;
+	produce_record(&one.record);
+	return 0;
+}
+
 static void obey(const char *line)
 {
 	unsigned long long number = 0;
@@ -238,6 +262,8 @@ static void obey(const char *line)
 			  &program.uid, &program.pid_ns, &program.cgroup_id,
 			  path) == 4) {
 		produce_program(&program);
+	} else if (!strncmp(line, "record ", 7) && !publish_hex(line + 7)) {
+		/* It is published. */
 	} else if (sscanf(line, "rate %llu", &number) == 1) {
 		produce_rate(number);
 	} else if (!strcmp(line, "invalidate\n")) {
@@ -272,7 +298,7 @@ static int listen_at(const char *path)
 int main(int argc, char **argv)
 {
 	int listener = argc == 2 ? listen_at(argv[1]) : -1;
-	char line[512];
+	static char line[2 * RECORD_BYTES + 16];
 
 	if (listener < 0) {
 		perror("osqhostd: SOCKET");

@@ -18,6 +18,7 @@
 /* Held for reading while a record is made; start and stop hold it alone. */
 static pthread_rwlock_t gate = PTHREAD_RWLOCK_INITIALIZER;
 static struct osq_ring *rings[OSQ_TYPE_COUNT];
+static u64 chosen[OSQ_TYPE_COUNT]; /* the options of each subscription */
 static struct osq_filter filters[OSQ_TYPE_COUNT];
 static const struct program usual = { .uid = 1000, .path = "/usr/bin/true" };
 static atomic_ullong made;
@@ -179,6 +180,41 @@ void produce_program(const struct program *program)
 	put(OSQ_TYPE_EXEC, program);
 }
 
+/* As os/linux/publish_*.c decide; the gate is held. */
+static bool is_left_out(const struct osq_record *record)
+{
+	const struct osq_fork *fork = (const struct osq_fork *)record;
+	const struct osq_exit *exit = (const struct osq_exit *)record;
+
+	if (record->type == OSQ_TYPE_FORK)
+		return chosen[OSQ_TYPE_FORK] & OSQ_FORK_PROCESSES &&
+		       fork->child_pid == record->pid;
+	return record->type == OSQ_TYPE_EXIT &&
+	       chosen[OSQ_TYPE_EXIT] & OSQ_EXIT_PROCESSES && !exit->last;
+}
+
+static bool is_chosen(const struct osq_record *record)
+{
+	const struct osq_socket *socket = (const struct osq_socket *)record;
+	u64 wanted = chosen[OSQ_TYPE_SOCKET] ?: OSQ_SOCKET_OPTS;
+
+	return record->type != OSQ_TYPE_SOCKET ||
+	       wanted & OSQ_SOCKET_OPT(socket->action);
+}
+
+void produce_record(struct osq_record *record)
+{
+	struct osq_ring *ring;
+
+	pthread_rwlock_rdlock(&gate);
+	ring = rings[record->type];
+	if (ring && is_left_out(record))
+		osq_ring_filtered(ring, record->type);
+	else if (ring && is_chosen(record))
+		osq_ring_put(ring, record, OSQ_RANK_ANY);
+	pthread_rwlock_unlock(&gate);
+}
+
 void produce_filter(const struct osq_filter *filter)
 {
 	pthread_rwlock_wrlock(&gate);
@@ -228,29 +264,33 @@ void produce_rate(uint64_t per_second)
 		pthread_create(&threads[i], NULL, pace, NULL);
 }
 
-static void connect_type(u32 type, struct osq_ring *ring)
+static void connect_type(u32 type, struct osq_ring *ring, u64 options)
 {
 	pthread_rwlock_wrlock(&gate);
 	rings[type] = ring;
+	chosen[type] = options;
 	pthread_rwlock_unlock(&gate);
 }
 
 #define PUBLISHER(lower, upper)                                      \
 	static int lower##_start(struct osq_ring *ring, u64 options) \
 	{                                                            \
-		(void)options;                                       \
-		connect_type(OSQ_TYPE_##upper, ring);                \
+		connect_type(OSQ_TYPE_##upper, ring, options);       \
 		return 0;                                            \
 	}                                                            \
 	static void lower##_stop(void)                               \
 	{                                                            \
-		connect_type(OSQ_TYPE_##upper, NULL);                \
+		connect_type(OSQ_TYPE_##upper, NULL, 0);             \
 	}
 #define BY_PROCESS \
 	(OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS | OSQ_FILTER_BY_CGROUP)
 PUBLISHER(exec, EXEC)
 PUBLISHER(fork, FORK)
 PUBLISHER(exit, EXIT)
+PUBLISHER(socket, SOCKET)
+PUBLISHER(file, FILE)
+PUBLISHER(module, MODULE)
+PUBLISHER(cred, CRED)
 
 const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
@@ -261,13 +301,35 @@ const struct osq_publisher osq_publishers[] = {
 	  .stop = exec_stop },
 	{ .name = "fork",
 	  .type = OSQ_TYPE_FORK,
+	  .options = OSQ_FORK_PROCESSES,
 	  .filters = BY_PROCESS,
 	  .start = fork_start,
 	  .stop = fork_stop },
 	{ .name = "exit",
 	  .type = OSQ_TYPE_EXIT,
+	  .options = OSQ_EXIT_PROCESSES,
 	  .filters = BY_PROCESS,
 	  .start = exit_start,
 	  .stop = exit_stop },
+	{ .name = "socket",
+	  .type = OSQ_TYPE_SOCKET,
+	  .options = OSQ_SOCKET_OPTS,
+	  .start = socket_start,
+	  .stop = socket_stop },
+	{ .name = "file",
+	  .type = OSQ_TYPE_FILE,
+	  .options = OSQ_FILE_OPT_ALL,
+	  .start = file_start,
+	  .stop = file_stop },
+	{ .name = "module",
+	  .type = OSQ_TYPE_MODULE,
+	  .options = OSQ_MODULE_OPT_ALL,
+	  .start = module_start,
+	  .stop = module_stop },
+	{ .name = "cred",
+	  .type = OSQ_TYPE_CRED,
+	  .options = OSQ_CRED_OPT_ALL,
+	  .start = cred_start,
+	  .stop = cred_stop },
 	{ 0 },
 };

@@ -34,6 +34,12 @@ void produce_ledger_flush(void);
 /* Publish one program. */
 void produce_program(const struct program *program);
 
+/*
+ * Publish a record as it is, if its type is subscribed to and the options of
+ * the subscription want it; the ring gives it its number and its time.
+ */
+void produce_record(struct osq_record *record);
+
 /* Have a filter, which the core has checked, decide on its type. */
 void produce_filter(const struct osq_filter *filter);
 
