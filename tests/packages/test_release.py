@@ -85,7 +85,6 @@ def test_release_has_all_packages(release: Release, kernel: Kernel) -> None:
         "/usr/sbin/osqstat",
         "/usr/share/man/man8/osqtail.8.gz",
         "/lib/systemd/system/osqtail.service",
-        "/lib/udev/rules.d/60-osq.rules",
         "/etc/modprobe.d/osq.conf",
         "/usr/share/doc/osq/copyright",
     } <= set(tools)

@@ -10,6 +10,7 @@ import pytest
 from harness.release.packages import Release
 from tests.packages.releases import ROOT, contents, package
 
+SOURCES = ROOT / "kernel/subscriber/osq"
 SITE = "/usr/lib/python3/dist-packages"
 LIBRARY = f"{SITE}/_libosq.abi3.so"
 SCRIPTS = {"/usr/bin/osq", "/usr/lib/osq/osq-extension.ext"}
@@ -48,8 +49,9 @@ def run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
 def test_package_has_every_file_of_the_subscriber(files: dict[str, bytes]) -> None:
     """The package has every module, both commands, service, configuration and manual pages."""
     modules = {
-        f"{SITE}/osq/{path.name}": path.read_bytes()
-        for path in (ROOT / "kernel/subscriber/osq").glob("*.py")
+        f"{SITE}/osq/{path.relative_to(SOURCES)}": path.read_bytes()
+        for path in SOURCES.rglob("*.*")
+        if path.suffix in {".py", ".css"}
     }
     docs = {name for name in files if name.startswith("/usr/share/doc/osq-subscriber/")}
 
@@ -58,8 +60,11 @@ def test_package_has_every_file_of_the_subscriber(files: dict[str, bytes]) -> No
         *modules,
         *SCRIPTS,
         *(LIBRARY, "/etc/osq/osq.conf", "/lib/systemd/system/osq-subscriber.service"),
+        "/lib/udev/rules.d/60-osq-subscriber.rules",
         *("/usr/share/man/man5/osq.conf.5.gz", "/usr/share/man/man8/osq.8.gz"),
     }
+    rule = files["/lib/udev/rules.d/60-osq-subscriber.rules"]
+    assert rule == (ROOT / "packaging/system/osq.udev").read_bytes()
     assert {Path(name).name for name in docs} == {
         *("changelog.gz", "copyright", "subscriber.md.gz", "subscriber-tables.md.gz")
     }
@@ -73,14 +78,24 @@ def calls_of(binary: Path) -> dict[str, str]:
     return {name: kind for name, kind, *_ in words if name.startswith("osq_client_")}
 
 
+def field(release: Release, name: str) -> str:
+    """Return a field of the package's control file."""
+    command = ["dpkg-deb", "--field", str(package(release, "osq-subscriber")), name]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_package_recommends_the_tools_and_the_driver(release: Release) -> None:
+    """The tools and the driver are recommended, so that apt installs them as well."""
+    assert field(release, "Recommends") == "osq, osq-dkms | osq-module\n"
+
+
 def test_each_libosq_function_that_the_packaged_python_module_needs_is_exported_by_libosq0(
     release: Release, root: Path
 ) -> None:
     """The Python module imports every call from libosq0, in exactly the release's version."""
     (library,) = root.glob("usr/lib/*/libosq.so.0")
     imported, exported = calls_of(root / LIBRARY.lstrip("/")), calls_of(library)
-    field = ["dpkg-deb", "--field", str(package(release, "osq-subscriber")), "Depends"]
-    depends = subprocess.run(field, check=True, capture_output=True, text=True).stdout
+    depends = field(release, "Depends")
 
     assert (
         {"osq_client_open", "osq_client_next", "osq_client_filter"}

@@ -188,6 +188,18 @@ def test_programs_rejected_by_configured_uid_and_path_filters_are_counted_but_no
     assert kept_out["whole"] == 1
 
 
+def test_the_packages_udev_rule_restores_the_nodes_mode_and_tells_systemd_of_the_node(
+    guest: Guest,
+) -> None:
+    """The node has mode 600 again after an event, and is a unit that others can wait for."""
+    change = "chmod 666 /dev/osquery; udevadm trigger --settle --action=add /dev/osquery"
+    look = "stat -c '%a %U %G' /dev/osquery; systemctl is-active dev-osquery.device"
+
+    said = guest.run(f"{change}; {look}", deadline_s=STEP_S).stdout
+
+    assert said.splitlines() == ["600 root root", "active"]
+
+
 def test_installing_the_packages_again_restarts_the_running_service(guest: Guest) -> None:
     """Installing the same packages again restarts the running service.
 
