@@ -4,7 +4,9 @@
 import argparse
 import logging
 import os
+import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from osq.errors import OsqError
 from osq.following import follow
 from osq.output import Format, Printer
 from osq.reader import Reader
+from osq.report.facts import facts_of
+from osq.report.page import page, write
+from osq.report.window import window_of
 from osq.stopping import stopping_on_signals
 from osq.tables import TABLES
 
@@ -23,11 +28,24 @@ _EXAMPLE = """examples:
   osq query --json --follow "SELECT * FROM kprocess_events WHERE path = '/usr/bin/sudo'"
   osq query "SELECT * FROM kosquery_stats WHERE NOT complete"
 """
+_FIRST_STEPS = """first steps:
+  systemctl enable --now osq-subscriber     record from now on
+  osq query "SELECT path, cmdline FROM kprocess_events WHERE event_type = 'exec'
+             ORDER BY eid DESC LIMIT 5"     the programs that were just started
+  osq report --since 1h report.html         the last hour, for a browser
+"""
+_REPORT_EXAMPLE = """examples:
+  osq report --since 2h report.html
+  osq report --since '2026-11-30 13:00' --until '2026-11-30 14:00' - > report.html
+"""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="osq", description="Record kernel events and query them as SQL tables."
+        prog="osq",
+        description="Record kernel events and query them as SQL tables.",
+        epilog=_FIRST_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--config", type=Path, help="JSON file with osquery's keys (default: /etc/osq/osq.conf)"
@@ -56,8 +74,26 @@ def _parser() -> argparse.ArgumentParser:
             const=form,
             help=f"print {form.value}",
         )
+    _add_report(commands)
     commands.add_parser("tables", help="print all tables and columns as Markdown")
     return parser
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    report = commands.add_parser(
+        "report",
+        help="write what happened in a window of time as one HTML file",
+        description="Write what happened in a window of time as one HTML file: completeness,"
+        " escalations, processes, connections, file changes. Times are local.",
+        epilog=_REPORT_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    report.add_argument("file", help="the file to write; - for the standard output")
+    report.add_argument(
+        "--since", default="1h", help="begin: a span before now, or a time (default: 1h)"
+    )
+    report.add_argument("--until", help="end, as --since (default: now)")
+    report.add_argument("--store", type=Path, help="store file (default: the configuration's)")
 
 
 def _daemon(options: argparse.Namespace) -> int:
@@ -81,6 +117,19 @@ def _query(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    now_s = int(time.time())
+    window = window_of(options.since, options.until, now_s)
+    with Reader(options.store or config.load(options.config).store) as reader:
+        facts = facts_of(reader, window)
+    text = page(facts, host=socket.gethostname(), made_s=now_s)
+    if options.file == "-":
+        sys.stdout.write(text)
+    else:
+        write(text, Path(options.file))
+    return 0
+
+
 def _tables(_options: argparse.Namespace) -> int:
     sys.stdout.writelines(f"{line}\n" for line in column_map.markdown(TABLES))
     return 0
@@ -95,7 +144,7 @@ def _say(error: OsqError, *, to_log: bool) -> None:
         sys.stderr.write(f"  -> {error.hint}\n")
 
 
-_COMMANDS = {"daemon": _daemon, "query": _query, "tables": _tables}
+_COMMANDS = {"daemon": _daemon, "query": _query, "report": _report, "tables": _tables}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

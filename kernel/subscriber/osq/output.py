@@ -90,10 +90,10 @@ class Printer:
 
 def _cell(value: SqlValue) -> str:
     """Return a value as one line, because a newline would break the table."""
-    return "" if value is None else _shown(str(value))
+    return "" if value is None else shown(str(value))
 
 
-def _shown(value: str) -> str:
+def shown(value: str) -> str:
     """Return a value with each character that a terminal obeys as an escape.
 
     Where the value itself has the text of such an escape, its backslash becomes an escape.
@@ -105,8 +105,8 @@ def _plain(value: SqlValue) -> SqlValue:
     """Return a value of CSV that no spreadsheet takes for a formula, and no terminal obeys."""
     if not isinstance(value, str):
         return value
-    shown = _shown(value)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    text = shown(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 _FORMULA = ("=", "+", "-", "@")

@@ -184,6 +184,12 @@ _ES = (
 _OWN = (
     Column(name="child_tid", kind="BIGINT", by={Fork: "child_tid"}, source="fork.child_tid"),
     Column(
+        name="child_start_ntime",
+        kind="BIGINT",
+        by={Fork: "child_start_boot_ns"},
+        source="fork.child_start_boot_ns: start_ntime in the child's own rows",
+    ),
+    Column(
         name="signal",
         kind="INTEGER",
         by={Exit: lambda e, _: e.status & 0x7F},

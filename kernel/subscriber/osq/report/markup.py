@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""HTML as values: every text is escaped unless it is HTML already."""
+
+import html
+
+from osq.output import shown
+
+
+class Html(str):
+    """A piece of HTML; any other text is escaped when it becomes part of one."""
+
+    __slots__ = ()
+
+
+def escaped(value: object) -> Html:
+    """Return a value as HTML; what a reader could not see, such as a control, is an escape."""
+    return value if isinstance(value, Html) else Html(html.escape(shown(str(value))))
+
+
+def verbatim(text: str) -> Html:
+    """Return text of this program itself as HTML, with its line breaks."""
+    return Html(html.escape(text))
+
+
+def joined(*parts: object) -> Html:
+    """Return the parts one after the other."""
+    return Html("".join(escaped(part) for part in parts))
+
+
+def tag(name: str, *content: object, **attributes: object) -> Html:
+    """Return an element; an attribute's name may end in _, and its _ become -.
+
+    An attribute that is None is left out, one that is "" has no value.
+    """
+    given = "".join(
+        f" {key.rstrip('_').replace('_', '-')}" + (f'="{escaped(value)}"' if value != "" else "")
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Html(f"<{name}{given}>{joined(*content)}</{name}>")

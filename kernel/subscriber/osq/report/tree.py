@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Processes by who started whom: a process is its pid and the time at which it began."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from osq.columns import SqlValue
+from osq.report.facts import Facts, Row
+
+Key = tuple[SqlValue, SqlValue]
+
+
+@dataclass(kw_only=True)
+class Process:
+    """A process, with the rows about it in order, and the processes that it has started.
+
+    programs: its rows of exec; known: for one without such a row, the program that it had from
+    the process that made it, or before the window; born_s: when it was made, if in the window.
+    """
+
+    key: Key
+    programs: list[Row] = field(default_factory=list)
+    children: list["Process"] = field(default_factory=list)
+    end: Row | None = None
+    known: Row | None = None
+    born_s: int | None = None
+    is_child: bool = False
+    is_kept: bool = False
+
+    @property
+    def first_s(self) -> int | None:
+        """When it ran its first program of the window, or else when it was made."""
+        return int(self.programs[0]["time"] or 0) if self.programs else self.born_s
+
+    @property
+    def silent(self) -> int:
+        """How many processes it has started that ran no program of their own."""
+        return sum(not child.is_kept for child in self.children)
+
+
+def processes_of(facts: Facts) -> list[Process]:
+    """Return the processes that nobody started in the window; the others are below them.
+
+    is_kept is set for each that ran a program in the window, or has one below it that did.
+    """
+    by_key: dict[Key, Process] = {}
+    for row in facts.processes.rows:
+        _take(by_key, row)
+    roots = [one for one in by_key.values() if not one.is_child]
+    # Children are met after their parents, so the list backwards goes from the leaves up.
+    for one in reversed(list(_walk(roots))):
+        one.is_kept = bool(one.programs) or any(child.is_kept for child in one.children)
+    _name_the_rest(roots, facts.before.rows)
+    return [one for one in roots if one.is_kept]
+
+
+def _take(by_key: dict[Key, Process], row: Row) -> None:
+    key = (row["pid"], row["start_ntime"])
+    process = by_key.setdefault(key, Process(key=key))
+    if row["event_type"] == "exec":
+        process.programs.append(row)
+    elif row["event_type"] == "exit":
+        process.end = row
+    else:
+        own = (row["child_pid"], row["child_start_ntime"])
+        child = by_key.setdefault(own, Process(key=own))
+        if not child.is_child and child is not process:
+            child.is_child = True
+            child.born_s = int(row["time"] or 0)
+            child.known = process.programs[-1] if process.programs else None
+            process.children.append(child)
+
+
+def _walk(roots: Iterable[Process]) -> Iterator[Process]:
+    """Yield each process before its children; a long chain needs no deep recursion."""
+    waiting = list(roots)
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting += one.children
+
+
+def _name_the_rest(roots: Iterable[Process], rows: Iterable[Row]) -> None:
+    """Set the program of each process that has no row of exec, as far as it is known."""
+    before = {(row["pid"], row["start_ntime"]): row for row in rows}
+    for one in _walk(roots):
+        if one.known is None:
+            one.known = before.get(one.key)
+        for child in one.children:
+            child.known = child.known or one.known
