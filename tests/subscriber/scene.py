@@ -140,7 +140,7 @@ class Scene:
         yield self.connect(_CURL, "203.0.113.9", 80)
         yield self.exit(_CURL)
         yield self.fork(_SCRIPT)
-        yield self.exec(_SCRIPT, "/usr/bin/dash", "sh", "/tmp/a.sh", b"caf\xe9", uid=ALICE)
+        yield self.exec(_SCRIPT, "/usr/bin/dash", "sh", "/tmp/a.sh", b"\xe9t\xe9", uid=ALICE)
         yield self.fork(_MINER)
         flags = lib.OSQ_FLAG_MEMFD | lib.OSQ_FLAG_DELETED
         yield self.exec(_MINER, "/memfd:kworker", "[kworker/0:1]", uid=ALICE, flags=flags)
