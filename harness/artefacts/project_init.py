@@ -7,6 +7,7 @@ dkms.conf, `init` tries other kernels of Debian. The first configuration that bu
 the plain one if none does.
 """
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ from pathlib import Path
 
 from harness.artefacts import build, build_root, dkms_package, kernels
 from harness.artefacts.dkms_package import DkmsPackage
-from harness.errors import BuildError, UsageError
-from harness.host import apt, config, toml_file
+from harness.errors import BuildError, ConfigError, UsageError
+from harness.host import apt, config, toml_file, whole_file
 from harness.host.defaults import FIRST_TEST
 from harness.model.environment import Environment
 from harness.model.settings import ModuleBuild, Settings
@@ -27,6 +28,7 @@ from harness.modules.recipe import Recipe
 Progress = Callable[[str], None]
 
 _FILE = "pyproject.toml"
+_OWN_FILE = "modlab.toml"
 _TARGET = "debian-12"
 # Kernels to try in this order, after the default kernel and the oldest of the default's series.
 _OTHER_KERNELS = ("5.10", "6.12")
@@ -56,8 +58,9 @@ class Project:
     @property
     def tests(self) -> Path:
         """The folder of the first test, under another name if the project has tests already."""
-        plain = self.root / "tests"
-        return plain if not plain.exists() else self.root / "tests-modlab"
+        more = (f"tests-modlab-{number}" for number in itertools.count(2))
+        names = itertools.chain(("tests", "tests-modlab"), more)
+        return next(self.root / name for name in names if not (self.root / name).exists())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +75,55 @@ def init(what: str, *, here: Path, environment: Environment, progress: Progress)
     """Write a configuration and a first test for a module, and return the conclusions.
 
     `what` is a folder, a dkms.conf, or a package NAME-dkms, whose source is unpacked into `here`.
+    If it fails otherwise than by the build, the project is left as it was.
     Raises: UsageError when there is no module, or already a configuration; ConfigError for a
-        dkms.conf that cannot be read; the errors of fetching a package, a kernel or a build root.
+        dkms.conf that cannot be read and a pyproject.toml to which no table can be added; the
+        errors of fetching a package, a kernel or a build root.
     """
     project = _project(what, here, environment, progress)
-    before = project.file.read_text(encoding="utf-8") if project.file.is_file() else ""
-    if "harness" in (toml_file.read(project.file).get("tool", {}) if before else {}):
+    before = _earlier_text(project)
+    tests = project.tests
+    try:
+        test = _write_test(project, tests)
+        choice, error = _settled(project, before, tests, environment, progress)
+    except BaseException:
+        shutil.rmtree(tests, ignore_errors=True)
+        if before is None:
+            project.file.unlink(missing_ok=True)
+        else:
+            whole_file.write(project.file, before)
+        raise
+    return Concluded(lines=tuple(_said(project, choice, test, error)), error=error)
+
+
+def _earlier_text(project: Project) -> str | None:
+    """Return the text of the project's configuration file, None when there is none.
+
+    Raises: UsageError when the project is configured already; ConfigError when a table cannot be
+        added to the file.
+    """
+    own = project.root / _OWN_FILE
+    if own.exists():
+        raise UsageError(
+            f"{own} is a configuration already", hint="change it by hand (docs/modules.md)"
+        )
+    if not project.file.exists():
+        return None
+    tool = toml_file.read(project.file).get("tool", {})
+    if not isinstance(tool, dict):
+        raise ConfigError(project.file, "tool", "a table is expected")
+    if "harness" in tool:
         raise UsageError(
             f"{project.file} has a [{project_text.TABLE}] already",
             hint="change it by hand (docs/modules.md), or remove the table first",
         )
-    test = _write_test(project)
-    choice, error = _settled(project, before, test.parent, environment, progress)
-    return Concluded(lines=tuple(_said(project, choice, test, error)), error=error)
+    text = project.file.read_text(encoding="utf-8")
+    try:
+        toml_file.parsed(f"{text}\n[{project_text.TABLE}]\n", project.file)
+    except ConfigError as error:
+        expected = f"[{project_text.TABLE}] cannot be added; with it, it {error.expected}"
+        raise ConfigError(project.file, "tool", expected) from error
+    return text
 
 
 def _project(what: str, here: Path, environment: Environment, progress: Progress) -> Project:
@@ -112,9 +151,8 @@ def _project(what: str, here: Path, environment: Environment, progress: Progress
     return Project(root=here, source=source, recipe=told, package=package)
 
 
-def _write_test(project: Project) -> Path:
-    """Write the first test into the project, and return its file."""
-    folder = project.tests
+def _write_test(project: Project, folder: Path) -> Path:
+    """Write the first test into a new folder of the project, and return its file."""
     folder.mkdir()
     name = re.sub(r"\W", "_", project.recipe.name)
     file = folder / f"test_{name}.py"
@@ -123,12 +161,13 @@ def _write_test(project: Project) -> Path:
 
 
 def _settled(
-    project: Project, before: str, tests: Path, environment: Environment, progress: Progress
+    project: Project, before: str | None, tests: Path, environment: Environment, progress: Progress
 ) -> tuple[Choice, BuildError | None]:
     """Write the first configuration with which the module builds; return its choice and None.
 
     When the module builds with none of the choices, write the plain configuration, and return
-    the plain choice and the first error. `before` is the earlier text of the configuration file.
+    the plain choice and the first error. `before` is the earlier text of the configuration file,
+    None when there was no file.
     """
     first: BuildError | None = None
     tried = _Tried()
@@ -219,7 +258,7 @@ def _build(settings: Settings, environment: Environment, progress: Progress) -> 
     )
 
 
-def _write(project: Project, before: str, tests: Path, choice: Choice) -> None:
+def _write(project: Project, before: str | None, tests: Path, choice: Choice) -> None:
     text = project_text.render(
         project.recipe,
         choice,

@@ -74,10 +74,18 @@ def _bring(source: Path, path: Path, copy: Path) -> None:
 
 
 def _inner_link(source: Path, path: Path) -> Path | None:
-    """Return a link's target if it is relative and inside the source, else None."""
+    """Return a link's target if it is relative and inside the source, else None.
+
+    A link that leads to itself, maybe over other links, leads nowhere.
+    """
     if not path.is_symlink() or path.readlink().is_absolute():
         return None
-    return path.readlink() if path.resolve().is_relative_to(source.resolve()) else None
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError):
+        # Python 3.11 raises a RuntimeError for a circle of links.
+        return None
+    return path.readlink() if place.is_relative_to(source.resolve()) else None
 
 
 def _of_git(source: Path) -> set[Path] | None:

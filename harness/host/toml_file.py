@@ -10,15 +10,26 @@ from harness.errors import ConfigError
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the content of a TOML file as a table; a byte order mark is ignored.
+    """Return the content of a TOML file as a table.
 
-    Raises: ConfigError when the file cannot be read, is not UTF-8, is not valid TOML, or holds a
-        NUL character, which no path and no command can hold.
+    Raises: ConfigError when the file cannot be read or is not UTF-8; the errors of `parsed`.
     """
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        return parsed(file.read_text(encoding="utf-8"), file)
     except OSError as error:
         raise ConfigError(file, "-", f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(file, "-", f"is not valid TOML: {error}") from error
+
+
+def parsed(text: str, file: Path) -> dict[str, Any]:
+    """Return the table in the text of a TOML file; a byte order mark is ignored.
+
+    Raises: ConfigError when it is not valid TOML, or holds a NUL character, which no path and no
+        command can hold.
+    """
+    try:
+        table = tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         # tomllib has no errors of its own for a number of thousands of digits and for thousands
         # of nested lists.

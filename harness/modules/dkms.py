@@ -8,7 +8,9 @@ patterns are bash's.
 Source: dkms 3.0.10, read_conf() and prepare_build(); dkms(8), "DKMS.CONF".
 """
 
+import codecs
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -20,6 +22,8 @@ from harness.errors import ConfigError
 from harness.modules import namespace
 
 CONF = "dkms.conf"
+_MODULE = re.compile(r"(?![.-])[^\s/]+")
+_LINE_ENDS = "if its lines end as on Windows: sed -i 's/\\r$//' dkms.conf"
 _DEADLINE_S = 20.0
 # The time in seconds that timeout(1) itself may need to end its process group.
 _GRACE_S = 5.0
@@ -86,12 +90,14 @@ def read(
         excluded=answers["excluded"][0],
     )
     for key, value in (("PACKAGE_NAME", found.package), ("PACKAGE_VERSION", found.version)):
+        if not value.isprintable():
+            raise ConfigError(conf, key, f"{value!r} has a control character", hint=_LINE_ENDS)
         if not value or "/" in value:
             raise ConfigError(conf, key, f"a name is expected, not {value!r}")
     if not names and not found.excluded:
         raise ConfigError(conf, "BUILT_MODULE_NAME", "at least one module is expected")
     for one in names:
-        if not one.name or one.name.endswith((".o", ".ko")):
+        if not _MODULE.fullmatch(one.name) or one.name.endswith((".o", ".ko")):
             text = f"a name without .ko is expected, not {one.name!r}"
             raise ConfigError(conf, "BUILT_MODULE_NAME", text)
     return found
@@ -99,6 +105,9 @@ def read(
 
 def _evaluate(conf: Path, release: str, kdir: Path, tree: Path) -> dict[str, list[str]]:
     """Return the values that the shell prints, by key; a list's key occurs several times."""
+    if conf.read_bytes()[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8:
+        expected = "begins with a byte order mark, which bash takes for a part of the first line"
+        raise ConfigError(conf, "-", expected, hint=f"sed -i '1s/^\\xef\\xbb\\xbf//' {conf}")
     # The shell may start processes that outlive it; timeout(1) ends its whole process group.
     limit = ("timeout", "--signal=KILL", f"{_DEADLINE_S:g}")
     words = ["dkms", str(conf.absolute()), release, str(kdir), str(tree), _ARCH]

@@ -4,6 +4,7 @@
 Only plain assignments are read. A Makefile that computes the names of its modules is run instead.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ _ASSIGNED = re.compile(
     r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*[:?]{0,2}=[ \t]*(.*?)[ \t]*$", re.MULTILINE
 )
 _USED = re.compile(r"\$[({](\w+)[)}]")
+# Variables that name each other many times would otherwise make a text of gigabytes.
+_MOST_CHARACTERS = 100_000
 _RELEASE = re.compile(r"\buname\b.*-\w*r")
 
 
@@ -37,13 +40,21 @@ def objects(file: Path) -> tuple[str, ...]:
 
 def modules(folder: Path) -> tuple[str, ...]:
     """Return the modules that kbuild makes in a folder and in the folders below it."""
-    file = kbuild_file(folder)
-    if file is None:
-        return ()
-    found: list[str] = []
-    for name in objects(file):
-        found += modules(folder / name) if name.endswith("/") else [name]
-    return tuple(dict.fromkeys(Path(name).name for name in found))
+    return tuple(dict.fromkeys(Path(name).name for name in _named(folder, set())))
+
+
+def _named(folder: Path, visited: set[Path]) -> Iterator[str]:
+    """Yield the modules of a folder and of those that it names, which may name it in turn."""
+    place = Path(os.path.realpath(folder))
+    if place in visited:
+        return
+    visited.add(place)
+    file = kbuild_file(place)
+    for name in objects(file) if file is not None else ():
+        if name.endswith("/"):
+            yield from _named(place / name, visited)
+        else:
+            yield name
 
 
 def kbuild_file(folder: Path) -> Path | None:
@@ -89,10 +100,14 @@ def _kernel_variables(file: Path) -> Iterator[str]:
 def _expanded(text: str, values: dict[str, str]) -> str:
     # A value may name other variables, and variables may name each other in a circle.
     for _ in range(3):
+        used = [len(values.get(name, "")) for name in _USED.findall(text)]
+        if len(text) + sum(used) > _MOST_CHARACTERS:
+            break
         text = _USED.sub(lambda match: values.get(match[1], match[0]), text)
     return text
 
 
 def _text(file: Path) -> str:
-    text = file.read_text(errors="replace")
+    # make, too, ignores a byte order mark at the start of a file.
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
     return _COMMENT.sub("", _CONTINUED.sub(" ", text))

@@ -32,7 +32,7 @@ class Choice:
 
 def render(recipe: Recipe, choice: Choice, *, source: str, tests: str, target: str) -> str:
     """Return the TOML table of a project; `source` and `tests` are relative to its root."""
-    lines = [_HEAD, f"[{TABLE}.module]", *(f"# {line}." for line in recipe.because)]
+    lines = [_HEAD, f"[{TABLE}.module]", *(f"# {_on_one_line(line)}." for line in recipe.because)]
     lines += _pairs(_module(recipe, choice, source))
     lines += ["", f"[[{TABLE}.tests]]", *_pairs({"name": "first", "pytest": tests})]
     if choice.package:
@@ -56,6 +56,11 @@ def _module(recipe: Recipe, choice: Choice, source: str) -> dict[str, object]:
     if choice.needs:
         found["build_needs"] = list(choice.needs)
     return found
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text without the control characters that a comment of TOML cannot hold."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _pairs(values: Mapping[str, object]) -> Iterator[str]:

@@ -116,7 +116,8 @@ def _with_an_entry(folder: Path) -> Iterator[str]:
     """Yield the names of C files that define a module's entry point."""
     for below in (folder, *_folders(folder)):
         for file in sorted(below.glob("*.c")):
-            if _ENTRY.search(file.read_text(errors="replace")):
+            # A pipe would never end, and a link may lead nowhere.
+            if file.is_file() and _ENTRY.search(file.read_text(errors="replace")):
                 yield file.stem
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of artefacts.project_init: `init` turns a folder, dkms.conf or package into a project."""
 
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -188,3 +189,53 @@ def test_init_without_a_module_is_an_error_and_writes_no_file(
 
     assert list(tmp_path.iterdir()) == []
     assert builds.tried == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("pyproject.toml", b"tool = 3\n", "tool: a table is expected"),
+        ("pyproject.toml", b"tool = { x = 1 }\n", r"\[tool.harness\] cannot be added"),
+        ("pyproject.toml", b"# \xe9\n", "is not valid TOML"),
+        ("pyproject.toml", b"[tool.harness]\n", "already"),
+        ("modlab.toml", b"", "is a configuration already"),
+    ],
+)
+def test_init_changes_nothing_where_no_table_can_be_added(
+    tmp_path: Path, builds: Builds, name: str, content: bytes, words: str
+) -> None:
+    """The user's file stays as it is, and no folder of tests is made."""
+    (tmp_path / "Kbuild").write_text("obj-m := hello.o\n")
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(UsageError, match=words):
+        init(tmp_path)
+
+    assert sorted(os.listdir(tmp_path)) == sorted(["Kbuild", name])
+    assert (tmp_path / name).read_bytes() == content
+    assert not builds.tried
+
+
+@pytest.mark.parametrize("before", [None, "[project]\nname = 'x'\n"])
+def test_init_leaves_the_project_as_it_was_when_it_fails_otherwise_than_by_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    """After a failed download or a Ctrl-C, init can be called again."""
+    (tmp_path / "Kbuild").write_text("obj-m := hello.o\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests-modlab").mkdir()
+    if before is not None:
+        (tmp_path / "pyproject.toml").write_text(before)
+    found = sorted(os.listdir(tmp_path))
+
+    def interrupted(*_arguments: object) -> None:
+        assert (tmp_path / "tests-modlab-2").is_dir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(project_init, "_build", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        init(tmp_path)
+
+    assert sorted(os.listdir(tmp_path)) == found
+    if before is not None:
+        assert (tmp_path / "pyproject.toml").read_text() == before

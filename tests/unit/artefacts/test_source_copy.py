@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of artefacts.source_copy: source files are copied, and only changes are copied again."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -94,3 +95,16 @@ def test_a_copy_keeps_links_inside_the_source_and_has_files_instead_of_links_to_
     assert (copy / "outer.h").read_text() == "outside"
     assert not (copy / "nowhere").exists()
     assert "sub" in list(source_copy.contents(source))
+
+
+def test_links_that_lead_in_a_circle_are_left_out(tmp_path: Path) -> None:
+    """Such a link is no file, and the rest of the source is copied."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.c").write_text("")
+    (source / "x").symlink_to("y")
+    (source / "y").symlink_to("x")
+
+    source_copy.mirror(source, tmp_path / "copy")
+
+    assert os.listdir(tmp_path / "copy") == ["a.c"]

@@ -2,6 +2,7 @@
 """Tests of modules.dkms: a dkms.conf is run as a shell file; its values depend on the kernel."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -163,3 +164,23 @@ def test_a_command_run_in_the_namespace_has_no_network_device_except_loopback() 
 
     names = [line.split(":")[0].strip() for line in done.stdout.splitlines() if ":" in line]
     assert names == ["lo"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data.replace(b"\n", b"\r\n"), "PACKAGE_NAME: .* has a control character"),
+        (lambda data: b"\xef\xbb\xbf" + data, "-: begins with a byte order mark"),
+        (lambda data: data + b'BUILT_MODULE_NAME="../x"\n', "without .ko is expected, not '../x'"),
+    ],
+)
+def test_a_dkms_conf_from_windows_and_a_path_in_place_of_a_name_are_refused(
+    tmp_path: Path, change: Callable[[bytes], bytes], words: str
+) -> None:
+    """The program dkms fails with such a file, too, but does not say why."""
+    conf = tmp_path / "dkms.conf"
+    plain = b"PACKAGE_NAME=p\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=m\n"
+    conf.write_bytes(change(plain))
+
+    with pytest.raises(ConfigError, match=words):
+        dkms.read(conf)

@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from harness.modules import makefiles
 
 
@@ -47,3 +49,29 @@ def test_the_make_command_sets_running_kernel_variables_to_placeholders_of_the_c
     file = write(tmp_path / "Makefile", text)
 
     assert makefiles.make_command(file) == "make modules KVER={release} KDIR={kdir}"
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_hide_no_module(tmp_path: Path) -> None:
+    """Make ignores the mark at the start of a file, and so does the reader."""
+    (tmp_path / "Kbuild").write_bytes(b"\xef\xbb\xbfobj-m := a.o \\\r\n b.o\r\n")
+
+    assert makefiles.modules(tmp_path) == ("a", "b")
+
+
+@pytest.mark.parametrize("line", ["./", "../{here}/", "below/"])
+def test_folders_that_name_each_other_in_a_circle_are_read_once(tmp_path: Path, line: str) -> None:
+    """A folder may name itself, or one above it."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "Kbuild").write_text("obj-m := ../ b.o\n")
+    (tmp_path / "Kbuild").write_text(f"obj-m := {line.format(here=tmp_path.name)} a.o\n")
+
+    assert makefiles.modules(tmp_path)[-1] == "a"
+
+
+def test_variables_that_would_make_a_text_of_gigabytes_are_not_replaced(tmp_path: Path) -> None:
+    """Three variables of 300 words each would make 27 million words."""
+    parts = {"A": "$(B) " * 300, "B": "$(C) " * 300, "C": "x.o " * 300}
+    lines = [*(f"{name} = {value}" for name, value in parts.items()), "obj-m := $(A)", ""]
+    (tmp_path / "Kbuild").write_text("\n".join(lines))
+
+    assert makefiles.modules(tmp_path) == ()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of modules.recipe: the way to build a folder's module is concluded, with reasons."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,13 @@ def test_a_folder_without_build_files_or_with_a_makefile_that_builds_no_module_h
     """A folder without build files, or with a Makefile that builds no module, has no recipe."""
     assert recipe.of_folder(folder(tmp_path, README="text\n")) is None
     assert recipe.of_folder(folder(tmp_path, Makefile="all:\n\ttrue\n")) is None
+
+
+def test_c_files_that_are_no_files_are_not_read(tmp_path: Path) -> None:
+    """A pipe would never end; a folder and a link to nowhere cannot be read."""
+    (tmp_path / "Makefile").write_text("all:\n\ttrue\n")
+    os.mkfifo(tmp_path / "pipe.c")
+    (tmp_path / "folder.c").mkdir()
+    (tmp_path / "link.c").symlink_to("nowhere")
+
+    assert recipe.of_folder(tmp_path) is None
