@@ -174,24 +174,36 @@ int osq_client_filter(struct osq_client *client,
 }
 
 #ifdef __linux__
-int osq_client_give_up_rights(void)
+int osq_client_limit_rights(uint64_t kept)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+	int half;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    syscall(SYS_capset, &head, none))
+	    syscall(SYS_capget, &head, sets))
 		return -errno;
-	return 0;
+	for (half = 0; half < _LINUX_CAPABILITY_U32S_3; half++) {
+		sets[half].permitted &= (uint32_t)(kept >> 32 * half);
+		sets[half].effective &= (uint32_t)(kept >> 32 * half);
+		sets[half].inheritable = 0;
+	}
+	return syscall(SYS_capset, &head, sets) ? -errno : 0;
 }
 #else
-int osq_client_give_up_rights(void)
+int osq_client_limit_rights(uint64_t kept)
 {
+	(void)kept;
 	return 0;
 }
 #endif
+
+int osq_client_give_up_rights(void)
+{
+	return osq_client_limit_rights(0);
+}
 
 int osq_client_stats(struct osq_client *client, struct osq_stats *stats)
 {

@@ -62,6 +62,8 @@ int osq_client_filter(struct osq_client *client,
  * after paths are looked up, reading needs none. No child of it gets any.
  */
 int osq_client_give_up_rights(void);
+/* The same, but for the capabilities whose bits are in @kept. */
+int osq_client_limit_rights(uint64_t kept);
 int osq_client_stats(struct osq_client *client, struct osq_stats *stats);
 
 /*

@@ -245,10 +245,10 @@ def test_daemon_allocates_a_new_ring_after_another_process_invalidated_its_queue
     assert ask(daemon.store, totals) == [(157, 107, 50, 2)]
 
 
-def test_invalid_ring_bytes_make_the_daemon_end_its_session_as_corrupt_and_begin_another(
+def test_invalid_ring_bytes_make_the_daemon_end_its_session_as_corrupt_and_exit_with_1(
     host: Host, folder: Path
 ) -> None:
-    """Impossible bytes in the ring end the session as corrupt; the daemon begins another one."""
+    """Impossible bytes in the ring end session and daemon; another daemon begins another one."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -257,7 +257,9 @@ def test_invalid_ring_bytes_make_the_daemon_end_its_session_as_corrupt_and_begin
         host.tell("burst 50")
         host.tell("garbage")
         daemon.signal(signal.SIGCONT)
-        until(lambda: daemon.said().count("reading") > 1, "it opens the device again")
+        assert daemon.wait() == 1
+    with Daemon(host, folder) as daemon:
+        until(lambda: daemon.said().count("reading") > 1, "another daemon reads")
         host.tell("burst 7")
         drained(host)
         assert daemon.stop() == 0
@@ -267,6 +269,31 @@ def test_invalid_ring_bytes_make_the_daemon_end_its_session_as_corrupt_and_begin
     assert first[1:] == (150, 100, 0, 50)
     assert second[1:] == (7, 7, 0, 0)
     assert ask(daemon.store, ENDINGS) == [("corrupt",), ("clean",)]
+
+
+def rights_of(pid: int | str) -> dict[str, int]:
+    """Return the sets of capabilities of a process, and whether exec can give it others."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines)
+    sets = {name: int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}
+    return {**sets, "NoNewPrivs": int(status["NoNewPrivs"])}
+
+
+def test_once_it_reads_the_daemon_has_the_right_to_look_up_paths_and_gets_no_other(
+    host: Host, folder: Path
+) -> None:
+    """Of the rights that it was started with, the daemon has kept CAP_DAC_READ_SEARCH alone."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        rights = rights_of(daemon.pid)
+        host.tell("burst 7")
+        drained(host)
+        assert daemon.stop() == 0
+
+    kept = rights_of("self")["CapPrm"] & 1 << 2
+    expected = {"CapInh": 0, "CapPrm": kept, "CapEff": kept, "CapAmb": 0, "NoNewPrivs": 1}
+    assert rights == expected
+    assert stored(daemon.store) == 7
 
 
 def test_events_during_a_full_disk_are_stored_once_there_is_space(

@@ -268,6 +268,16 @@ def test_systemd_restarts_a_killed_service_and_stop_ends_it_with_status_0(guest:
     assert levels == {"4"}
 
 
+def test_the_service_keeps_only_the_right_to_look_up_paths_once_it_reads(guest: Guest) -> None:
+    """Within its sandbox, the service has given up every capability but CAP_DAC_READ_SEARCH."""
+    reads(guest)
+    status = "/proc/$(systemctl show -P MainPID osq-subscriber)/status"
+    lines = guest.run(f"grep -E '^Cap(Inh|Prm|Eff|Amb)' {status}", deadline_s=STEP_S).stdout
+    sets = {name: int(bits, 16) for name, bits in (line.split() for line in lines.splitlines())}
+
+    assert sets == {"CapInh:": 0, "CapPrm:": 1 << 2, "CapEff:": 1 << 2, "CapAmb:": 0}
+
+
 def test_systemd_analyze_security_rates_the_exposure_of_the_service_below_2_3(
     guest: Guest,
 ) -> None:

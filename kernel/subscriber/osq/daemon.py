@@ -24,7 +24,7 @@ from osq.moment import Moment
 from osq.programs import Programs, running
 from osq.records import Event, Unknown
 from osq.repeats import Repeats
-from osq.ring import Counters, Ring
+from osq.ring import CAP_DAC_READ_SEARCH, Counters, Ring
 from osq.stopping import Stop
 from osq.store import Store
 from osq.subscriptions import options_of
@@ -36,8 +36,6 @@ _STORE_RETRY_S = 1.0
 _DEVICE_RETRY_S = 1.0
 # A clock that is adjusted gradually stays within this much from one batch to the next.
 _CLOCK_STEP_NS = 1_000_000_000
-# A corrupt ring is opened again; after this many attempts in a row the daemon gives up.
-_MOST_CORRUPT = 5
 _WATERMARK_PART = 16
 # Between two syncs that look for one without a record that is being written.
 _SHORTEST_WAIT_S = 0.01
@@ -81,6 +79,8 @@ class Daemon:
     def run(self) -> None:
         """Store events until stopped, then every event that was attempted before that."""
         self._subscribe(compare=True)
+        # To open the device and to read /proc/PID are done; paths will be looked up again.
+        self._ring.limit_rights(CAP_DAC_READ_SEARCH)
         # Events before this moment belong to no session, and their types may not all be recorded.
         session = self._write(self._store.begin)
         self._last_totals = self._store.totals
@@ -318,22 +318,16 @@ def open_ring(config: Config, stop: Stop) -> Ring | None:
 
 
 def serve(config: Config, stop: Stop) -> None:
-    """Run the daemon until it is stopped; open the device again when a ring is corrupt.
+    """Run the daemon until it is stopped.
 
+    A corrupt ring ends it, because the device cannot be opened again without rights; systemd
+    starts it again.
     Raises: OsqError for a failure that a retry cannot repair.
     """
     # The store is opened first, so that its errors appear before the kernel publishes events.
     with Store(config.store, config.limits) as store:
-        for left in reversed(range(_MOST_CORRUPT)):
-            ring = open_ring(config, stop)
-            if ring is None:
-                return
-            try:
-                with ring, Watches(ring, config.paths) as watches:
-                    Daemon(config, ring, watches, store, stop).run()
-            except CorruptRing as error:
-                if not left:
-                    raise
-                LOG.error("%s: opening the device again", error.message)
-            else:
-                return
+        ring = open_ring(config, stop)
+        if ring is None:
+            return
+        with ring, Watches(ring, config.paths) as watches:
+            Daemon(config, ring, watches, store, stop).run()

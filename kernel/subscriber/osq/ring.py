@@ -21,6 +21,8 @@ from osq.records import Event
 
 FILTER_LIST_MAX: int = lib.OSQ_FILTER_LIST_MAX
 FILTER_PATH_BYTES: int = lib.OSQ_FILTER_PATH_BYTES
+# As a bit of a set: the number is from linux/capability.h.
+CAP_DAC_READ_SEARCH = 1 << 2
 # Record types that the kernel can filter by path.
 FILTER_PATH_TYPES: frozenset[int] = frozenset({lib.OSQ_TYPE_EXEC})
 _FILTER_BITS: dict[str, int] = {
@@ -181,6 +183,10 @@ class Ring:
     def allocate(self) -> None:
         """Allocate an empty ring without subscriptions, as needed after RingInvalid."""
         self._check("allocate", lib.osq_client_allocate(self._client, self._ring_bytes))
+
+    def limit_rights(self, kept: int) -> None:
+        """Give up all capabilities but these bits, for good; a ring that is open needs none."""
+        self._check("give up capabilities", lib.osq_client_limit_rights(kept))
 
     def caps(self) -> Caps:
         """Return what this driver can do on this kernel."""
