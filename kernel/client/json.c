@@ -66,6 +66,7 @@ int json_exec(FILE *out, const struct osq_record *record)
 		if (!osq_client_bytes(record, fields[i].span))
 			return -1;
 	json_head(out, record, "exec");
+	json_actor(out, &exec->actor);
 	print_exec_numbers(out, exec);
 	print_exec_place(out, exec);
 	for (i = 0; i < count; i++) {
@@ -146,6 +147,7 @@ int json_fork(FILE *out, const struct osq_record *record)
 	if (record->len < sizeof(*fork))
 		return -1;
 	json_head(out, record, "fork");
+	json_actor(out, &fork->actor);
 	fprintf(out,
 		",\"child_pid\":%u,\"child_tid\":%u,"
 		"\"child_start_boot_ns\":%llu}\n",
@@ -161,6 +163,7 @@ int json_exit(FILE *out, const struct osq_record *record)
 	if (record->len < sizeof(*end))
 		return -1;
 	json_head(out, record, "exit");
+	json_actor(out, &end->actor);
 	fprintf(out, ",\"status\":%u,\"last\":%u}\n", end->status, end->last);
 	return 0;
 }

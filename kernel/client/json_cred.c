@@ -61,6 +61,7 @@ int json_cred(FILE *out, const struct osq_record *record)
 	if (record->len < sizeof(*cred))
 		return -1;
 	json_head(out, record, "cred");
+	json_actor(out, &cred->actor);
 	fprintf(out, ",\"action\":\"%s\",\"auid\":%u,\"session\":%u",
 		action_name(cred->action), cred->auid, cred->session);
 	print_changed(out, cred->changed);

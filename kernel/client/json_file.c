@@ -55,6 +55,7 @@ int json_file(FILE *out, const struct osq_record *record)
 	if (!path || !dest)
 		return -1;
 	json_head(out, record, "file");
+	json_actor(out, &file->actor);
 	print_action(out, file->action);
 	print_numbers(out, file);
 	fputs(",\"path\":", out);

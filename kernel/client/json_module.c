@@ -28,6 +28,7 @@ int json_module(FILE *out, const struct osq_record *record)
 		{ "name", &module->name },
 		{ "version", &module->version },
 		{ "srcversion", &module->srcversion },
+		{ "args", &module->args },
 	};
 	size_t count = sizeof(fields) / sizeof(fields[0]);
 	size_t i;
@@ -38,9 +39,12 @@ int json_module(FILE *out, const struct osq_record *record)
 		if (!osq_client_bytes(record, fields[i].span))
 			return -1;
 	json_head(out, record, "module");
-	fprintf(out, ",\"action\":\"%s\",\"taints\":%llu,\"size_bytes\":%llu",
+	json_actor(out, &module->actor);
+	fprintf(out,
+		",\"action\":\"%s\",\"taints\":%llu,\"size_bytes\":%llu,"
+		"\"args_bytes\":%u",
 		action_name(module->action), (unsigned long long)module->taints,
-		(unsigned long long)module->size_bytes);
+		(unsigned long long)module->size_bytes, module->args_bytes);
 	for (i = 0; i < count; i++) {
 		fprintf(out, ",\"%s\":", fields[i].name);
 		json_string(out, osq_client_bytes(record, fields[i].span),

@@ -138,11 +138,24 @@ void json_head(FILE *out, const struct osq_record *record, const char *type)
 	fprintf(out,
 		"{\"type\":\"%s\",\"seq\":%llu,\"ts_boot_ns\":%llu,"
 		"\"start_boot_ns\":%llu,\"pid\":%u,\"tid\":%u,\"ppid\":%u,"
-		"\"cpu\":%u,\"flags\":%u",
+		"\"parent_start_boot_ns\":%llu,\"cpu\":%u,\"flags\":%u",
 		type, (unsigned long long)record->seq,
 		(unsigned long long)record->ts_boot_ns,
 		(unsigned long long)record->start_boot_ns, record->pid,
-		record->tid, record->ppid, record->cpu, record->flags);
+		record->tid, record->ppid,
+		(unsigned long long)record->parent_start_boot_ns, record->cpu,
+		record->flags);
 	if (most != SIZE_MAX)
 		fputs(",\"cut\":true", out);
+}
+
+void json_actor(FILE *out, const struct osq_actor *actor)
+{
+	fprintf(out,
+		",\"program_dev\":%llu,\"program_ino\":%llu,"
+		"\"parent_dev\":%llu,\"parent_ino\":%llu",
+		(unsigned long long)actor->program_dev,
+		(unsigned long long)actor->program_ino,
+		(unsigned long long)actor->parent_dev,
+		(unsigned long long)actor->parent_ino);
 }

@@ -19,7 +19,8 @@
 	X(SOCKET, socket) \
 	X(FILE, file)     \
 	X(MODULE, module) \
-	X(CRED, cred)
+	X(CRED, cred)     \
+	X(PTRACE, ptrace)
 
 /* Each returns 0, or -1 as json_record does. */
 #define DECLARE(TYPE, kind) \

@@ -100,6 +100,7 @@ int json_socket(FILE *out, const struct osq_record *record)
 	    !osq_client_bytes(record, &socket->remote_path))
 		return -1;
 	json_head(out, record, "socket");
+	json_actor(out, &socket->actor);
 	print_name(out, "action", actions, ACTIONS, socket->action);
 	print_name(out, "status", statuses, STATUSES, socket->status);
 	print_numbers(out, socket);

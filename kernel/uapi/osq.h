@@ -133,7 +133,7 @@ typedef int64_t __s64;
 #else
 #define OSQ_ABI_VERSION OSQ_ABI_RELEASE
 #endif
-#define OSQ_SCHEMA_VERSION 4
+#define OSQ_SCHEMA_VERSION 5
 
 /* The ring's size in bytes is a power of two between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
@@ -155,6 +155,7 @@ enum osq_type {
 	OSQ_TYPE_FILE = 6,
 	OSQ_TYPE_MODULE = 7,
 	OSQ_TYPE_CRED = 8,
+	OSQ_TYPE_PTRACE = 9,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -187,6 +188,11 @@ enum osq_drop {
 /* A watched file, by a name that no watch covers; dev and ino say which. */
 #define OSQ_FLAG_OTHER_NAME 0x2000
 #define OSQ_FLAG_MEMFD 0x4000 /* the program is in no file system */
+/*
+ * The thread is ending, and the kernel closes what it has left; its exit record
+ * may come before this one.
+ */
+#define OSQ_FLAG_EXITING 0x8000
 
 /* Bytes in the tail of a record; off counts from the record's start. */
 struct osq_span {
@@ -208,7 +214,17 @@ struct osq_record {
 	__u32 ppid; /* the process' parent */
 	__u16 cpu;
 	__u16 ring_id; /* 0 */
-	__u64 reserved; /* 0 */
+	__u64 parent_start_boot_ns; /* start of the process ppid; 0: unknown */
+};
+
+/*
+ * The files that a process and its parent run, as /proc/PID/exe leads to them;
+ * dev as in osq_exec. All zero: unknown, or a thread of the kernel. The path is
+ * in the exec record of the process, or of one that it is a fork of.
+ */
+struct osq_actor {
+	__u64 program_dev, program_ino; /* of head.pid */
+	__u64 parent_dev, parent_ino; /* of head.ppid */
 };
 
 /* OSQ_TYPE_LOST: the attempts that were dropped since the record before it. */
@@ -256,6 +272,7 @@ struct osq_exec {
 	__u64 tty; /* its terminal, major << 32 | minor; 0: none */
 	/* Path of that group; its names tell containers. Empty: too long. */
 	struct osq_span cgroup;
+	struct osq_actor actor;
 };
 
 /*
@@ -266,6 +283,7 @@ struct osq_fork {
 	__u32 child_pid; /* head.pid for a thread */
 	__u32 child_tid;
 	__u64 child_start_boot_ns;
+	struct osq_actor actor;
 };
 
 /* OSQ_TYPE_EXIT: the head's thread has ended. */
@@ -273,6 +291,7 @@ struct osq_exit {
 	struct osq_record head;
 	__u32 status; /* as wait() gives it */
 	__u32 last; /* 1: no thread of the process runs any more */
+	struct osq_actor actor;
 };
 
 enum osq_module_action {
@@ -285,12 +304,14 @@ enum osq_module_action {
 struct osq_module {
 	struct osq_record head;
 	__u32 action; /* enum osq_module_action */
-	__u32 reserved; /* 0 */
+	__u32 args_bytes; /* as passed; args.len when not truncated */
 	__u64 taints; /* bits as in /proc/sys/kernel/tainted */
 	__u64 size_bytes; /* what stays in memory: /sys/module/NAME/coresize */
 	struct osq_span name;
 	struct osq_span version; /* from modinfo; empty if it has none */
 	struct osq_span srcversion;
+	struct osq_span args; /* the parameters that it is loaded with */
+	struct osq_actor actor;
 };
 
 enum osq_cred_action {
@@ -326,6 +347,32 @@ struct osq_cred {
 	__u32 session; /* audit session, ~0 when not set */
 	struct osq_cred_side old;
 	struct osq_cred_side now;
+	struct osq_actor actor;
+};
+
+enum osq_ptrace_action {
+	OSQ_PTRACE_ACCESS = 1, /* it may read and change the target's memory */
+	OSQ_PTRACE_TRACEME = 2, /* it lets the target, its parent, trace it */
+};
+
+/*
+ * OSQ_TYPE_PTRACE: the head's thread is about to get hold of another process,
+ * as ptrace, process_vm_readv, process_vm_writev, pidfd_getfd and an open of
+ * /proc/PID/mem do. Its ids permit this; a security module may still refuse.
+ */
+struct osq_ptrace {
+	struct osq_record head;
+	__u32 action; /* enum osq_ptrace_action */
+	__u32 syscall; /* its number, of the caller's kind; ~0: in none */
+	__u32 uid, euid; /* of the caller, in the initial user namespace */
+	__u32 auid; /* login uid, ~0 when not set */
+	__u32 session; /* audit session, ~0 when not set */
+	__u32 target_pid; /* in the initial pid namespace */
+	__u32 target_tid;
+	__u64 target_start_boot_ns; /* of the process target_pid */
+	__u64 target_dev, target_ino; /* as in osq_actor: what it runs */
+	__u32 target_uid, target_euid;
+	struct osq_actor actor;
 };
 
 /*
@@ -379,6 +426,7 @@ struct osq_file {
 	__u64 ino; /* 0 where the file system makes it after the name */
 	struct osq_span path;
 	struct osq_span dest_path; /* of a rename, else empty */
+	struct osq_actor actor;
 };
 
 /* The action on a socket. */
@@ -429,6 +477,7 @@ struct osq_socket {
 	struct osq_span remote_path;
 	__u32 net_ns; /* of the socket: inode number, as in osq_exec */
 	__u32 reserved; /* 0 */
+	struct osq_actor actor;
 };
 
 struct osq_version {
@@ -478,6 +527,8 @@ struct osq_subscribe {
 #define OSQ_MODULE_OPT_ALL 0xeull
 #define OSQ_CRED_OPT(action) (1ull << (action))
 #define OSQ_CRED_OPT_ALL 0xeull
+#define OSQ_PTRACE_OPT(action) (1ull << (action))
+#define OSQ_PTRACE_OPT_ALL 0x6ull
 
 #define OSQ_WATCH_MAX 128u /* at a time */
 #define OSQ_WATCH_PATH_BYTES 4096u
@@ -649,10 +700,12 @@ OSQ_ASSERT_OFFSET(osq_record, seq, 8);
 OSQ_ASSERT_OFFSET(osq_record, pos, 24);
 OSQ_ASSERT_OFFSET(osq_record, pid, 40);
 OSQ_ASSERT_OFFSET(osq_record, cpu, 52);
+OSQ_ASSERT_OFFSET(osq_record, parent_start_boot_ns, 56);
+OSQ_ASSERT_SIZE(osq_actor, 32);
 OSQ_ASSERT_SIZE(osq_lost, 168);
 OSQ_ASSERT_OFFSET(osq_lost, first_seq, 64);
 OSQ_ASSERT_OFFSET(osq_lost, dropped, 96);
-OSQ_ASSERT_SIZE(osq_exec, 272);
+OSQ_ASSERT_SIZE(osq_exec, 304);
 OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
 OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
 OSQ_ASSERT_OFFSET(osq_exec, path, 168);
@@ -660,29 +713,40 @@ OSQ_ASSERT_OFFSET(osq_exec, envc, 208);
 OSQ_ASSERT_OFFSET(osq_exec, cgroup_id, 248);
 OSQ_ASSERT_OFFSET(osq_exec, tty, 256);
 OSQ_ASSERT_OFFSET(osq_exec, cgroup, 264);
-OSQ_ASSERT_SIZE(osq_fork, 80);
+OSQ_ASSERT_OFFSET(osq_exec, actor, 272);
+OSQ_ASSERT_SIZE(osq_fork, 112);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
-OSQ_ASSERT_SIZE(osq_exit, 72);
+OSQ_ASSERT_OFFSET(osq_fork, actor, 80);
+OSQ_ASSERT_SIZE(osq_exit, 104);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
-OSQ_ASSERT_SIZE(osq_socket, 200);
+OSQ_ASSERT_OFFSET(osq_exit, actor, 72);
+OSQ_ASSERT_SIZE(osq_socket, 232);
 OSQ_ASSERT_OFFSET(osq_socket, uid, 80);
 OSQ_ASSERT_OFFSET(osq_socket, family, 104);
 OSQ_ASSERT_OFFSET(osq_socket, local_addr, 120);
 OSQ_ASSERT_OFFSET(osq_socket, cookie, 152);
 OSQ_ASSERT_OFFSET(osq_socket, local_path, 176);
 OSQ_ASSERT_OFFSET(osq_socket, net_ns, 192);
-OSQ_ASSERT_SIZE(osq_file, 160);
+OSQ_ASSERT_OFFSET(osq_socket, actor, 200);
+OSQ_ASSERT_SIZE(osq_file, 192);
 OSQ_ASSERT_OFFSET(osq_file, action, 104);
 OSQ_ASSERT_OFFSET(osq_file, dev, 128);
 OSQ_ASSERT_OFFSET(osq_file, path, 144);
-OSQ_ASSERT_SIZE(osq_module, 112);
+OSQ_ASSERT_OFFSET(osq_file, actor, 160);
+OSQ_ASSERT_SIZE(osq_module, 152);
 OSQ_ASSERT_OFFSET(osq_module, taints, 72);
 OSQ_ASSERT_OFFSET(osq_module, name, 88);
+OSQ_ASSERT_OFFSET(osq_module, args, 112);
+OSQ_ASSERT_OFFSET(osq_module, actor, 120);
+OSQ_ASSERT_SIZE(osq_ptrace, 160);
+OSQ_ASSERT_OFFSET(osq_ptrace, target_start_boot_ns, 96);
+OSQ_ASSERT_OFFSET(osq_ptrace, actor, 128);
 OSQ_ASSERT_SIZE(osq_cred_side, 88);
 OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
-OSQ_ASSERT_SIZE(osq_cred, 256);
+OSQ_ASSERT_SIZE(osq_cred, 288);
 OSQ_ASSERT_OFFSET(osq_cred, old, 80);
 OSQ_ASSERT_OFFSET(osq_cred, now, 168);
+OSQ_ASSERT_OFFSET(osq_cred, actor, 256);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);

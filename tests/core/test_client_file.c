@@ -98,7 +98,11 @@ static void test_any_name_is_valid_json(void)
 static void test_a_span_outside_its_record_is_refused(void)
 {
 	static const struct osq_span wrong[] = {
-		{ 0, 1 }, { 63, 1 }, { 160, 7 }, { 167, 0 }, { ~0u, ~0u },
+		{ 0, 1 },
+		{ 63, 1 },
+		{ sizeof(struct osq_file), 7 },
+		{ sizeof(struct osq_file) + 7, 0 },
+		{ ~0u, ~0u },
 	};
 	char line[2048];
 	size_t i;

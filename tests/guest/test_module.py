@@ -41,6 +41,9 @@ done
             assert one["size_bytes"] == int(size)
             assert one["taints"] == sum(1 << _TAINTS[letter] for letter in taints)
             assert (one["srcversion"], one["version"], one["flags"]) == ("", "", 0)
+    args = ["i_know_this_is_a_test=1", "", ""] * rounds
+    assert [one["args"] for one in found] == args
+    assert [one["args_bytes"] for one in found] == [len(one) for one in args]
     assert {one["type"] for one in seen.records} == {"module"}
     assert seen.stats["dropped"] == 0
 

@@ -29,6 +29,7 @@ class Workload:
 WORKLOADS = (
     Workload(types=(2, 3, 4), loop="osqprobe storm 1000000"),
     Workload(types=(8,), loop="while :; do osqcreds run 4; done"),
+    Workload(types=(9,), loop="while :; do osqgrab; done"),
     Workload(types=(7,), loop=f"while :; do modprobe {MODULE}; rmmod {MODULE}; done"),
 )
 
@@ -54,6 +55,7 @@ done
 kill $loops
 pkill -x osqprobe
 pkill -x osqcreds
+pkill -x osqgrab
 wait
 rmmod {MODULE} 2> /dev/null
 echo whole

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the tables of sockets, files, modules, credentials: right rows, no unwanted files."""
+"""Tests of the tables of sockets, files, modules, credentials, ptrace: right rows."""
 
 import ipaddress
 import os
@@ -21,6 +21,11 @@ from osq.retention import Limits
 from osq.store import Store
 from tests.subscriber.events import a_fork, a_record, an_exec
 from tests.subscriber.host import ask
+
+
+def an_event(**changed: int) -> Event:
+    """Return an event in which only the given fields matter."""
+    return Event(**{**dict.fromkeys(Event.__dataclass_fields__, 0), **changed})
 
 
 def stored(folder: Path, *events: Event, categories: dict[int, str] | None = None) -> Path:
@@ -90,17 +95,18 @@ def test_a_module_events_row_has_the_modules_name_source_version_and_taints(fold
     """A module's texts are stored, and so is a number above SQLite's greatest integer."""
     event = a_record(
         "module",
-        spans={"name": b"osq", "version": b"", "srcversion": b"AB"},
+        spans={"name": b"osq", "version": b"", "srcversion": b"AB", "args": b"a=1"},
         seq=2,
         pid=5,
         action=lib.OSQ_MODULE_LOADED,
         taints=1 << 63,
         size_bytes=65536,
     )
-    sql = "SELECT action, name, version, srcversion, taints, size_bytes, path FROM kmodule_events"
+    sql = """SELECT action, name, version, srcversion, args, taints, size_bytes, path
+        FROM kmodule_events"""
 
     assert ask(stored(folder, an_exec(seq=1, pid=5), event), sql) == [
-        ("loaded", "osq", "", "AB", -(1 << 63), 65536, "/usr/bin/printf")
+        ("loaded", "osq", "", "AB", "a=1", -(1 << 63), 65536, "/usr/bin/printf")
     ]
 
 
@@ -122,6 +128,35 @@ def test_old_and_new_credentials_are_stored_in_separate_columns(folder: Path) ->
 
     assert ask(stored(folder, event), sql) == [
         ("exec", "uids,caps", 2**32 - 1, 1000, 0, 0, -1, 3, 0, 0, 4026531837)
+    ]
+
+
+def test_a_ptrace_events_row_has_the_call_the_target_and_who_acts(folder: Path) -> None:
+    """A row of ptrace has the call and its target, and both programs with the parent's start."""
+    actor = {"program_dev": 1 << 32, "program_ino": 2**64 - 1, "parent_dev": 3, "parent_ino": 4}
+    event = a_record(
+        "ptrace",
+        spans={},
+        seq=2,
+        pid=5,
+        parent_start_boot_ns=6,
+        action=lib.OSQ_PTRACE_ACCESS,
+        syscall=311,
+        target_pid=7,
+        target_start_boot_ns=8,
+        target_ino=9,
+        target_uid=1000,
+        actor=actor,
+    )
+    sql = """SELECT action, syscall, path, target_pid, target_start_ntime, target_inode,
+        target_uid, parent_start_ntime, program_device, program_inode, parent_device, parent_inode
+        FROM kptrace_events"""
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5), event), sql) == [
+        (
+            *("access", 311, "/usr/bin/printf", 7, 8, 9, 1000),
+            *(6, 1 << 32, -1, 3, 4),
+        )
     ]
 
 
@@ -150,14 +185,13 @@ def test_a_processs_program_is_that_of_its_last_exec_or_else_its_parents_at_the_
     """
     programs = Programs({})
     other = an_exec(seq=9)
-    asked = {"seq": 5, "ts_boot_ns": 0, "start_boot_ns": 0, "tid": 0, "ppid": 0, "cpu": 0}
     stream = [
         an_exec(seq=1, pid=5, path=b"/bin/a"),
         a_fork(seq=2, pid=5, child_pid=6),
         an_exec(seq=3, pid=5, path=b"/bin/b"),
-        Event(**asked, pid=6, flags=0),
-        Event(**{**asked, "seq": 6}, pid=5, flags=0),
-        Event(**{**asked, "seq": 7}, pid=8, flags=0),
+        an_event(seq=5, pid=6),
+        an_event(seq=6, pid=5),
+        an_event(seq=7, pid=8),
         other,
     ]
 
@@ -172,10 +206,7 @@ def test_of_too_many_remembered_processes_an_old_dead_one_is_removed_and_a_live_
     programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
     gone = range(10_000_000, 10_000_000 + MOST_PROCESSES)
     programs.follow([an_exec(seq=1, pid=pid) for pid in gone])
-    events = [
-        Event(seq=pid, pid=pid, ts_boot_ns=0, start_boot_ns=0, tid=0, ppid=0, cpu=0, flags=0)
-        for pid in (alive, gone[0], gone[-1])
-    ]
+    events = [an_event(seq=pid, pid=pid) for pid in (alive, gone[0], gone[-1])]
 
     assert set(programs.follow(events)) == {alive, gone[-1]}
 

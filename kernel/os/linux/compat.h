@@ -161,6 +161,16 @@ static inline u64 osq_module_core_bytes(const struct module *module)
 #endif
 }
 
+/* Return NULL on a kernel that does not keep them; 7.3 does not. */
+static inline const char *osq_module_args(const struct module *module)
+{
+#ifdef OSQ_HAVE_MODULE_ARGS
+	return module->args;
+#else
+	return NULL;
+#endif
+}
+
 /* Since 6.3 a set of capabilities is a single number. */
 static inline u64 osq_cap_bits(kernel_cap_t set)
 {

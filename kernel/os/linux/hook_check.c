@@ -61,7 +61,7 @@ static bool look(void)
 	off = atomic_read(&hits) == before;
 	if (off && !is_off)
 		pr_warn(OSQ_NAME ": kprobes are switched off: nothing is known "
-				 "of sockets and credentials\n");
+				 "of sockets, credentials and ptrace\n");
 	if (!off && is_off)
 		pr_notice(OSQ_NAME ": kprobes work again\n");
 	is_off = off;

@@ -84,6 +84,18 @@ const struct osq_publisher osq_publishers[] = {
 		.missed = osq_publish_cred_missed,
 		.is_off = osq_hook_check_is_off,
 	},
+	{
+		.name = "ptrace",
+		.type = OSQ_TYPE_PTRACE,
+		.options = OSQ_PTRACE_OPT_ALL,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_ptrace_probe,
+		.start = osq_publish_ptrace_start,
+		.configure = osq_publish_ptrace_configure,
+		.stop = osq_publish_ptrace_stop,
+		.missed = osq_publish_ptrace_missed,
+		.is_off = osq_hook_check_is_off,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",

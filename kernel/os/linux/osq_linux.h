@@ -98,10 +98,11 @@ void osq_scratch_put(struct osq_scratch *scratch);
 struct tracepoint *osq_tracepoint_find(const char *name);
 
 /*
- * Fill in the record's head: type, CPU and the ids of @task; the rest is zero.
+ * Fill in the record's head and @actor: type, CPU, and the ids and programs of
+ * the calling process and its parent; the rest is zero.
  */
 void osq_head_fill(struct osq_record *head, u32 len, u16 type,
-		   struct task_struct *task);
+		   struct osq_actor *actor);
 
 /*
  * Return how much of a ring the records of a process with these ids may fill.
@@ -118,6 +119,12 @@ void osq_publish(struct osq_ring *ring, struct osq_record *record,
 
 /* Count a record that could not be encoded, and wake the reader. As above. */
 void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
+
+/* programs.c */
+int osq_programs_open(void);
+void osq_programs_close(void);
+void osq_programs_fill(struct osq_actor *actor, struct task_struct *parent);
+void osq_program_of_locked(const struct task_struct *task, u64 *dev, u64 *ino);
 
 /* namespaces.c */
 void osq_namespaces_probe(void);
@@ -202,5 +209,10 @@ int osq_publish_cred_start(struct osq_ring *ring, u64 options);
 void osq_publish_cred_configure(u64 options);
 void osq_publish_cred_stop(void);
 u64 osq_publish_cred_missed(void);
+bool osq_publish_ptrace_probe(void);
+int osq_publish_ptrace_start(struct osq_ring *ring, u64 options);
+void osq_publish_ptrace_configure(u64 options);
+void osq_publish_ptrace_stop(void);
+u64 osq_publish_ptrace_missed(void);
 
 #endif

@@ -14,6 +14,7 @@
  */
 struct osq_socket_owner {
 	struct osq_record head; /* only its ids count */
+	struct osq_actor actor;
 	u32 uid, euid, gid, egid;
 	u32 auid, session;
 	bool kept_out; /* the filter did not take it then */

@@ -83,7 +83,8 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 
 	if (asked && !(asked & OSQ_CRED_OPT(action)))
 		return 0;
-	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_CRED, current);
+	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_CRED,
+		      &record.actor);
 	put_side(&record.old, old);
 	put_side(&record.now, now);
 	record.changed = changed_in(&record, same_groups(old->group_info,

@@ -30,7 +30,7 @@
  */
 #define FILENAME_MAX_BYTES 4096u
 #define ARGV_MAX_BYTES 12288u
-#define ENV_MAX_BYTES 6896u
+#define ENV_MAX_BYTES 6864u
 
 static_assert(sizeof(struct osq_exec) + 2 * OSQ_PATH_BUFFER_BYTES +
 		      FILENAME_MAX_BYTES + ARGV_MAX_BYTES + ENV_MAX_BYTES +
@@ -239,7 +239,7 @@ static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 {
 	struct osq_exec *exec = &scratch->exec;
 
-	osq_head_fill(&exec->head, sizeof(*exec), OSQ_TYPE_EXEC, task);
+	osq_head_fill(&exec->head, sizeof(*exec), OSQ_TYPE_EXEC, &exec->actor);
 	exec->old_tid = old_tid;
 	exec->argc = bprm->argc;
 	exec->envc = bprm->envc;

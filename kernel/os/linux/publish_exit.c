@@ -24,7 +24,8 @@ static void publish(struct task_struct *task, bool last)
 	}
 	if (!osq_filter_pass_task(target, OSQ_TYPE_EXIT, task))
 		return;
-	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT, task);
+	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT,
+		      &record.actor);
 	record.last = last;
 	record.status = task->exit_code;
 	osq_publish(target, &record.head, osq_rank_of_caller());
@@ -41,16 +42,24 @@ bool osq_publish_exit_probe(void)
 /*
  * osq_publish_exit_start - see struct osq_publisher.
  *
- * Return: 0; -EOPNOTSUPP on a kernel without the tracepoint.
+ * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel without the tracepoint.
  */
 int osq_publish_exit_start(struct osq_ring *ring, u64 options)
 {
+	int err;
+
 	hook = osq_tracepoint_find("sched_process_exit");
 	if (!hook)
 		return -EOPNOTSUPP;
+	err = osq_programs_open();
+	if (err)
+		return err;
 	target = ring;
 	osq_publish_exit_configure(options);
-	return tracepoint_probe_register(hook, on_exit, NULL);
+	err = tracepoint_probe_register(hook, on_exit, NULL);
+	if (err)
+		osq_programs_close();
+	return err;
 }
 
 /* osq_publish_exit_configure - see struct osq_publisher. */
@@ -64,4 +73,5 @@ void osq_publish_exit_stop(void)
 {
 	tracepoint_probe_unregister(hook, on_exit, NULL);
 	tracepoint_synchronize_unregister();
+	osq_programs_close();
 }

@@ -193,7 +193,7 @@ static bool encode(struct osq_scratch *scratch, const struct event *event)
 {
 	struct osq_file *file = &scratch->file;
 
-	osq_head_fill(&file->head, sizeof(*file), OSQ_TYPE_FILE, current);
+	osq_head_fill(&file->head, sizeof(*file), OSQ_TYPE_FILE, &file->actor);
 	if (current->flags & PF_KTHREAD)
 		file->head.flags |= OSQ_FLAG_OTHER_CONTEXT;
 	if (is_deleted(event))
@@ -354,13 +354,18 @@ int osq_publish_file_start(struct osq_ring *ring, u64 options)
 	err = osq_file_memory_open();
 	if (err)
 		goto close_scratch;
+	err = osq_programs_open();
+	if (err)
+		goto close_memory;
 	target = ring;
 	osq_publish_file_configure(options);
 	err = osq_watches_open(&ops);
 	if (err)
-		goto close_memory;
+		goto close_programs;
 	return 0;
 
+close_programs:
+	osq_programs_close();
 close_memory:
 	osq_file_memory_close();
 close_scratch:
@@ -378,6 +383,7 @@ void osq_publish_file_configure(u64 options)
 void osq_publish_file_stop(void)
 {
 	osq_watches_close();
+	osq_programs_close();
 	osq_file_memory_close();
 	osq_scratch_close();
 }

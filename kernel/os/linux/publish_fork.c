@@ -26,7 +26,8 @@ static void on_fork(void *data, struct task_struct *parent,
 	}
 	if (!osq_filter_pass_task(target, OSQ_TYPE_FORK, child))
 		return;
-	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_FORK, parent);
+	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_FORK,
+		      &record.actor);
 	record.child_pid = child->tgid;
 	record.child_tid = child->pid;
 	record.child_start_boot_ns = child->start_boottime;

@@ -19,11 +19,13 @@
  */
 #define VERSION_MAX_BYTES 128u
 #define SRCVERSION_MAX_BYTES 64u
+#define ARGS_MAX_BYTES 512u
 
 /* Small enough for the stack of a process that loads a module. */
 struct module_record {
 	struct osq_module module;
-	char tail[MODULE_NAME_LEN + VERSION_MAX_BYTES + SRCVERSION_MAX_BYTES];
+	char tail[MODULE_NAME_LEN + VERSION_MAX_BYTES + SRCVERSION_MAX_BYTES +
+		  ARGS_MAX_BYTES];
 };
 
 static struct osq_ring *target;
@@ -56,11 +58,24 @@ static void append(struct module_record *record, struct osq_span *span,
 	head->len += span->len;
 }
 
+/* Once they are parsed, the kernel has cut them into pieces. */
+static void put_args(struct module_record *record, const char *args)
+{
+	struct osq_module *module = &record->module;
+
+	if (module->action != OSQ_MODULE_LOADING)
+		args = NULL;
+	append(record, &module->args, args, ARGS_MAX_BYTES);
+	module->args_bytes = args ? strlen(args) : 0;
+	if (module->args_bytes > module->args.len)
+		module->head.flags |= OSQ_FLAG_TRUNC_ARGV;
+}
+
 static void encode(struct module_record *record, const struct module *module,
 		   u32 action)
 {
 	osq_head_fill(&record->module.head, sizeof(record->module),
-		      OSQ_TYPE_MODULE, current);
+		      OSQ_TYPE_MODULE, &record->module.actor);
 	record->module.action = action;
 	record->module.taints = module->taints;
 	record->module.size_bytes = osq_module_core_bytes(module);
@@ -69,6 +84,7 @@ static void encode(struct module_record *record, const struct module *module,
 	       VERSION_MAX_BYTES);
 	append(record, &record->module.srcversion, module->srcversion,
 	       SRCVERSION_MAX_BYTES);
+	put_args(record, osq_module_args(module));
 }
 
 static int on_module(struct notifier_block *block, unsigned long state,

@@ -268,11 +268,14 @@ int osq_publish_socket_start(struct osq_ring *ring, u64 options)
 	err = osq_socket_owners_open();
 	if (err)
 		return err;
+	err = osq_programs_open();
+	if (err)
+		goto close_owners;
 	target = ring;
 	osq_publish_socket_configure(options);
 	err = tracepoint_probe_register(state_hook, on_state, NULL);
 	if (err)
-		goto close_owners;
+		goto close_programs;
 	err = osq_socket_hooks_start(&hooks);
 	if (err)
 		goto unhook_state;
@@ -287,6 +290,8 @@ stop_hooks:
 unhook_state:
 	tracepoint_probe_unregister(state_hook, on_state, NULL);
 	tracepoint_synchronize_unregister();
+close_programs:
+	osq_programs_close();
 close_owners:
 	osq_socket_owners_close();
 	return err;
@@ -310,6 +315,7 @@ void osq_publish_socket_stop(void)
 	osq_socket_hooks_stop();
 	tracepoint_probe_unregister(state_hook, on_state, NULL);
 	tracepoint_synchronize_unregister();
+	osq_programs_close();
 	osq_socket_owners_close();
 }
 

@@ -35,7 +35,7 @@ void osq_socket_owner_take(struct osq_socket_owner *owner)
 	struct user_namespace *ns = &init_user_ns;
 
 	osq_head_fill(&owner->head, sizeof(owner->head), OSQ_TYPE_SOCKET,
-		      current);
+		      &owner->actor);
 	owner->uid = from_kuid(ns, cred->uid);
 	owner->euid = from_kuid(ns, cred->euid);
 	owner->gid = from_kgid(ns, cred->gid);
@@ -51,6 +51,7 @@ void osq_socket_owner_guess(struct osq_socket_owner *owner,
 {
 	memset(owner, 0xff, sizeof(*owner));
 	memset(&owner->head, 0, sizeof(owner->head));
+	memset(&owner->actor, 0, sizeof(owner->actor));
 	owner->uid = from_kuid(&init_user_ns, sk->sk_uid);
 	owner->euid = owner->uid;
 	owner->kept_out = false;
@@ -229,6 +230,7 @@ static void put_owner(struct osq_socket *socket,
 	socket->egid = owner->egid;
 	socket->auid = owner->auid;
 	socket->session = owner->session;
+	socket->actor = owner->actor;
 }
 
 static void put_socket(struct osq_socket *socket, struct sock *sk)
@@ -260,7 +262,7 @@ void osq_socket_publish(struct osq_ring *ring,
 
 	memset(socket, 0, sizeof(*socket));
 	put_owner(socket, event->owner);
-	socket->head.flags = event->flags;
+	socket->head.flags |= event->flags;
 	socket->action = event->action;
 	if (event->unseen) {
 		socket->status = OSQ_SOCKET_UNSEEN;

@@ -32,19 +32,27 @@ struct tracepoint *osq_tracepoint_find(const char *name)
 	return search.found;
 }
 
-/* Context: any; @task cannot go away meanwhile. */
+/* Context: a process; nothing sleeps. */
 void osq_head_fill(struct osq_record *head, u32 len, u16 type,
-		   struct task_struct *task)
+		   struct osq_actor *actor)
 {
+	struct task_struct *parent;
+
 	memset(head, 0, len);
 	head->len = len;
 	head->type = type;
+	if (current->flags & PF_EXITING && type != OSQ_TYPE_EXIT)
+		head->flags = OSQ_FLAG_EXITING;
 	head->cpu = raw_smp_processor_id();
-	head->pid = task->tgid;
-	head->tid = task->pid;
-	head->start_boot_ns = task->group_leader->start_boottime;
+	head->pid = current->tgid;
+	head->tid = current->pid;
+	head->start_boot_ns = current->group_leader->start_boottime;
 	rcu_read_lock();
-	head->ppid = rcu_dereference(task->real_parent)->tgid;
+	parent = rcu_dereference(current->real_parent);
+	head->ppid = parent->tgid;
+	head->parent_start_boot_ns =
+		READ_ONCE(parent->group_leader)->start_boottime;
+	osq_programs_fill(actor, parent);
 	rcu_read_unlock();
 }
 

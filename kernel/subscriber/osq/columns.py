@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from osq.programs import Program
+from osq.values import signed
 
 SqlValue = int | str | None
 SqlType = Literal["TEXT", "INTEGER", "BIGINT"]
@@ -178,6 +179,33 @@ _KEY = Column(
     origin="es_process_events",
     source="session * 2^32 + head.seq: eid as a number",
 )
+
+
+def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
+    """Return the columns that say who acts, of every table of what processes do."""
+    parent = Column(
+        name="parent_start_ntime",
+        kind="BIGINT",
+        by=dict.fromkeys(events, "parent_start_boot_ns"),
+        source="head.parent_start_boot_ns: with parent it names that process for good",
+    )
+
+    def of(name: str, field_name: str, source: str) -> Column:
+        def value(event: Any, _: Context) -> SqlValue:
+            return signed(getattr(event, field_name))
+
+        by: Mapping[type, str | Source] = dict.fromkeys(events, value)
+        return Column(name=name, kind="BIGINT", by=by, source=source)
+
+    return (
+        parent,
+        of(
+            "program_device", "program_dev", "actor.program_dev: what the process runs; 0: unknown"
+        ),
+        of("program_inode", "program_ino", "actor.program_ino"),
+        of("parent_device", "parent_dev", "actor.parent_dev: what its parent runs; 0: unknown"),
+        of("parent_inode", "parent_ino", "actor.parent_ino"),
+    )
 
 
 def common_columns(events: Sequence[type]) -> tuple[Column, ...]:

@@ -4,7 +4,16 @@
 from collections.abc import Iterator
 
 from _libosq import lib
-from osq.columns import Column, Context, Source, SqlType, SqlValue, Table, common_columns
+from osq.columns import (
+    Column,
+    Context,
+    Source,
+    SqlType,
+    SqlValue,
+    Table,
+    actor_columns,
+    common_columns,
+)
 from osq.layout import enum_names
 from osq.records import Cred
 from osq.values import signed
@@ -80,6 +89,6 @@ _COLUMNS = (
 CREDENTIAL_EVENTS = Table(
     name="kcredential_events",
     about="Credentials of a thread that have changed: from old_ to now_.",
-    columns=(*_COLUMNS, *common_columns((Cred,))),
+    columns=(*_COLUMNS, *actor_columns((Cred,)), *common_columns((Cred,))),
     holds=(Cred,),
 )

@@ -8,6 +8,7 @@ from osq.columns import (
     SqlType,
     SqlValue,
     Table,
+    actor_columns,
     common_columns,
 )
 from osq.layout import enum_names
@@ -86,6 +87,6 @@ _OWN = (
 FILE_EVENTS = Table(
     name="kfile_events",
     about="What happened to files under the paths that the configuration names.",
-    columns=(*_OF_OSQUERY, *_OWN, *common_columns((File,))),
+    columns=(*_OF_OSQUERY, *_OWN, *actor_columns((File,)), *common_columns((File,))),
     holds=(File,),
 )

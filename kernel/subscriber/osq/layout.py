@@ -37,6 +37,8 @@ EVENTS: dict[int, tuple[str, type[Event]]] = {
 Decoder = Callable[[bytes], Event | None]
 
 _CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q", (8, True): "q"}
+# The members of a record whose fields keep their own names.
+_UNNAMED = frozenset({"head", "actor"})
 _HEAD_BYTES: int = ffi.sizeof("struct osq_record")
 _TYPE = struct.Struct("<4xH")
 
@@ -45,7 +47,7 @@ def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
     """Return a struct's format for the module struct, and its fields (name, kind, first value).
 
     `first value` is the index of the field's first value after unpacking. Kinds are "number",
-    "span" (two values: offset, length) and "array:N". Fields of the record's head keep their
+    "span" (two values: offset, length) and "array:N". Fields of _UNNAMED members keep their
     names; the name of its member precedes the fields of any other nested struct.
     Raises: TypeError for a struct with holes.
     """
@@ -69,7 +71,7 @@ def _walk(
             fields.append((name, "span", first))
             codes += ["I", "I"]
         elif kind.kind == "struct":
-            _walk(kind, codes, fields, within="" if own == "head" else f"{name}_")
+            _walk(kind, codes, fields, within="" if own in _UNNAMED else f"{name}_")
         elif kind.kind == "array":
             fields.append((name, f"array:{kind.length}", first))
             codes += [_code(kind.item)] * kind.length

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The table kmodule_events: kernel modules that are loaded and unloaded."""
 
-from osq.columns import Column, Context, Source, SqlType, SqlValue, Table, common_columns
+from osq.columns import (
+    Column,
+    Context,
+    Source,
+    SqlType,
+    SqlValue,
+    Table,
+    actor_columns,
+    common_columns,
+)
 from osq.layout import enum_names
 from osq.records import Module
 from osq.values import signed, text
@@ -26,6 +35,7 @@ _COLUMNS = (
     _col("name", "TEXT", lambda e, _: text(e.name), "module.name, as in /proc/modules"),
     _col("version", "TEXT", lambda e, _: text(e.version), "module.version; empty: it has none"),
     _col("srcversion", "TEXT", lambda e, _: text(e.srcversion), "module.srcversion"),
+    _col("args", "TEXT", lambda e, _: text(e.args), "module.args: its parameters, when loading"),
     _col(
         *("taints", "BIGINT", lambda e, _: signed(e.taints)),
         "module.taints: bits as in /proc/sys/kernel/tainted",
@@ -44,6 +54,6 @@ _COLUMNS = (
 MODULE_EVENTS = Table(
     name="kmodule_events",
     about="Kernel modules loaded and unloaded.",
-    columns=(*_COLUMNS, *common_columns((Module,))),
+    columns=(*_COLUMNS, *actor_columns((Module,)), *common_columns((Module,))),
     holds=(Module,),
 )

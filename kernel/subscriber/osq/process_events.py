@@ -11,6 +11,7 @@ from osq.columns import (
     SqlType,
     SqlValue,
     Table,
+    actor_columns,
     common_columns,
 )
 from osq.layout import flag_names
@@ -236,6 +237,11 @@ def _with_alias(column: Column) -> Column:
 PROCESS_EVENTS = Table(
     name="kprocess_events",
     about="Programs started, processes and threads begun and ended.",
-    columns=tuple(map(_with_alias, (*_AUDIT, *_BPF, *_ES, *_OWN, *common_columns(_ALL)))),
+    columns=tuple(
+        map(
+            _with_alias,
+            (*_AUDIT, *_BPF, *_ES, *_OWN, *actor_columns(_ALL), *common_columns(_ALL)),
+        )
+    ),
     holds=_ALL,
 )

@@ -21,8 +21,19 @@ class Event:
     pid: int
     tid: int
     ppid: int
+    parent_start_boot_ns: int
     cpu: int
     flags: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """The files that an event's process and its parent ran; all 0 when they are not known."""
+
+    program_dev: int
+    program_ino: int
+    parent_dev: int
+    parent_ino: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,7 @@ class Lost(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exec(Event):
+class Exec(Event, Acted):
     """A program has replaced the image of a process."""
 
     uid: int
@@ -88,7 +99,7 @@ class Exec(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fork(Event):
+class Fork(Event, Acted):
     """A thread has created a process (child_pid differs from pid) or a thread of its own."""
 
     child_pid: int
@@ -97,7 +108,7 @@ class Fork(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exit(Event):
+class Exit(Event, Acted):
     """A thread has ended, and with it its process if `last` is 1; status is that of wait(2)."""
 
     status: int
@@ -105,7 +116,7 @@ class Exit(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Socket(Event):
+class Socket(Event, Acted):
     """A socket call, such as connect or close; addresses are bytes in network order."""
 
     action: int
@@ -135,7 +146,7 @@ class Socket(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class File(Event):
+class File(Event, Acted):
     """A file under a watched path was used or changed."""
 
     uid: int
@@ -160,19 +171,21 @@ class File(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Module(Event):
+class Module(Event, Acted):
     """A module is about to be loaded, was loaded, or is being unloaded."""
 
     action: int
+    args_bytes: int
     taints: int
     size_bytes: int
     name: bytes
     version: bytes
     srcversion: bytes
+    args: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cred(Event):
+class Cred(Event, Acted):
     """The credentials of a thread change from the fields old_* to the fields now_*."""
 
     action: int
@@ -211,6 +224,25 @@ class Cred(Event):
     now_securebits: int
     now_user_ns: int
     now_groups: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ptrace(Event, Acted):
+    """A thread is about to get hold of another process, the target."""
+
+    action: int
+    syscall: int
+    uid: int
+    euid: int
+    auid: int
+    session: int
+    target_pid: int
+    target_tid: int
+    target_start_boot_ns: int
+    target_dev: int
+    target_ino: int
+    target_uid: int
+    target_euid: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from osq.columns import (
     SqlType,
     SqlValue,
     Table,
+    actor_columns,
     common_columns,
 )
 from osq.layout import enum_names
@@ -125,6 +126,6 @@ _OWN = (
 SOCKET_EVENTS = Table(
     name="ksocket_events",
     about="What was done to sockets.",
-    columns=(*_OF_OSQUERY, *_OWN, *common_columns((Socket,))),
+    columns=(*_OF_OSQUERY, *_OWN, *actor_columns((Socket,)), *common_columns((Socket,))),
     holds=(Socket,),
 )

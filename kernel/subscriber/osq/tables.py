@@ -8,6 +8,7 @@ from osq.file_events import FILE_EVENTS
 from osq.loss_events import LOSS_EVENTS
 from osq.module_events import MODULE_EVENTS
 from osq.process_events import PROCESS_EVENTS
+from osq.ptrace_events import PTRACE_EVENTS
 from osq.socket_events import SOCKET_EVENTS
 
 # Tables that are filled from the ring.
@@ -17,6 +18,7 @@ EVENT_TABLES: tuple[Table, ...] = (
     FILE_EVENTS,
     MODULE_EVENTS,
     CREDENTIAL_EVENTS,
+    PTRACE_EVENTS,
     LOSS_EVENTS,
 )
 # tests/subscriber/test_store.py ties the store's version to these tables.

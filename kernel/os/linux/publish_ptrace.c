@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * publish_ptrace.c - a record for each process that is about to get hold of
+ * another one, from probes on the hooks of security modules for that.
+ *
+ * The kernel asks one question before each way to another process's memory,
+ * registers or descriptors: may the caller attach to it? ptrace asks it once,
+ * process_vm_readv and process_vm_writev at each call, /proc/PID/mem at its
+ * open. A probe there is called when the ids permit it, in the caller. Looks
+ * that ask for less (ps, /proc/PID/maps) make no record, nor does a process
+ * with its own threads, of which the kernel does not ask.
+ *
+ * The kernel holds the lock of the target's memory while it asks, since it
+ * reads whether the target may be dumped; and for TRACEME, tasklist_lock.
+ */
+#include <linux/audit.h>
+#include <linux/cred.h>
+#include <linux/kprobes.h>
+#include <linux/ptrace.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/user_namespace.h>
+
+#include <asm/syscall.h>
+
+#include "osq_linux.h"
+#include "osq_test_build.h"
+
+#define ACCESS_HOOK "security_ptrace_access_check"
+#define TRACEME_HOOK "security_ptrace_traceme"
+
+static struct osq_ring *target_ring;
+static u64 chosen; /* OSQ_PTRACE_OPT; 0: all */
+
+static bool is_chosen(u32 action)
+{
+	u64 asked = READ_ONCE(chosen);
+
+	return !asked || asked & OSQ_PTRACE_OPT(action);
+}
+
+static void put_caller(struct osq_ptrace *record)
+{
+	struct user_namespace *ns = &init_user_ns;
+	bool calls = !(current->flags & (PF_KTHREAD | PF_IO_WORKER));
+
+	record->syscall = calls ? syscall_get_nr(current, task_pt_regs(current))
+				: ~0u;
+	record->uid = from_kuid(ns, current_uid());
+	record->euid = from_kuid(ns, current_euid());
+	record->auid = from_kuid(ns, audit_get_loginuid(current));
+	record->session = audit_get_sessionid(current);
+}
+
+static void put_target(struct osq_ptrace *record,
+		       const struct task_struct *target)
+{
+	const struct cred *cred;
+
+	record->target_pid = target->tgid;
+	record->target_tid = target->pid;
+	rcu_read_lock();
+	record->target_start_boot_ns =
+		READ_ONCE(target->group_leader)->start_boottime;
+	cred = __task_cred(target);
+	record->target_uid = from_kuid(&init_user_ns, cred->uid);
+	record->target_euid = from_kuid(&init_user_ns, cred->euid);
+	rcu_read_unlock();
+}
+
+/* Context: the target cannot go away meanwhile. */
+static void publish(u32 action, struct task_struct *target)
+{
+	struct osq_ptrace record;
+
+	if (!is_chosen(action) ||
+	    !osq_filter_pass_task(target_ring, OSQ_TYPE_PTRACE, current))
+		return;
+	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_PTRACE,
+		      &record.actor);
+	record.action = action;
+	put_caller(&record);
+	put_target(&record, target);
+	if (action == OSQ_PTRACE_TRACEME) {
+		record.target_dev = record.actor.parent_dev;
+		record.target_ino = record.actor.parent_ino;
+	} else if (spin_is_locked(&target->alloc_lock)) {
+		osq_program_of_locked(target, &record.target_dev,
+				      &record.target_ino);
+	}
+	osq_publish(target_ring, &record.head, osq_rank_of_caller());
+}
+
+static int on_access(struct kprobe *probe, struct pt_regs *regs)
+{
+	unsigned int mode = regs_get_kernel_argument(regs, 1);
+
+	if (mode & PTRACE_MODE_ATTACH)
+		publish(OSQ_PTRACE_ACCESS,
+			(void *)regs_get_kernel_argument(regs, 0));
+	return 0;
+}
+
+static int on_traceme(struct kprobe *probe, struct pt_regs *regs)
+{
+	publish(OSQ_PTRACE_TRACEME, (void *)regs_get_kernel_argument(regs, 0));
+	return 0;
+}
+
+static struct kprobe access_hook, traceme_hook;
+static struct kprobe *hooks[] = { &access_hook, &traceme_hook };
+
+/* osq_publish_ptrace_probe - see struct osq_publisher. */
+bool osq_publish_ptrace_probe(void)
+{
+	return IS_ENABLED(CONFIG_KPROBES) && IS_ENABLED(CONFIG_SECURITY) &&
+	       IS_ENABLED(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API) &&
+	       !osq_test_hides(ACCESS_HOOK);
+}
+
+/*
+ * osq_publish_ptrace_start - see struct osq_publisher.
+ *
+ * Return: 0; -EOPNOTSUPP where there are no such hooks; the error of
+ * register_kprobes.
+ */
+int osq_publish_ptrace_start(struct osq_ring *ring, u64 options)
+{
+	int err;
+
+	if (!osq_publish_ptrace_probe())
+		return -EOPNOTSUPP;
+	target_ring = ring;
+	osq_publish_ptrace_configure(options);
+	access_hook = (struct kprobe){ .symbol_name = ACCESS_HOOK,
+				       .pre_handler = on_access };
+	traceme_hook = (struct kprobe){ .symbol_name = TRACEME_HOOK,
+					.pre_handler = on_traceme };
+	err = register_kprobes(hooks, ARRAY_SIZE(hooks));
+	if (err)
+		return err;
+	err = osq_hook_check_start();
+	if (err)
+		unregister_kprobes(hooks, ARRAY_SIZE(hooks));
+	return err;
+}
+
+/* osq_publish_ptrace_configure - see struct osq_publisher. */
+void osq_publish_ptrace_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options);
+}
+
+/*
+ * osq_publish_ptrace_stop - see struct osq_publisher.
+ *
+ * unregister_kprobes waits for RCU, and a handler runs with preemption off.
+ */
+void osq_publish_ptrace_stop(void)
+{
+	osq_hook_check_stop();
+	unregister_kprobes(hooks, ARRAY_SIZE(hooks));
+}
+
+/* osq_publish_ptrace_missed - see struct osq_publisher. */
+u64 osq_publish_ptrace_missed(void)
+{
+	return READ_ONCE(access_hook.nmissed) + READ_ONCE(traceme_hook.nmissed);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* test_client_types.c - the JSON of each type of records: who acts; a module. */
+#include "fixture.h"
+#include "json.h"
+#include "libosq.h"
+
+#define KIND(TYPE, name)                              \
+	{ OSQ_TYPE_##TYPE, sizeof(struct osq_##name), \
+	  offsetof(struct osq_##name, actor) }
+
+static const struct {
+	u16 type;
+	u32 bytes;
+	u32 actor;
+} kinds[] = {
+	KIND(EXEC, exec),     KIND(FORK, fork),	    KIND(EXIT, exit),
+	KIND(SOCKET, socket), KIND(FILE, file),	    KIND(MODULE, module),
+	KIND(CRED, cred),     KIND(PTRACE, ptrace),
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static union {
+	struct osq_record head;
+	u64 words[128];
+	char bytes[1024];
+} one;
+
+/* Make a record of this kind; each span of it is empty, at its end. */
+static void make(size_t kind)
+{
+	const struct osq_actor actor = { 7002, 7003, 7004, 7005 };
+	size_t at;
+
+	for (at = 0; at < sizeof(one.words) / sizeof(one.words[0]); at++)
+		one.words[at] = kinds[kind].bytes;
+	memset(&one.head, 0, sizeof(one.head));
+	one.head.type = kinds[kind].type;
+	one.head.len = kinds[kind].bytes;
+	one.head.parent_start_boot_ns = 7001;
+	memcpy(one.bytes + kinds[kind].actor, &actor, sizeof(actor));
+}
+
+static int print(const struct osq_record *record, char *line, size_t size)
+{
+	FILE *out = fmemopen(line, size, "w");
+	int err = json_record(out, record);
+
+	fclose(out);
+	return err;
+}
+
+/* Each line has the start of the parent, and both programs. */
+static void test_every_type_tells_who_acts(void)
+{
+	size_t kind;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		char line[4096] = "";
+
+		make(kind);
+		EXPECT_EQ(print(&one.head, line, sizeof(line)), 0);
+		EXPECT(strstr(line, ",\"parent_start_boot_ns\":7001,"));
+		EXPECT(strstr(line, ",\"program_dev\":7002,"
+				    "\"program_ino\":7003,"
+				    "\"parent_dev\":7004,"
+				    "\"parent_ino\":7005"));
+	}
+}
+
+/* A record that ends before that, as an older driver's does, is refused. */
+static void test_a_record_without_the_actor_is_refused(void)
+{
+	size_t kind;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		char line[4096] = "";
+
+		make(kind);
+		one.head.len = kinds[kind].actor;
+		EXPECT_EQ(print(&one.head, line, sizeof(line)), -1);
+	}
+}
+
+enum {
+	TAIL = sizeof(struct osq_module)
+};
+
+/* A module's line has its four texts; with a bad span there is no line. */
+static void test_a_module_is_printed(void)
+{
+	static struct {
+		struct osq_module module;
+		char tail[16];
+	} made = { .module = { .head = { .type = OSQ_TYPE_MODULE,
+					 .len = sizeof(made) },
+			       .action = OSQ_MODULE_LOADED,
+			       .taints = 0x3000,
+			       .size_bytes = 1ull << 32,
+			       .name = { TAIL, 3 },
+			       .version = { TAIL + 3, 0 },
+			       .srcversion = { TAIL + 3, 2 },
+			       .args = { TAIL + 5, 3 },
+			       .args_bytes = 700 },
+		   .tail = "osqABa=1" };
+	struct osq_span *spans[] = { &made.module.name, &made.module.version,
+				     &made.module.srcversion,
+				     &made.module.args };
+	char line[2048] = "";
+	size_t i;
+
+	EXPECT_EQ(print(&made.module.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"module\","));
+	EXPECT(strstr(line, ",\"action\":\"loaded\",\"taints\":12288,"
+			    "\"size_bytes\":4294967296,\"args_bytes\":700,"
+			    "\"name\":\"osq\",\"version\":\"\","
+			    "\"srcversion\":\"AB\",\"args\":\"a=1\"}\n"));
+	for (i = 0; i < 4; i++) {
+		struct osq_span good = *spans[i];
+
+		spans[i]->len = sizeof(made);
+		EXPECT_EQ(print(&made.module.head, line, sizeof(line)), -1);
+		*spans[i] = good;
+	}
+	made.module.action = 77;
+	EXPECT_EQ(print(&made.module.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "\"action\":\"unknown\""));
+	made.module.head.len = 104;
+	EXPECT_EQ(print(&made.module.head, line, sizeof(line)), -1);
+}
+
+/* A line of ptrace names the call, the caller and the target. */
+static void test_ptrace_is_printed(void)
+{
+	struct osq_ptrace made = {
+		.head = { .type = OSQ_TYPE_PTRACE, .len = sizeof(made) },
+		.action = OSQ_PTRACE_ACCESS,
+		.syscall = 311,
+		.uid = 1,
+		.euid = 2,
+		.auid = 3,
+		.session = 4,
+		.target_pid = 5,
+		.target_tid = 6,
+		.target_start_boot_ns = 1ull << 40,
+		.target_dev = 7,
+		.target_ino = 8,
+		.target_uid = 9,
+		.target_euid = 10,
+	};
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&made.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"ptrace\","));
+	EXPECT(strstr(line,
+		      ",\"action\":\"access\",\"syscall\":311,\"uid\":1,"
+		      "\"euid\":2,\"auid\":3,\"session\":4,\"target_pid\":5,"
+		      "\"target_tid\":6,"
+		      "\"target_start_boot_ns\":1099511627776,"
+		      "\"target_dev\":7,\"target_ino\":8,\"target_uid\":9,"
+		      "\"target_euid\":10}\n"));
+	made.action = 77;
+	EXPECT_EQ(print(&made.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "\"action\":\"unknown\""));
+}
+
+static const struct ktap_test tests[] = {
+	KTAP_TEST(test_every_type_tells_who_acts),
+	KTAP_TEST(test_a_record_without_the_actor_is_refused),
+	KTAP_TEST(test_a_module_is_printed),
+	KTAP_TEST(test_ptrace_is_printed),
+};
+
+KTAP_MAIN(tests)
