@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.systems.macos import boot_args, system
 
 # Apple's firmware keeps boot-args and csr-active-config under this GUID.
+_FLAGS_BYTES = 4
 _APPLE = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 CONFIG = "EFI/OC/config.plist"
 # The flags that kexts under test and their debuggers need, and no others.
@@ -40,12 +41,11 @@ def read(data: bytes) -> Settings:
 
     Raises: UsageError when the file is not one of OpenCore's.
     """
-    found = _variables(_parse(data))
+    found, _ = _variables(_parse(data))
     flags = found.get("csr-active-config", b"")
-    return Settings(
-        csr=int.from_bytes(flags, "little") if isinstance(flags, bytes) else 0,
-        boot_args=str(found.get("boot-args", "")),
-    )
+    if not isinstance(flags, bytes) or len(flags) > _FLAGS_BYTES:
+        raise UsageError(f"config.plist: csr-active-config is not {_FLAGS_BYTES} bytes of data")
+    return Settings(csr=int.from_bytes(flags, "little"), boot_args=str(found.get("boot-args", "")))
 
 
 def with_settings(data: bytes, wanted: Settings) -> bytes:
@@ -56,10 +56,9 @@ def with_settings(data: bytes, wanted: Settings) -> bytes:
     Raises: UsageError when the file is not one of OpenCore's.
     """
     plist = _parse(data)
-    found = _variables(plist)
-    found["csr-active-config"] = wanted.csr.to_bytes(4, "little")
+    found, deleted = _variables(plist)
+    found["csr-active-config"] = wanted.csr.to_bytes(_FLAGS_BYTES, "little")
     found["boot-args"] = wanted.boot_args
-    deleted = plist["NVRAM"].setdefault("Delete", {}).setdefault(_APPLE, [])
     deleted += [name for name in ("csr-active-config", "boot-args") if name not in deleted]
     return plistlib.dumps(plist, sort_keys=False)
 
@@ -80,6 +79,15 @@ def _parse(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _variables(plist: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = plist["NVRAM"].setdefault("Add", {}).setdefault(_APPLE, {})
-    return found
+def _variables(plist: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Return Apple's variables in a config.plist, and the names of those that OpenCore deletes.
+
+    Raises: UsageError when the file has something else in their places.
+    """
+    added = plist["NVRAM"].setdefault("Add", {})
+    deleted = plist["NVRAM"].setdefault("Delete", {})
+    if isinstance(added, dict) and isinstance(deleted, dict):
+        found, names = added.setdefault(_APPLE, {}), deleted.setdefault(_APPLE, [])
+        if isinstance(found, dict) and isinstance(names, list):
+            return found, names
+    raise UsageError("this config.plist is none of OpenCore's: NVRAM has no Add and Delete of it")

@@ -5,13 +5,14 @@ The old config.plist stays beside the new one on the disk, and `undo` restores i
 replaced atomically.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import Lost, UsageError
 from harness.host import tool, whole_file
 from harness.targets import opencore
 from harness.targets.opencore import Settings
@@ -35,10 +36,12 @@ class _Copy:
     name: str
 
     def store(self) -> None:
-        """Replace the disk by this copy, in the disk's own format and with its permissions."""
+        """Replace the disk by one with this content; its format, mode and snapshots stay."""
         with whole_file.replacing(self.disk) as new:
-            _run("qemu-img", "convert", "-f", "raw", "-O", self.form, str(self.file), str(new))
-            new.chmod(self.disk.stat().st_mode & 0o777)
+            shutil.copy(self.disk, new)
+            # Without -n the new disk would have none of the snapshots within the old one.
+            options = ("-n", "-f", "raw", "-O", self.form)
+            _run("qemu-img", "convert", *options, str(self.file), str(new))
 
 
 def settings(disk: Path) -> Settings:
@@ -135,6 +138,8 @@ def _mtools(raw: str, tool: str, *words: str, data: bytes = b"") -> bytes:
 def _run(*command: str, data: bytes = b"") -> bytes:
     within = tool.Surroundings(data=data)
     done = tool.run(command, deadline_s=_STEP_S, error=UsageError, check=False, within=within)
+    if done.status is None:
+        raise Lost(f"{command[0]} has not ended after {_STEP_S:.0f} s")
     if done.status != 0:
         raise UsageError(
             f"{command[0]} cannot do its part on this disk", evidence=done.lines[-10:]

@@ -152,12 +152,24 @@ class Virsh:
         """Save both disks and the firmware's variables; the guest must be off.
 
         libvirt takes no snapshot of a guest with such firmware, so qemu-img does it.
-        Raises: UsageError when the guest is on or a disk is not qcow2; HypervisorError.
+        If a step fails, the disks keep no snapshot of this name.
+        Raises: UsageError when the guest is on, a disk is not qcow2, or the name is none or taken;
+            HypervisorError.
         """
         self._off("snapshot")
-        for disk in self._disks():
-            _run("qemu-img", "snapshot", "-c", name, str(disk))
-        shutil.copy2(self._own.variables, self._variables(name))
+        if not name or "/" in name or name in self.snapshots():
+            raise UsageError(f"no snapshot can be called {name!r}: it is no name, or it is taken")
+        saved: list[Path] = []
+        try:
+            for disk in self._disks():
+                _run("qemu-img", "snapshot", "-c", name, str(disk))
+                saved.append(disk)
+            shutil.copy2(self._own.variables, self._variables(name))
+        except BaseException:
+            # qemu-img allows a second snapshot of the same name, and restores the first.
+            for disk in saved:
+                _run("qemu-img", "snapshot", "-d", name, str(disk))
+            raise
 
     def revert(self, name: str) -> None:
         """Restore both disks and the firmware's variables; the guest must be off.

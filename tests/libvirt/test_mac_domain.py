@@ -163,6 +163,31 @@ def test_a_snapshot_needs_the_mac_off_and_reverting_restores_firmware_variables(
         mac.revert("other")
 
 
+def test_a_snapshot_that_fails_half_way_leaves_none_and_a_taken_name_is_refused(
+    target: RemoteSpec,
+) -> None:
+    """The same name can be used again after a failure, but not after a success."""
+    mac = power.of(target)
+    moved = target.libvirt.variables.with_suffix(".moved")
+    target.libvirt.variables.rename(moved)
+    with pytest.raises(FileNotFoundError):
+        mac.snapshot("clean")
+    listed = subprocess.run(
+        ["qemu-img", "snapshot", "-l", str(target.libvirt.opencore)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    moved.rename(target.libvirt.variables)
+
+    assert "clean" not in listed.stdout
+    assert mac.snapshots() == ()
+    mac.snapshot("clean")
+    for name in ("clean", "", "a/b"):
+        with pytest.raises(UsageError, match="no snapshot can be called"):
+            mac.snapshot(name)
+
+
 def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
     target: RemoteSpec, tmp_path: Path
 ) -> None:

@@ -116,6 +116,20 @@ def test_a_disk_on_which_nothing_changes_is_not_replaced(tmp_path: Path) -> None
     assert (again.st_ino, again.st_mtime_ns) == (changed.st_ino, changed.st_mtime_ns)
 
 
+def test_snapshots_within_a_disk_outlive_a_change(tmp_path: Path) -> None:
+    """The snapshots of a target are within its disks, and revert needs them in both."""
+    disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=plistlib.dumps(CONFIG))
+    subprocess.run(["qemu-img", "snapshot", "-c", "clean", str(disk)], check=True)
+    before = opencore_disk.settings(disk)
+
+    opencore_disk.allow_kexts(disk, debug=())
+    changed = opencore_disk.settings(disk)
+    subprocess.run(["qemu-img", "snapshot", "-a", "clean", str(disk)], check=True)
+
+    assert changed != before
+    assert opencore_disk.settings(disk) == before
+
+
 def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_arguments(
     tmp_path: Path,
 ) -> None:
@@ -155,7 +169,21 @@ def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [disk]
 
 
-@pytest.mark.parametrize("data", [b"", b"<plist>", plistlib.dumps({}), plistlib.dumps([1])])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<plist>",
+        plistlib.dumps({}),
+        plistlib.dumps([1]),
+        plistlib.dumps({"NVRAM": {"Add": []}}),
+        plistlib.dumps({"NVRAM": {"Add": {APPLE: 3}}}),
+        plistlib.dumps({"NVRAM": {"Add": {}, "Delete": [1]}}),
+        plistlib.dumps({"NVRAM": {"Add": {}, "Delete": {APPLE: 3}}}),
+        plistlib.dumps({"NVRAM": {"Add": {APPLE: {"csr-active-config": bytes(8)}}}}),
+        plistlib.dumps({"NVRAM": {"Add": {APPLE: {"csr-active-config": "text"}}}}),
+    ],
+)
 def test_a_file_that_is_no_opencore_config_is_refused(data: bytes) -> None:
     """A damaged config.plist and one of another program are refused."""
     with pytest.raises(UsageError):
