@@ -102,7 +102,8 @@ def read_console(lines: Iterable[str]) -> InitProgress:
         words = (found[2] or "").split()
         if found[1] != "section":
             stages.append(found[1])
-            status = int(words[0]) if words and words[0].isdigit() else status
+            is_status = bool(words) and re.fullmatch("[0-9]{1,3}", words[0]) is not None
+            status = int(words[0]) if is_status else status
         elif len(words) == 2 and re.fullmatch("0x[0-9a-f]{1,16}", words[1]):
             sections[words[0]] = int(words[1], 16)
     for name in _NOT_LOADED & sections.keys():

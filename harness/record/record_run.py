@@ -43,6 +43,9 @@ _STATES_SIZE = "64G"
 _TAIL = 10_000_000
 _QEMU_IMG_S = 30.0
 _QEMU_LOG = "qemu.log"
+# The keys of a target whose hardware a recorded guest does not have; it has one processor.
+_NOT_RECORDED = ("cpu", "numa", "disks_mib", "nics", "pci", "qemu")
+_PLAIN = TargetSpec()
 _FILES = (recording.EVENTS, recording.STATES, recording.KERNEL, recording.INITRD)
 
 
@@ -108,6 +111,9 @@ def record(
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     recorder = qemu_process.recorder(arch=target.arch, accel=request.accel)
+    unused = [key for key in _NOT_RECORDED if getattr(target, key) != getattr(_PLAIN, key)]
+    if unused:
+        view.note(f"a recorded guest does not have its target's {', '.join(unused)}")
     made = _made(request, target, recorder, view)
     with _run_folder(request) as folder:
         view.stage("files")
@@ -249,12 +255,28 @@ def _run_guest(
         (folder / recording.CONSOLE).touch()
         with qemu_process.start_qemu(made.recorder, line, log=log, qmp=place / "qmp") as qemu:
             states = _watch_guest(qemu, folder, deadline_s, view)
-            instructions = max(qemu.query_count() - _TAIL, 1) if qemu.alive else 0
+            instructions = _replayable(qemu)
             qemu.end()
         if not any(_lines(folder)):
             raise HypervisorError("the guest printed nothing", evidence=qemu.words())
     command = (str(made.recorder.program), *line)
     return _Life(line=command, states=states, instructions=instructions)
+
+
+def _replayable(qemu: qemu_process.RunningQemu) -> int:
+    """Return how many instructions a replay can execute, 0 for a guest that has ended itself.
+
+    Raises: HypervisorError when a running QEMU does not answer.
+    """
+    if not qemu.alive:
+        return 0
+    try:
+        return max(qemu.query_count() - _TAIL, 1)
+    except HypervisorError:
+        # The guest may have ended just now.
+        if qemu.alive:
+            raise
+        return 0
 
 
 def _watch_guest(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Turn the options of a command into the request for a run."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def _machine(options: dict[str, Any]) -> "MachineChange":
         text = options.get(option)
         if text is None:
             continue
-        if not text.isdigit():
+        if not re.fullmatch("[0-9]{1,9}", text):
             raise UsageError(f"--{option} {text}: a number is expected")
         if expected := out_of_range(key, int(text)):
             raise UsageError(f"--{option}: {expected}")

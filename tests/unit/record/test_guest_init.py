@@ -4,6 +4,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from harness.model.settings import ModuleSpec
 from harness.record import guest_init
 
@@ -57,3 +59,11 @@ def test_mark_returns_the_stage_of_a_console_line_that_the_init_printed_and_else
     """A stage is found only in a line that the init printed."""
     assert [guest_init.mark(line) for line in CONSOLE[:2]] == ["", "load"]
     assert not guest_init.mark(CONSOLE[6])
+
+
+@pytest.mark.parametrize("word", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "x"])
+def test_a_status_that_is_no_exit_status_is_ignored(word: str) -> None:
+    """A guest may print anything to its console."""
+    progress = guest_init.read_console([f"[    1.2] harness-record status {word}"])
+
+    assert progress.status is None

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of record_run: the ending of a recording, and the task's exit code for it."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from harness.crash.explain_log import Explained
+from harness.errors import HypervisorError
 from harness.panic.scan import scan
 from harness.record.guest_init import InitProgress
-from harness.record.record_run import Recorded, _ending, _fault
+from harness.record.qemu_process import RunningQemu
+from harness.record.record_run import Recorded, _ending, _fault, _replayable
 from harness.record.recording import Ending, Fault
 from tests.unit.record.test_recording import FOUND
 
@@ -71,3 +76,23 @@ def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> Non
     assert _ending(InitProgress(stages=("load",)), (), ended=False) is Ending.DEADLINE
     assert _ending(complete, scan(OOPS), ended=True) is Ending.PANIC
     assert _ending(InitProgress(stages=("load", "refused")), (), ended=True) is Ending.REFUSED
+
+
+@pytest.mark.parametrize("status", [0, None])
+def test_a_guest_that_ends_while_it_is_asked_has_ended_itself(
+    tmp_path: Path, status: int | None
+) -> None:
+    """QEMU's silence counts as the guest's end only when its process has ended."""
+    process = SimpleNamespace(poll=iter((None, status)).__next__)
+    (tmp_path / "log").write_text("")
+    qemu = RunningQemu(
+        process=cast("subprocess.Popen[bytes]", process),
+        log=tmp_path / "log",
+        qmp=tmp_path / "gone",
+    )
+
+    if status is None:
+        with pytest.raises(HypervisorError, match="query-replay"):
+            _replayable(qemu)
+    else:
+        assert _replayable(qemu) == 0

@@ -38,3 +38,12 @@ def test_the_option_build_with_a_packaged_kernel_is_an_error_whose_hint_shows_th
         request_from(context, {"build": True})
 
     assert "tree =" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "\N{SUPERSCRIPT TWO}", "9" * 5000])
+def test_a_number_of_processors_that_is_no_number_is_an_error(
+    context: TaskContext, text: str
+) -> None:
+    """A digit of another kind and a number of thousands of digits are refused like a word."""
+    with pytest.raises(UsageError, match=r"--cpus .*: a number is expected"):
+        request_from(context, {"cpus": text})
