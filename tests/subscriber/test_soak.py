@@ -23,7 +23,7 @@ def test_every_event_under_load_is_stored_or_reported_missing_whatever_goes_wron
     """
     soak = Soak(host, folder, random.Random(4711))  # noqa: S311
     try:
-        evidence = soak.run(50 if long_run else 1)
+        evidence = soak.run(35 if long_run else 1)
     finally:
         soak.close()
     print(len(evidence.made), len(evidence.seen), evidence.losses)  # noqa: T201 - a long run's result
@@ -33,7 +33,7 @@ def test_every_event_under_load_is_stored_or_reported_missing_whatever_goes_wron
     assert number(store, "SELECT count(*) FROM kosquery_stats WHERE complete") > 0
     assert number(store, "SELECT sum(expired) FROM kosquery_stats") > 0
     # The judge refuses a store that lacks an event without a report.
-    complete = "SELECT begin_ntime, ntime FROM kosquery_stats WHERE complete AND stored > 100"
+    complete = "SELECT begin_ntime, ntime FROM kosquery_stats WHERE complete AND stored > 1000"
     ((begin, end),) = counts(store, f"{complete} ORDER BY ntime - begin_ntime DESC LIMIT 1")
     middle = (begin + end) // 2
     one = min(evidence.made, key=lambda one: abs(evidence.made[one] - middle))

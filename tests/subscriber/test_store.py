@@ -23,7 +23,7 @@ from tests.subscriber.host import ask, counts, number, stored
 
 # VERSION and a digest of all tables. If a table changes, the digest changes, and VERSION must
 # rise.
-SCHEMA = (5, "bbae67d917595327")
+SCHEMA = (6, "08d906bf53955353")
 
 
 DAY_S = 86_400
@@ -337,17 +337,17 @@ def test_a_store_with_a_smaller_limit_gives_its_space_back(folder: Path) -> None
     path = folder / "events.db"
     with Store(path, Limits(max_bytes=32 << 20)) as store:
         store.begin()
-        for first in range(1, 20_001, 2000):
+        for first in range(1, 40_001, 2000):
             fill(store, first, 2000)
     size = path.stat().st_size
     with Store(path, Limits(max_bytes=1 << 20)) as store:
         store.begin()
         for _ in range(12):
-            fill(store, 20_001, 0, closes=True)
+            fill(store, 40_001, 0, closes=True)
 
     assert size > 3 << 20
     assert path.stat().st_size <= (1 << 20) + 4096
-    assert 0 < remaining(path)[0][0] < 5000
+    assert 0 < remaining(path)[0][0] < 10_000
 
 
 def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
@@ -367,7 +367,7 @@ def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
     )
     assert newest == 15_000
     assert count == newest - oldest + 1
-    assert 500 < number(path, "SELECT count(*) FROM kprocess_events") < 6000
+    assert 500 < number(path, "SELECT count(*) FROM kprocess_events") < 10_000
 
 
 def test_a_store_at_its_size_limit_deletes_events_but_no_stats_rows(folder: Path) -> None:

@@ -39,6 +39,11 @@ class Context:
     categories: Mapping[int, str] = field(default_factory=dict)
 
 
+def shared_text(column: str) -> str:
+    """Return the SQL expression for the text of a shared column."""
+    return f"(SELECT text FROM string WHERE string.id = {column})"
+
+
 # Each function here reads one class of values; the table names the class beside the function.
 Source = Callable[[Any, Context], SqlValue]
 
@@ -50,6 +55,8 @@ class Column:
     by: for each class of values (mostly events) the field or function that fills the column;
     a class without an entry leaves NULL.
     select: the SQL expression that computes the column from stored columns, instead of `by`.
+    shared: whether the text is stored once for many rows (strings.py).
+    otherwise: the SQL expression for a row in which `by` has left NULL.
     source: documentation: where the value comes from, or why the column stays empty.
     origin: documentation: the table of osquery that has this column.
     aliases: osquery's other names for the column.
@@ -61,6 +68,8 @@ class Column:
     origin: str = "osq"
     by: Mapping[type, str | Source] = field(default_factory=dict)
     select: str = ""
+    shared: bool = False
+    otherwise: str = ""
     hidden: bool = False
     aliases: tuple[str, ...] = ()
 
@@ -72,7 +81,10 @@ class Column:
     @property
     def expression(self) -> str:
         """The SQL expression of the column in the view."""
-        return self.select or (self.name if self.by else "NULL")
+        if not self.is_stored:
+            return self.select or "NULL"
+        stored = shared_text(self.name) if self.shared else self.name
+        return f"coalesce({stored}, {self.otherwise})" if self.otherwise else stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +107,11 @@ class Table:
     @property
     def create(self) -> tuple[str, ...]:
         """The SQL statements that create the table, its index and its view."""
-        stored = [f"{one.name} {one.kind}" for one in self.columns if one.is_stored]
+        stored = [
+            f"{one.name} {'INTEGER' if one.shared else one.kind}"
+            for one in self.columns
+            if one.is_stored
+        ]
         columns = ", ".join(("id INTEGER PRIMARY KEY", "time BIGINT NOT NULL", *stored))
         return (
             f"CREATE TABLE {self.store_name} ({columns})",
@@ -130,6 +146,13 @@ class Table:
         names = ("id", "time", *(name for name, _ in (*plain, *computed)))
         places = ", ".join("?" * len(names))
         return f"INSERT INTO {self.store_name} ({', '.join(names)}) VALUES ({places})"
+
+    def shared_places(self, kind: type) -> tuple[int, ...]:
+        """Return which values of a row for `insert` are shared texts."""
+        plain, computed = self._filled(kind)
+        names = ("id", "time", *(name for name, _ in (*plain, *computed)))
+        shared = {one.name for one in self.columns if one.shared}
+        return tuple(place for place, name in enumerate(names) if name in shared)
 
     def row_maker(self, kind: type) -> Callable[[int, int, object, Context], list[SqlValue]]:
         """Return a function that makes the values for `insert` from id, time and an event."""

@@ -44,10 +44,25 @@ def _id(name: str) -> Source:
     return lambda event, _: str(getattr(event, name))
 
 
+# Texts that many rows have.
+_SHARED = frozenset({"executable", "path", "dest_path", "category"})
+
+
 def _col(
-    name: str, kind: SqlType, by: str | Source, source: str, origin: str = "process_file_events"
+    name: str,
+    kind: SqlType,
+    by: str | Source,
+    source: str,
+    origin: str = "process_file_events",
 ) -> Column:
-    return Column(name=name, kind=kind, by={File: by}, source=source, origin=origin)
+    return Column(
+        name=name,
+        kind=kind,
+        by={File: by},
+        source=source,
+        origin=origin,
+        shared=name in _SHARED,
+    )
 
 
 _OF_OSQUERY = (

@@ -13,6 +13,7 @@ from osq.columns import (
     Table,
     actor_columns,
     common_columns,
+    shared_text,
 )
 from osq.layout import flag_names
 from osq.records import Event, Exec, Exit, Fork, split_vector
@@ -23,6 +24,9 @@ _NS_PER_S = 1_000_000_000
 # Flags of a record, and the column that is incomplete when the flag is set.
 _OVERFLOWS = {"trunc_argv": "cmdline", "trunc_env": "env", "trunc_filename": "filename"}
 _TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
+# Texts that many rows have.
+_SHARED = frozenset({"path", "cmdline", "env", "cwd", "filename"})
+_JSON_FROM_CMDLINE = f"""'["' || replace({shared_text("cmdline")}, ' ', '", "') || '"]'"""
 _PROBE_ERRORS = frozenset({"partial_argv", "partial_env", "no_path", "no_cwd"})
 
 
@@ -31,7 +35,11 @@ def _cmdline(event: Exec, _: Context) -> SqlValue:
 
 
 def _json_cmdline(event: Exec, _: Context) -> SqlValue:
-    return _TO_JSON([text(one) for one in event.arguments])
+    """Return the arguments as JSON, or None where the view can make that from cmdline."""
+    words = [text(one) for one in event.arguments]
+    encoded = _TO_JSON(words)
+    from_cmdline = '["' + " ".join(words).replace(" ", '", "') + '"]'
+    return None if encoded == from_cmdline else encoded
 
 
 def _env(event: Exec, context: Context) -> SqlValue:
@@ -85,7 +93,15 @@ def _of_exec(
     hidden: bool = False,
 ) -> Column:
     """Return a column that only exec records fill."""
-    return Column(name=name, kind=kind, by={Exec: by}, source=source, origin=origin, hidden=hidden)
+    return Column(
+        name=name,
+        kind=kind,
+        by={Exec: by},
+        source=source,
+        origin=origin,
+        hidden=hidden,
+        shared=name in _SHARED,
+    )
 
 
 def _empty(name: str, kind: SqlType, why: str, origin: str = "process_events") -> Column:
@@ -145,13 +161,15 @@ _BPF = (
     _empty(
         "duration", "INTEGER", "the event is one moment of a system call", "bpf_process_events"
     ),
-    _of_exec(
-        "json_cmdline",
-        "TEXT",
-        _json_cmdline,
-        "exec.argv as a JSON array",
-        "bpf_process_events",
+    Column(
+        name="json_cmdline",
+        kind="TEXT",
+        by={Exec: _json_cmdline},
+        source="exec.argv as a JSON array",
+        origin="bpf_process_events",
         hidden=True,
+        shared=True,
+        otherwise=_JSON_FROM_CMDLINE,
     ),
 )
 _ES = (

@@ -3,7 +3,8 @@
 
 No limit depends on the calendar, because a clock that is wrong for a second would then empty the
 store. Age is the time that the machine has been running since a row was stored: each interval of
-kosquery_stats has an entry in the table `horizon` with that clock and the last key at that time.
+kosquery_stats has an entry in the table `horizon` with that clock and the last key at that time,
+and with the first text that later rows can have.
 The clock of the store may only be behind the true time, never ahead of it, so no row is deleted
 too early; time during which the machine was switched off is not counted.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 from osq.columns import Table
 from osq.moment import Moment
+from osq.strings import Strings
 
 # One pass deletes at most this many rows of a table for one reason, or twice the rows of the last
 # batch, so that deleting keeps up with storing.
@@ -22,9 +24,10 @@ _ROUNDS = 8
 # Free pages at the end of a file that is too large; so many are given back in one pass.
 _VACUUM_PAGES = 1024
 _NS_PER_S = 1_000_000_000
+_LAST_KEY = (1 << 63) - 1
 HORIZON = """CREATE TABLE horizon (
     interval INTEGER PRIMARY KEY, lived_s BIGINT NOT NULL, boot_s BIGINT NOT NULL,
-    event BIGINT NOT NULL
+    event BIGINT NOT NULL, string BIGINT NOT NULL
 )"""
 
 
@@ -62,9 +65,11 @@ class Trimmer:
         *,
         events: Iterable[Table],
         others: Iterable[Table],
+        strings: Strings,
         limits: Limits,
     ) -> None:
         self._connection = connection
+        self._strings = strings
         self._events = tuple(events)
         self._others = tuple(others)
         self._tables = (*self._events, *self._others)
@@ -85,9 +90,9 @@ class Trimmer:
         boot_s = at.boot_ns // _NS_PER_S
         lived_s = self._lived_s(boot_s)
         self._connection.execute(
-            "INSERT OR REPLACE INTO horizon (interval, lived_s, boot_s, event)"
-            " VALUES (?, ?, ?, ?)",
-            (interval, lived_s, boot_s, event),
+            "INSERT OR REPLACE INTO horizon (interval, lived_s, boot_s, event, string)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (interval, lived_s, boot_s, event, self._strings.first),
         )
         ages = [self._limits.of(table).max_age_s for table in self._tables]
         for table, age_s in zip(self._tables, ages, strict=True):
@@ -97,6 +102,16 @@ class Trimmer:
             if age_s and last is not None:
                 self._too_old[table.name] = int(last)
         self._forget_horizon(lived_s - max(ages))
+        self._delete_unused_strings()
+
+    def _delete_unused_strings(self) -> None:
+        """Delete texts of the time before the last entry that is older than every row."""
+        firsts = ", ".join(f"((SELECT min(id) FROM {one.store_name}))" for one in self._events)
+        sql = f"""SELECT max(string) FROM horizon
+            WHERE event < coalesce((SELECT min(column1) FROM (VALUES {firsts})), ?)"""
+        (first,) = self._connection.execute(sql, (_LAST_KEY,)).fetchone()
+        if first is not None:
+            self._strings.delete_before(int(first))
 
     def _lived_s(self, boot_s: int) -> int:
         """Return the store's clock at a moment of the clock since boot.

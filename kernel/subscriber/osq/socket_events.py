@@ -61,10 +61,25 @@ def _path(event: Socket, context: Context) -> SqlValue:
     return program.path if program else ""
 
 
+# Texts that many rows have.
+_SHARED = frozenset({"path", "socket"})
+
+
 def _col(
-    name: str, kind: SqlType, by: str | Source, source: str, origin: str = "socket_events"
+    name: str,
+    kind: SqlType,
+    by: str | Source,
+    source: str,
+    origin: str = "socket_events",
 ) -> Column:
-    return Column(name=name, kind=kind, by={Socket: by}, source=source, origin=origin)
+    return Column(
+        name=name,
+        kind=kind,
+        by={Socket: by},
+        source=source,
+        origin=origin,
+        shared=name in _SHARED,
+    )
 
 
 _OF_OSQUERY = (

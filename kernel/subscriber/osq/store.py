@@ -24,6 +24,7 @@ from osq.moment import Moment
 from osq.records import Event
 from osq.retention import Limits, Trimmer
 from osq.store_file import WriteLock, connect, set_aside, store_error
+from osq.strings import Strings
 from osq.tables import EVENT_TABLES
 
 LOG = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ LOG = logging.getLogger(__name__)
 SESSION_EPOCH_S = 1_577_836_800  # 2020-01-01
 _NS_PER_S = 1_000_000_000
 _INSERTS = {
-    event: (table, table.insert(event), table.row_maker(event))
+    event: (table, table.insert(event), table.row_maker(event), table.shared_places(event))
     for table in EVENT_TABLES
     for event in table.holds
 }
@@ -85,10 +86,18 @@ class Store:
         except StoreCorrupt as error:
             self._set_aside(error)
             self._connection = connect(self.path)
-        self._trimmer = self._make_trimmer()
+        self._prepare()
 
-    def _make_trimmer(self) -> Trimmer:
-        return Trimmer(self._connection, events=EVENT_TABLES, others=(STATS,), limits=self._limits)
+    def _prepare(self) -> None:
+        """Make what belongs to the connection."""
+        self._strings = Strings(self._connection)
+        self._trimmer = Trimmer(
+            self._connection,
+            events=EVENT_TABLES,
+            others=(STATS,),
+            strings=self._strings,
+            limits=self._limits,
+        )
 
     def add_note(self, note: str) -> None:
         """Give the next row of kosquery_stats a note."""
@@ -110,7 +119,7 @@ class Store:
         self._connection.close()
         self._set_aside(error)
         self._connection = connect(self.path)
-        self._trimmer = self._make_trimmer()
+        self._prepare()
         with self._transaction():
             self._insert_session(self._session)
 
@@ -174,6 +183,7 @@ class Store:
             with self._translating_errors():
                 self._trimmer.give_pages_back()
         with self._transaction():
+            self._strings.write()
             for event, values in rows.items():
                 self._insert(event, values)
             expired = self.totals.expired + self._trimmer.trim(added)
@@ -185,6 +195,7 @@ class Store:
                     "UPDATE session SET totals = ? WHERE id = ?", (_text(totals), self._session)
                 )
         self._trimmer.accept()
+        self._strings.accept()
         self.totals = totals
         if close_interval:
             self._begin_interval()
@@ -204,15 +215,21 @@ class Store:
     def _rows(
         self, events: Sequence[Event], context: Context
     ) -> tuple[dict[type[Event], list[list[SqlValue]]], dict[str, int]]:
+        number = self._strings.number
         first = self._session << SEQ_BITS
         offset_ns = context.realtime_offset_ns
         rows: dict[type[Event], list[list[SqlValue]]] = defaultdict(list)
         added: dict[str, int] = defaultdict(int)
         for event in events:
             kind = type(event)
-            table, _, make = _INSERTS[kind]
+            table, _, make, shared = _INSERTS[kind]
             time_s = (event.ts_boot_ns + offset_ns) // _NS_PER_S
-            rows[kind].append(make(first + event.seq, time_s, event, context))
+            row = make(first + event.seq, time_s, event, context)
+            for place in shared:
+                text = row[place]
+                if isinstance(text, str):
+                    row[place] = number(text)
+            rows[kind].append(row)
             added[table.name] += 1
         if events:
             self._last_key = first + events[-1].seq

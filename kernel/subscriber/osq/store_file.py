@@ -12,11 +12,12 @@ from pathlib import Path
 from osq.columns import Table
 from osq.errors import StoreBusy, StoreCorrupt, StoreError, StoreForeign
 from osq.retention import HORIZON
+from osq.strings import STRINGS
 from osq.tables import TABLES
 
 APPLICATION_ID = 0x6F737173  # "osqs"
 # This rises with every change of a table; tests/subscriber/test_store.py enforces that.
-VERSION = 5
+VERSION = 6
 _BUSY_S = 5.0
 _LOG_BYTES = 8 << 20
 _SESSION = """CREATE TABLE session (
@@ -50,7 +51,7 @@ class WriteLock:
 
 def schema(tables: tuple[Table, ...]) -> tuple[str, ...]:
     """Return the SQL that creates an empty store with these tables."""
-    return (_SESSION, HORIZON, *(sql for table in tables for sql in table.create))
+    return (_SESSION, HORIZON, STRINGS, *(sql for table in tables for sql in table.create))
 
 
 def connect(path: Path) -> sqlite3.Connection:
