@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The history of all nights, in one SQLite file.
+
+Each change is one transaction, so a process that is killed leaves a file that is complete up to
+its last change. Several processes may read and write at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select, update
+from sqlalchemy.dialects import sqlite
+
+from harness.errors import Lost, UsageError
+from harness.model import build_folder
+from harness.model.settings import Settings, TestResult, Verdict
+from harness.nightly import rows, tables
+from harness.nightly.migrations import MIGRATIONS
+from harness.nightly.values import (
+    Cell,
+    CellPoint,
+    CellResult,
+    Night,
+    PlannedCell,
+    Start,
+    TestPoint,
+)
+
+_BUSY_S = 60.0
+
+
+def history_file(settings: Settings) -> Path:
+    """Return the file of a project's history."""
+    return build_folder.within(settings.root, "nightly", "history.db")
+
+
+@contextmanager
+def open_history(file: Path) -> Iterator["History"]:
+    """Give the history in a file; the file is made, or brought to the present schema.
+
+    Raises: UsageError for a file of a later schema; Lost for a file that SQLite cannot use.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
+    try:
+        _migrate(engine, file)
+        yield History(engine=engine, file=file)
+    except exc.DatabaseError as error:
+        raise Lost(
+            f"{file}: {error.orig}",
+            hint="a damaged history can be moved away; `nightly --import-runs` begins a new one "
+            "from the folders of old runs",
+        ) from error
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """All nights that are remembered. Every method is one transaction."""
+
+    engine: Engine
+    file: Path
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def nights(self, last: int | None = None) -> tuple[Night, ...]:
+        """Return the nights, the oldest first; with `last`, only so many of the latest."""
+        query = select(tables.NIGHTS).order_by(tables.NIGHTS.c.id.desc()).limit(last)
+        found = tuple(Night(**row) for row in self._rows(query))
+        return found[::-1]
+
+    def night(self, night_id: str) -> Night:
+        """Return one night; UsageError when there is none of this id."""
+        query = select(tables.NIGHTS).where(tables.NIGHTS.c.id == night_id)
+        for row in self._rows(query):
+            return Night(**row)
+        raise UsageError(f"{self.file} has no night {night_id}")
+
+    def cells(self) -> dict[str, Cell]:
+        """Return every cell that any night planned, by its id."""
+        return {row["id"]: rows.cell(row) for row in self._rows(select(tables.CELLS))}
+
+    def planned(self, night_id: str) -> tuple[PlannedCell, ...]:
+        """Return the cells of one night's plan, in the order of the plan."""
+        query = (
+            select(tables.PLANNED)
+            .where(tables.PLANNED.c.night == night_id)
+            .order_by(tables.PLANNED.c.position)
+        )
+        cells = self.cells()
+        return tuple(
+            PlannedCell(
+                cell=cells[row["cell"]],
+                **{name: row[name] for name in ("position", "expected_s", "left_out", "command")},
+            )
+            for row in self._rows(query)
+        )
+
+    def starts(self, night_id: str) -> tuple[Start, ...]:
+        """Return every start of a cell in one night, in the order of their times."""
+        query = (
+            select(tables.STARTS)
+            .where(tables.STARTS.c.night == night_id)
+            .order_by(tables.STARTS.c.started_at, tables.STARTS.c.number)
+        )
+        return tuple(Start(**row) for row in self._rows(query))
+
+    def results(self, night_id: str) -> tuple[CellResult, ...]:
+        """Return the results of one night with everything that is known, in order of time."""
+        with self._transaction() as connection:
+            found = rows.results(connection, (night_id,))
+            details = rows.Details.read(connection, (night_id,), tests=True)
+        return tuple(rows.result(row, details) for row in found)
+
+    def cell_points(self, night_ids: Sequence[str]) -> tuple[CellPoint, ...]:
+        """Return the results of some nights without their tests, in order of time."""
+        with self._transaction() as connection:
+            found = rows.results(connection, night_ids)
+            details = rows.Details.read(connection, night_ids, tests=False)
+        return tuple(rows.cell_point(row, details) for row in found)
+
+    def test_points(self, night_ids: Sequence[str]) -> Iterator[TestPoint]:
+        """Yield the verdict of every test in some nights, by night, cell and attempt."""
+        results, each, names = tables.RESULTS.c, tables.TEST_RESULTS.c, tables.TESTS.c
+        query = (
+            select(
+                *(results.night, results.cell, results.attempt),
+                *(names.suite, names.name, each.verdict, each.duration_s),
+            )
+            .join_from(tables.RESULTS, tables.TEST_RESULTS, each.result == results.id)
+            .join(tables.TESTS, names.id == each.test)
+            .where(results.night.in_(night_ids))
+            .order_by(results.night, results.cell, results.attempt, each.position)
+        )
+        with self._transaction() as connection:
+            for row in connection.execute(query).mappings():
+                yield TestPoint(**{**row, "verdict": Verdict(row["verdict"])})
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def begin_night(self, night: Night, planned: Sequence[PlannedCell]) -> None:
+        """Write a new night and its plan."""
+        with self._transaction(writes=True) as connection:
+            connection.execute(insert(tables.NIGHTS), asdict(night))
+            for one in planned:
+                _keep_cell(connection, one.cell)
+                values = {**asdict(one), "night": night.id, "cell": one.cell.id}
+                connection.execute(insert(tables.PLANNED), values)
+
+    def leave_out(self, night_id: str, cell_id: str, reason: str) -> None:
+        """Write why a planned cell does not run in its night after all."""
+        here = (tables.PLANNED.c.night == night_id) & (tables.PLANNED.c.cell == cell_id)
+        with self._transaction(writes=True) as connection:
+            connection.execute(update(tables.PLANNED).where(here).values(left_out=reason))
+
+    def start(self, start: Start) -> None:
+        """Write that a cell is about to be started, before anything of it runs."""
+        with self._transaction(writes=True) as connection:
+            connection.execute(insert(tables.STARTS), asdict(start))
+
+    def record(self, result: CellResult, cell: Cell | None = None) -> bool:
+        """Write the result of a cell with all its parts; return False when it is there already.
+
+        There is one result for each night, cell and attempt, and one for each run. `cell` is
+        needed only for a cell that no plan has named.
+        """
+        with self._transaction(writes=True) as connection:
+            if cell is not None:
+                _keep_cell(connection, cell)
+            query = sqlite.insert(tables.RESULTS).values(rows.of_result(result))
+            added = connection.execute(
+                query.on_conflict_do_nothing().returning(tables.RESULTS.c.id)
+            ).scalar_one_or_none()
+            if added is None:
+                return False
+            tests = _test_numbers(connection, result.tests)
+            for table, values in rows.parts(result, added, tests):
+                if values:
+                    connection.execute(insert(table), values)
+        return True
+
+    def end_night(self, night_id: str, ended_at: str) -> None:
+        """Write that a night has ended."""
+        with self._transaction(writes=True) as connection:
+            here = tables.NIGHTS.c.id == night_id
+            connection.execute(update(tables.NIGHTS).where(here).values(ended_at=ended_at))
+
+    # --- transactions ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        options = self.engine.execution_options(writes=writes)
+        with options.begin() as connection:
+            yield connection
+
+    def _rows(self, query: Any) -> list[dict[str, Any]]:
+        with self._transaction() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _keep_cell(connection: Connection, cell: Cell) -> None:
+    """Write a cell, or what has changed of it since another night."""
+    values = rows.of_cell(cell)
+    query = sqlite.insert(tables.CELLS).values(values)
+    connection.execute(query.on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+def _test_numbers(connection: Connection, tests: Sequence[TestResult]) -> list[int]:
+    """Return the numbers of tests, in their order; a test that is new gets one."""
+    names = [{"suite": one.suite, "name": one.name} for one in tests]
+    if not names:
+        return []
+    connection.execute(sqlite.insert(tables.TESTS).on_conflict_do_nothing(), names)
+    suites = {one.suite for one in tests}
+    query = select(tables.TESTS).where(tables.TESTS.c.suite.in_(suites))
+    known = {(row.suite, row.name): row.id for row in connection.execute(query)}
+    return [known[one.suite, one.name] for one in tests]
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    # The driver begins no transaction by itself then: `_begin` does.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction; one that writes takes the lock first, so it cannot fail later."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine, file: Path) -> None:
+    """Bring a file to the present schema, in one transaction.
+
+    Raises: UsageError for a file of a later schema.
+    """
+    with engine.begin() as connection:
+        if _version(connection, file) == len(MIGRATIONS):
+            return
+    with engine.execution_options(writes=True).begin() as connection:
+        # Another process may have done it since.
+        for step in MIGRATIONS[_version(connection, file) :]:
+            for statement in step:
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: Connection, file: Path) -> int:
+    version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if version > len(MIGRATIONS):
+        raise UsageError(
+            f"{file} has schema {version}; this harness knows the schemas up to {len(MIGRATIONS)}",
+            hint="use the harness that wrote it, or a later one",
+        )
+    return version

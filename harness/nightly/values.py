@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The values of a night: its cells, which of them were planned, and how each of them ended.
+
+`database` writes these values and reads them back. Times are UTC, ISO 8601.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import ClassVar
+
+from harness.model.crash import Crash
+from harness.model.settings import Accel, TestResult, Verdict
+from harness.panic.values import KernelReport
+
+# The flavour of a cell whose kernel gets no further words on its command line.
+PLAIN = "plain"
+
+
+class CellKind(Enum):
+    """What a cell does: run tests in a guest, or only build the module."""
+
+    TEST = "test"
+    BUILD = "build"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell of the matrix. It does not depend on other cells, and every night has it again.
+
+    `kernel` and `target` are names of the configuration, `tests` is the name of a test set, and
+    `module` is the module's name. A cell of the kind BUILD has no target, image or tests. A
+    `flavour` names further words for the kernel's command line; PLAIN stands for none.
+    """
+
+    kind: CellKind
+    kernel: str
+    arch: str
+    module: str
+    target: str = ""
+    flavour: str = PLAIN
+    image: str = ""
+    tests: str = ""
+
+    @property
+    def id(self) -> str:
+        """The name of the cell, which is the same in every night."""
+        if self.kind is CellKind.BUILD:
+            return f"build/{self.kernel}/{self.arch}/{self.module}"
+        parts = (self.target, self.kernel, self.flavour, self.arch, self.tests, self.module)
+        return "/".join(("test", *parts))
+
+    @property
+    def file_name(self) -> str:
+        """The cell's id as the name of a file."""
+        return self.id.replace("/", "+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """One night: when it ran, and of which commit.
+
+    `ended_at` is "" while the night runs, and for a night that was killed. `form` is "full" or
+    "short". An `imported` night stands for the runs of one day that were made before there was a
+    history. `host` is the name of the machine.
+    """
+
+    id: str
+    started_at: str
+    ended_at: str = ""
+    commit: str = ""
+    tree_changed: bool = False
+    form: str = "full"
+    imported: bool = False
+    host: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCell:
+    """A cell in the plan of one night.
+
+    `position` counts from 0 in the order of starting. `expected_s` is the cell's cost in seconds
+    as the history tells it. `left_out` is the reason why the cell does not run in this night, ""
+    for a cell that runs. `command` is the command line that runs the cell alone.
+    """
+
+    cell: Cell
+    position: int
+    expected_s: float
+    left_out: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """The result of one cell in one night.
+
+    `night` and `cell` are ids. `attempt` 0 is the first verdict, which stands; the others are
+    repetitions in fresh guests. `starts` counts how often the attempt was started: more than once
+    when a process was killed. `folder` is the run's folder and `log` what the command printed;
+    both may be gone when an old result is read. `measures` are numbers by names that end in their
+    unit: boot_s, module_bytes, coverage_percent, and stage_NAME_s for each stage. `warnings` are
+    reports of the kernel outside of crashes. A result that was read has tests without reports.
+    """
+
+    night: str
+    cell: str
+    run_id: str
+    verdict: Verdict
+    reason: str
+    started_at: str
+    duration_s: float
+    attempt: int = 0
+    starts: int = 1
+    commit: str = ""
+    tree_changed: bool = False
+    kernel_release: str = ""
+    kernel_version: str = ""
+    accel: Accel = Accel.TCG
+    folder: Path = Path()
+    log: Path = Path()
+    command: str = ""
+    hint: str = ""
+    evidence: tuple[str, ...] = ()
+    tests: tuple[TestResult, ...] = ()
+    crashes: tuple[Crash, ...] = ()
+    warnings: tuple[KernelReport, ...] = ()
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellPoint:
+    """One result without its tests: a point in the history of a cell.
+
+    `warnings` are the titles of the kernel's reports, and `signatures` name the crashes.
+    """
+
+    night: str
+    cell: str
+    attempt: int
+    verdict: Verdict
+    reason: str
+    duration_s: float
+    commit: str
+    tree_changed: bool
+    kernel_release: str
+    kernel_version: str
+    warnings: tuple[str, ...]
+    signatures: tuple[str, ...]
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestPoint:
+    """The verdict of one test in one result: a point in the history of a test."""
+
+    __test__: ClassVar[bool] = False
+
+    night: str
+    cell: str
+    attempt: int
+    suite: str
+    name: str
+    verdict: Verdict
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A start of a cell whose result is not recorded yet, or never will be.
+
+    `run_id` is the name of the run's folder, in which the report appears.
+    """
+
+    night: str
+    cell: str
+    attempt: int
+    number: int
+    run_id: str
+    started_at: str
