@@ -12,7 +12,7 @@ from harness.artefacts import build, build_root, kernels
 from harness.errors import BuildError, HarnessError
 from harness.model.environment import Environment
 from harness.model.machines import BuildSpec, KernelSpec
-from harness.model.settings import Kernel, Settings
+from harness.model.settings import Kernel, ModuleBuild, Settings
 
 Progress = Callable[[str], None]
 
@@ -25,7 +25,11 @@ BUILT = "built"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One kernel of the table: what the configuration says of it, and how its build ended."""
+    """One kernel of the table: what the configuration says of it, and how its build ended.
+
+    `release` and `version` are the kernel's own and its package's. They are "" when the kernel
+    could not be fetched, and `module` is None when the build failed.
+    """
 
     name: str
     package: str
@@ -33,8 +37,10 @@ class Row:
     compiler: str = ""
     variables: str = ""
     release: str = ""
+    version: str = ""
     result: str = ""
     error: HarnessError | None = None
+    module: ModuleBuild | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -76,16 +82,27 @@ def _shown(variables: Mapping[str, str]) -> str:
 def build_all(settings: Settings, environment: Environment, progress: Progress) -> Iterator[Row]:
     """Build the module for each kernel, and yield its row; a failed build stops no other."""
     for row in rows(settings):
-        progress(f"{row.name}: {row.package}, {row.arch}")
-        kernel: Kernel | None = None
-        try:
-            kernel = _kernel(settings, row.name, environment, progress)
-            _build(settings, row.name, kernel, environment, progress)
-        except HarnessError as error:
-            said = replace(row, result=f"fails: {error.message}", error=error)
-        else:
-            said = replace(row, result=BUILT)
-        yield replace(said, release=kernel.release if kernel else "")
+        yield _built(settings, row, environment, progress)
+
+
+def build_one(settings: Settings, name: str, environment: Environment, progress: Progress) -> Row:
+    """Build the module for one kernel of the configuration, and return its row."""
+    row = next(one for one in rows(settings) if one.name == name)
+    return _built(settings, row, environment, progress)
+
+
+def _built(settings: Settings, row: Row, environment: Environment, progress: Progress) -> Row:
+    progress(f"{row.name}: {row.package}, {row.arch}")
+    try:
+        kernel = _kernel(settings, row.name, environment, progress)
+    except HarnessError as error:
+        return replace(row, result=f"fails: {error.message}", error=error)
+    found = replace(row, release=kernel.release, version=kernel.version)
+    try:
+        module = _build(settings, row.name, kernel, environment, progress)
+    except HarnessError as error:
+        return replace(found, result=f"fails: {error.message}", error=error)
+    return replace(found, result=BUILT, module=module)
 
 
 def _kernel(settings: Settings, name: str, environment: Environment, progress: Progress) -> Kernel:
@@ -97,14 +114,14 @@ def _kernel(settings: Settings, name: str, environment: Environment, progress: P
 
 def _build(
     settings: Settings, name: str, kernel: Kernel, environment: Environment, progress: Progress
-) -> None:
+) -> ModuleBuild:
     module = settings.module
     fitted = build_root.fitted(
         kernel, module.build_needs, root=environment.cache, progress=progress
     )
     folder = f"kernel-all/{name}"
     spec = settings.builds.get(name)
-    build.build_module(
+    return build.build_module(
         module,
         fitted,
         project=settings.root,

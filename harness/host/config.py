@@ -16,7 +16,7 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
-from harness.host import defaults, kunit, toml_file
+from harness.host import defaults, kunit, night_keys, toml_file
 from harness.model import socket_paths
 from harness.model.environment import Environment
 from harness.model.machines import ImageChange, KernelSpec, TargetSpec, wrong_key
@@ -135,7 +135,7 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
     file = file.absolute()
     root = file if file.is_dir() else file.parent
     _refuse_own_keys(file, table)
-    table = defaults.completed(table, file, root)
+    table = night_keys.completed(defaults.completed(table, file, root), file)
     try:
         # In JSON's strict form a number in quotes is no number, but a list is still a tuple.
         text = json.dumps({**table, "root": "", "file": ""}, default=_of_no_type)
@@ -281,11 +281,7 @@ def _check_names(settings: Settings) -> None:
         if (wrong := wrong_key(target)) is not None:
             key, expected = wrong
             raise ConfigError(settings.file, f"tool.harness.targets.{name}.{key}", expected)
-    for name in settings.nightly:
-        parts = name.split(":", maxsplit=1)
-        target_exists = parts[0] in settings.targets
-        if not target_exists or (len(parts) == 2 and parts[1] not in settings.kernels):
-            raise _unknown(settings, f"nightly ({name})", settings.targets)
+    night_keys.check(settings)
 
 
 def _check_kernels(settings: Settings) -> None:

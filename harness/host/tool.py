@@ -46,6 +46,7 @@ class Surroundings:
     disk: Path | None = None
     umask: int = -1
     own_group: bool = False
+    inherits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +179,7 @@ def _captured(
         stdout=log or subprocess.PIPE,
         stderr=subprocess.STDOUT if log else subprocess.PIPE,
         umask=around.umask,
+        pass_fds=around.inherits,
     ) as running:
         try:
             stdout, stderr = running.communicate(around.data, timeout=deadline_s)

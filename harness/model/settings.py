@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from harness.model.crash import Crash
 from harness.model.limits import Timeouts, VmcoreLimits
 from harness.model.machines import BuildSpec, KernelSpec, TargetSpec
+from harness.model.nights import NightSpec
 from harness.model.products import KextSpec, PackagesSpec, VariantSpec
 from harness.model.provenance import Provenance
 from harness.model.words import filled
@@ -156,7 +157,6 @@ class TestSpec:
 
     Exactly one of `pytest`, `command`, `kunit`, `kselftest` and `blktests` is given.
 
-
     Attributes:
         name: The name of the suite in reports.
         pytest: A folder of pytest tests that run on the host, with the fixtures guest, driver and
@@ -206,7 +206,7 @@ class Settings:
         kernels: The kernels to test on, by name.
         images: The folder with NAME.toml and a setup script for each image.
         builds: Further kernels, by name, that `kernel-build --all` builds the module for.
-        nightly: What the task nightly runs: names of targets, or TARGET:KERNEL.
+        nightly: What the task nightly runs.
         timeouts: The deadlines.
         vmcores: The limits on the memory dumps that are kept.
         packages: What the task packages makes.
@@ -225,7 +225,7 @@ class Settings:
     kernels: dict[str, KernelSpec]
     builds: dict[str, BuildSpec] = field(default_factory=dict)
     images: Path = Path("vm-images")
-    nightly: tuple[str, ...] = ()
+    nightly: NightSpec = field(default_factory=NightSpec)
     timeouts: Timeouts = field(default_factory=Timeouts)
     vmcores: VmcoreLimits = field(default_factory=VmcoreLimits)
     packages: PackagesSpec | None = None

@@ -15,9 +15,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, se
 from sqlalchemy.dialects import sqlite
 
 from harness.errors import Lost, UsageError
-from harness.model import build_folder
 from harness.model.settings import Settings, TestResult, Verdict
-from harness.nightly import rows, tables
+from harness.nightly import folders, rows, tables
 from harness.nightly.migrations import MIGRATIONS
 from harness.nightly.values import (
     Cell,
@@ -34,7 +33,7 @@ _BUSY_S = 60.0
 
 def history_file(settings: Settings) -> Path:
     """Return the file of a project's history."""
-    return build_folder.within(settings.root, "nightly", "history.db")
+    return folders.all_nights(settings) / "history.db"
 
 
 @contextmanager
@@ -110,6 +109,28 @@ class History:
             .order_by(tables.STARTS.c.started_at, tables.STARTS.c.number)
         )
         return tuple(Start(**row) for row in self._rows(query))
+
+    def has_result(self, night_id: str, cell_id: str, attempt: int) -> bool:
+        """Return whether an attempt at a cell has a result in a night."""
+        results = tables.RESULTS.c
+        query = select(results.id).where(
+            results.night == night_id, results.cell == cell_id, results.attempt == attempt
+        )
+        return bool(self._rows(query))
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether the result of a run is in the history."""
+        return bool(
+            self._rows(select(tables.RESULTS.c.id).where(tables.RESULTS.c.run_id == run_id))
+        )
+
+    def verdicts(self, night_id: str, attempt: int = 0) -> dict[str, Verdict]:
+        """Return the verdict of each cell of a night in one attempt, by the cell's id."""
+        results = tables.RESULTS.c
+        query = select(results.cell, results.verdict).where(
+            results.night == night_id, results.attempt == attempt
+        )
+        return {row["cell"]: Verdict(row["verdict"]) for row in self._rows(query)}
 
     def results(self, night_id: str) -> tuple[CellResult, ...]:
         """Return the results of one night with everything that is known, in order of time."""

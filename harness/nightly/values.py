@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from harness.model.crash import Crash
+from harness.model.nights import PLAIN
 from harness.model.settings import Accel, TestResult, Verdict
 from harness.panic.values import KernelReport
-
-# The flavour of a cell whose kernel gets no further words on its command line.
-PLAIN = "plain"
 
 
 class CellKind(Enum):

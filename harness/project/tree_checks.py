@@ -68,6 +68,7 @@ _ONE_WAY = {
             "harness/debugger/stub_process.py",  # guards a guest while a debugger holds it
             "harness/guest/libvirtd.py",  # lives as long as the guests
             "harness/guest/libvirtd_parent.py",  # runs as a script, without the harness
+            "harness/nightly/run.py",  # keeps several cells running side by side
             "harness/record/qemu_process.py",  # lives as long as a recording
             "harness/runs/pytest_process.py",  # reports each test as it ends
         ),

@@ -7,6 +7,7 @@ Source: kcidb-io's schema, which allows no other keys and no nulls.
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def render(report: RunReport) -> dict[str, Any]:
         "issues": list(issues.values()),
         "incidents": [_incident(crash, report) for crash in report.crashes],
     }
+
+
+def merged(objects: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return several KCIDB objects as one; an issue that several of them have is there once."""
+    whole: dict[str, Any] = {"version": _VERSION}
+    for one in objects:
+        for kind, items in one.items():
+            if kind != "version":
+                known = whole.setdefault(kind, [])
+                known += [item for item in items if item not in known]
+    return whole
 
 
 def _test_id(report: RunReport, number: int) -> str:

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tasks about this host and a new project: doctor, setup, init, nightly."""
+"""Tasks about this host and a new project: doctor, setup, init."""
 
 import sys
-import time
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.model import build_folder
-from harness.tasks.common import RUN_HELP, TaskContext, task
+from harness.tasks.common import TaskContext, task
 from harness.tasks.execution import print_error
 
 _MODULE_HELP = "folder, dkms.conf, or a package NAME-dkms of Debian (default: the current folder)"
@@ -22,27 +20,6 @@ def doctor(context: TaskContext) -> int:
     for finding in findings:
         print("\n".join(host_doctor.lines(finding)))
     return 0 if host_doctor.usable(findings) else 2
-
-
-@task(
-    short_flags=True,
-    options_help={
-        "long": RUN_HELP["long"],
-        "deadline": "seconds for one cell (default: an hour)",
-    },
-)
-def nightly(context: TaskContext, long: bool = False, deadline: float = 3600.0) -> int:
-    """Run kernel-test on every target and kernel that the configuration lists for the night."""
-    from harness.runs import nightly as matrix
-
-    reports = []
-    settings = context.settings
-    for cell, found in matrix.run(settings, long=long, deadline_s=deadline):
-        print(f"{cell.name}: {found.verdict.value} ({found.reason})", flush=True)
-        reports.append(found)
-    folder = build_folder.within(settings.root, "nightly") / time.strftime("%Y%m%d-%H%M%S")
-    print(*matrix.write(tuple(reports), folder), sep="\n")
-    return matrix.exit_code(tuple(reports))
 
 
 @task(

@@ -168,10 +168,28 @@ LOAD_AGAIN = Mode(
         "a guest needs no restart for a module": "reboot",
     },
 )
+_NO_RUN = "only a build for a kernel of [tool.harness.builds] leaves the folder of a run"
+BUILD_FOR_GUEST = Mode(
+    when="to a kernel that guests boot",
+    takes="target kernel build variant",
+    refuses={_NO_RUN: "run-id"},
+)
+BUILD_ALONE = Mode(
+    when="to a kernel of [tool.harness.builds]",
+    takes="kernel run-id",
+    refuses={
+        "no guest boots this kernel": "target",
+        "the headers of this kernel come from a package": "build",
+        "the module itself is built for this kernel": "variant",
+    },
+)
 BUILD_ALL = Mode(
     when="with --all",
     takes="all",
-    refuses={"--all builds the module itself, for every kernel": "target kernel build variant"},
+    refuses={
+        "--all builds the module itself, for every kernel": "target kernel build variant",
+        _NO_RUN: "run-id",
+    },
 )
 BUILD_KEXT = Mode(
     when="to the kext",
@@ -179,10 +197,39 @@ BUILD_KEXT = Mode(
     refuses={
         "a kext is built for every macOS that it claims": "kernel build",
         "the configuration of the kext has no variants": "variant",
+        _NO_RUN: "run-id",
     },
 )
 UNLOAD_ON_TARGET = Mode(
     when="on a target that you boot",
     takes="target",
     refuses={"--target says which system it is": "run"},
+)
+_NIGHT_CHOICE = "short long cells since rerun-failed"
+NIGHT_RUN = Mode(
+    when="to a new night",
+    takes=f"{_NIGHT_CHOICE} budget deadline cores",
+    refuses={
+        "the night is run, not planned": "plan",
+        "a new night is not resumed": "resume",
+        "the night is run": "import-runs",
+    },
+)
+NIGHT_PLANNED = Mode(
+    when="with --plan",
+    takes=f"plan {_NIGHT_CHOICE} budget cores",
+    refuses={"nothing is run": "resume deadline import-runs"},
+)
+NIGHT_RESUMED = Mode(
+    when="with --resume",
+    takes="resume budget deadline cores",
+    refuses={
+        "the night has its plan already": f"plan {_NIGHT_CHOICE}",
+        "the night is run": "import-runs",
+    },
+)
+NIGHT_IMPORTED = Mode(
+    when="with --import-runs",
+    takes="import-runs",
+    refuses={"nothing is run": f"plan resume {_NIGHT_CHOICE} budget deadline cores"},
 )

@@ -9,6 +9,8 @@ from harness.tasks.common import RUN_HELP, VARIANT_HELP, TaskContext, help_for, 
 from harness.tasks.execution import print_error
 from harness.tasks.options import (
     BUILD_ALL,
+    BUILD_ALONE,
+    BUILD_FOR_GUEST,
     BUILD_KEXT,
     LOAD_AGAIN,
     LOAD_IN_GUEST,
@@ -33,7 +35,11 @@ if TYPE_CHECKING:
 FILE_HELP = {
     "file": "on a target that you boot: module to load (.kext, .ko); a Mac gets ours, built first"
 }
-ALL_HELP = {"all": "build for every kernel of the configuration, and print a table of them"}
+_BUILD_HELP = {
+    **help_for("target", "kernel", "build", "run-id"),
+    **VARIANT_HELP,
+    "all": "build for every kernel of the configuration, and print a table of them",
+}
 # The time in seconds after which a recorded guest is ended.
 _RECORD_S = 300.0
 
@@ -226,36 +232,54 @@ def _on_target(
     return on_target.run(test, view)
 
 
-@task(options_help=help_for("target", "kernel", "build") | VARIANT_HELP | ALL_HELP)
-def kernel_build(
+@task(options_help=_BUILD_HELP)
+def kernel_build(  # noqa: PLR0913, PLR0917
     context: TaskContext,
     target: str | None = None,
     kernel: str | None = None,
     build: bool = False,
     variant: str | None = None,
     all: bool = False,  # noqa: A002
+    run_id: str | None = None,
 ) -> int:
     """Build the module for a target's kernel, or for the macOS target the kext (on Linux).
 
     The variables KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C and V of the environment apply. The
-    path of the module with symbols is printed; with --all, a table of every configured kernel.
+    path of the module with symbols is printed; with --all, a table of every configured kernel. A
+    build for a kernel of [tool.harness.builds] leaves a report in build/runs/RUN, as tests do.
     """
+    options = locals()
     if all:
         check_options(BUILD_ALL, context.given)
         return _build_all(context)
     from harness.kext import build as kext_build
     from harness.kext import kexts
-    from harness.runs import kernel_test
 
     kext = context.settings.kext
     if kext and kext.target == target:
         check_options(BUILD_KEXT, context.given)
         print("\n".join(kext_build.lines(kexts.build_all(kext))))
         return 0
+    if kernel in context.settings.builds:
+        check_options(BUILD_ALONE, context.given)
+        return _build_alone(context, kernel, request_from(context, options))
+    check_options(BUILD_FOR_GUEST, context.given)
+    from harness.runs import kernel_test
+
     with context.view() as view:
-        built = kernel_test.built_module(request_from(context, locals()), view)
+        built = kernel_test.built_module(request_from(context, options), view)
     print(built.debug)
     return 0
+
+
+def _build_alone(context: TaskContext, kernel: str, asked: "KernelTestRequest") -> int:
+    """Build the module for a kernel that no guest boots, and print the verdict of the build."""
+    from harness.runs import build_run
+
+    with context.view() as view:
+        found = build_run.run(asked, kernel, view)
+    _print_summary(context, found)
+    return found.verdict.exit_code
 
 
 def _build_all(context: TaskContext) -> int:

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A night from the request to its files: choose and plan the cells, begin, resume, and report."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.guest import registry
+from harness.host import whole_file
+from harness.model.request import Selection
+from harness.model.settings import Settings, Verdict
+from harness.nightly import cells, folders, plan, results, selection
+from harness.nightly.database import History
+from harness.nightly.room import Room
+from harness.nightly.values import CellPoint, Night, PlannedCell
+from harness.report import kcidb, run_report
+from harness.runs import provenance
+
+FULL = "full"
+SHORT = "short"
+_NOT_RESUMED = "the night was interrupted and not resumed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightRequest:
+    """What a night is asked to run: the matrix `form`, and which of its cells.
+
+    `patterns` are globs for the ids of cells, () for every cell. `since` is a commit: only cells
+    that use a file which has changed since then. `budget_s` is the longest that it may take.
+    """
+
+    form: str
+    budget_s: float
+    long: bool = False
+    patterns: tuple[str, ...] = ()
+    since: str = ""
+    only_failed: bool = False
+
+
+def planned(
+    settings: Settings, history: History, request: NightRequest, host: Room
+) -> tuple[PlannedCell, ...]:
+    """Return the plan of a night that would begin now.
+
+    Raises: UsageError when the configuration has no cells, and when no cell is chosen by name.
+    """
+    matrix = settings.nightly.short if request.form == SHORT else settings.nightly.full
+    wanted = cells.cells(settings, matrix, long=request.long)
+    if not wanted:
+        raise UsageError(
+            f"the matrix of a {request.form} night has no cells",
+            hint=f"{settings.file} needs a table [tool.harness.nightly.{request.form}]: "
+            "docs/nightly.md",
+        )
+    if request.patterns:
+        wanted = selection.named(wanted, request.patterns)
+    if request.since:
+        wanted = selection.changed(settings, wanted, request.since)
+    points = _points(history)
+    if request.only_failed:
+        wanted = selection.failed(wanted, points)
+    past = plan.known(points, _left_out(history))
+    return plan.planned(settings, wanted, past, host, budget_s=request.budget_s)
+
+
+def _points(history: History) -> tuple[CellPoint, ...]:
+    return history.cell_points([night.id for night in history.nights(last=plan.NIGHTS)])
+
+
+def _left_out(history: History) -> frozenset[str]:
+    """Return the ids of the cells that were left out by the latest night that planned them."""
+    latest: dict[str, bool] = {}
+    for night in history.nights(last=plan.NIGHTS):
+        for one in history.planned(night.id):
+            latest[one.cell.id] = bool(one.left_out)
+    return frozenset(cell for cell, left_out in latest.items() if left_out)
+
+
+def begin(settings: Settings, history: History, form: str, chosen: Sequence[PlannedCell]) -> Night:
+    """Write a new night with its plan; a night that was interrupted before has then ended.
+
+    The cells that such a night has not run are left out of it, and so come first in the next one.
+    """
+    for earlier in history.nights(last=plan.NIGHTS):
+        if not earlier.ended_at:
+            _give_up(history, earlier)
+    known = provenance.of_project(settings.root, Selection())
+    night = Night(
+        id=registry.new_run_id(),
+        started_at=results.now(),
+        commit=known.commit,
+        tree_changed=known.tree_changed,
+        form=form,
+        host=platform.node(),
+    )
+    history.begin_night(night, chosen)
+    return night
+
+
+def _give_up(history: History, night: Night) -> None:
+    done = history.verdicts(night.id)
+    for one in history.planned(night.id):
+        if one.cell.id not in done and not one.left_out:
+            history.leave_out(night.id, one.cell.id, _NOT_RESUMED)
+    history.end_night(night.id, results.now())
+
+
+def unfinished(history: History) -> Night:
+    """Return the latest night, which has not ended.
+
+    Raises: UsageError when it has ended, or when there is none.
+    """
+    latest = history.nights(last=1)
+    if not latest:
+        raise UsageError("no night can be resumed: there was none")
+    if latest[0].ended_at:
+        raise UsageError(
+            f"no night can be resumed: the latest, {latest[0].id}, has ended",
+            hint="`nightly --rerun-failed` runs its failed cells in a new night",
+        )
+    return latest[0]
+
+
+def exit_code(history: History, night_id: str) -> int:
+    """Return the worst exit code of the cells that ran; without any cell that of a lost run."""
+    verdicts = history.verdicts(night_id).values()
+    return max((one.exit_code for one in verdicts), default=Verdict.LOST.exit_code)
+
+
+def write_files(settings: Settings, history: History, night_id: str) -> tuple[Path, ...]:
+    """Write the Markdown table, the JUnit file and the KCIDB file of a night; return the paths."""
+    folder = folders.of_night(settings, night_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = history.results(night_id)
+    reports = [results.as_report(one) for one in found if one.attempt == 0]
+    markdown, junit, exchange = (
+        folder / name for name in ("nightly.md", "nightly.xml", "kcidb.json")
+    )
+    text = run_report.nightly_markdown(reports)
+    whole_file.write(markdown, text + _left_out_lines(history.planned(night_id)))
+    run_report.write_junit(reports, junit)
+    merged = kcidb.merged(kcidb.render(results.as_report(one)) for one in found)
+    whole_file.write(exchange, json.dumps(merged, indent=1) + "\n")
+    return markdown, junit, exchange
+
+
+def _left_out_lines(chosen: Sequence[PlannedCell]) -> str:
+    lines = [f"- {one.cell.id}: {one.left_out}" for one in chosen if one.left_out]
+    return (
+        "\n".join(["", "Left out, and first in the next night:", "", *lines, ""]) if lines else ""
+    )
+
+
+def plan_rows(chosen: Sequence[PlannedCell]) -> tuple[str, ...]:
+    """Return a plan as lines for a terminal."""
+    if not chosen:
+        return ("no cell is to be run",)
+    width = max(len(one.cell.id) for one in chosen)
+    lines = [
+        f"{one.cell.id:{width}}  {one.expected_s / 60:6.1f} min  {one.left_out}".rstrip()
+        for one in chosen
+    ]
+    minutes = sum(one.expected_s for one in chosen if not one.left_out) / 60
+    count = sum(not one.left_out for one in chosen)
+    return (*lines, f"{count} cells, {minutes:.0f} min of work")
+
+
+def plan_json(
+    settings: Settings, request: NightRequest, chosen: Sequence[PlannedCell]
+) -> dict[str, Any]:
+    """Return a plan as a value for JSON. Its cells are independent commands.
+
+    `command` is a list of arguments that follow the name of the program.
+    """
+    return {
+        "schema": plan.SCHEMA,
+        "form": request.form,
+        "budget_s": request.budget_s,
+        "deadline_s": settings.nightly.deadline_s,
+        "cells": [
+            {
+                "id": one.cell.id,
+                "kind": one.cell.kind.value,
+                **{
+                    name: getattr(one.cell, name)
+                    for name in ("target", "kernel", "flavour", "arch", "image", "tests", "module")
+                },
+                "expected_s": one.expected_s,
+                "left_out": one.left_out,
+                "command": list(cells.task_words(settings, one.cell)),
+            }
+            for one in chosen
+        ],
+    }

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Make the result of a cell from the report that its run has left, or from the lack of one."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.artefacts import requested
+from harness.errors import HarnessError
+from harness.model.provenance import Provenance
+from harness.model.settings import RunReport, Verdict
+from harness.nightly.values import CellResult
+from harness.panic.values import KernelReport
+from harness.report import run_report
+
+# What the fact "guest" says of a guest that was not restored.
+_BOOTED = "booted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """An attempt at a cell: the `night`, the `cell`, which attempt, and how often it was started.
+
+    `command` is what a person types to repeat it, and `log` the file with its output.
+    """
+
+    night: str
+    cell: str
+    attempt: int = 0
+    starts: int = 1
+    command: str = ""
+    log: Path = Path()
+
+
+def now() -> str:
+    """Return the time in the form in which nights and reports have it."""
+    return datetime.now(UTC).isoformat("T", "seconds")
+
+
+def of_report(report: RunReport, attempt: Attempt) -> CellResult:
+    """Return the result of an attempt whose run has left a report."""
+    known = report.provenance
+    return CellResult(
+        night=attempt.night,
+        cell=attempt.cell,
+        attempt=attempt.attempt,
+        starts=attempt.starts,
+        command=attempt.command,
+        log=attempt.log,
+        run_id=report.run_id,
+        verdict=report.verdict,
+        reason=report.reason,
+        started_at=report.started_at,
+        duration_s=report.duration_s,
+        commit=known.commit,
+        tree_changed=known.tree_changed,
+        kernel_release=known.kernel_release,
+        kernel_version=known.kernel_version,
+        accel=report.accel,
+        folder=report.folder,
+        hint=report.hint,
+        evidence=report.evidence,
+        tests=tuple(replace(result, reports=()) for result in report.results),
+        crashes=report.crashes,
+        warnings=_warnings(report),
+        measures=_measures(report),
+    )
+
+
+def lost(attempt: Attempt, run_id: str, folder: Path, reason: str) -> CellResult:
+    """Return the result of an attempt that has left no report."""
+    return CellResult(
+        night=attempt.night,
+        cell=attempt.cell,
+        attempt=attempt.attempt,
+        starts=attempt.starts,
+        command=attempt.command,
+        log=attempt.log,
+        run_id=run_id,
+        verdict=Verdict.LOST,
+        reason=reason,
+        started_at=now(),
+        duration_s=0.0,
+        folder=folder,
+        evidence=_end_of(attempt.log),
+    )
+
+
+def as_report(result: CellResult) -> RunReport:
+    """Return a result as the report of a run, for the formats that have no night."""
+    return RunReport(
+        run_id=result.run_id,
+        target=result.cell,
+        verdict=result.verdict,
+        reason=result.reason,
+        accel=result.accel,
+        deadline_factor=1.0,
+        started_at=result.started_at,
+        duration_s=result.duration_s,
+        folder=result.folder,
+        results=result.tests,
+        reports=result.warnings,
+        crashes=result.crashes,
+        provenance=Provenance(
+            commit=result.commit,
+            tree_changed=result.tree_changed,
+            kernel_release=result.kernel_release,
+            kernel_version=result.kernel_version,
+        ),
+        hint=result.hint,
+        evidence=result.evidence,
+    )
+
+
+def finished_report(folder: Path) -> RunReport | None:
+    """Return the report of a run that came to a verdict, None for any other run.
+
+    A run that was killed has no report, and one that was interrupted has the verdict "lost".
+    """
+    try:
+        report = run_report.load(folder)
+    except HarnessError:
+        return None
+    return None if report.verdict is Verdict.LOST else report
+
+
+def _warnings(report: RunReport) -> tuple[KernelReport, ...]:
+    """Return the reports of the kernel that belong to no crash, each once."""
+    every = (*report.reports, *(one for result in report.results for one in result.reports))
+    of_crashes = {_place(one) for crash in report.crashes for one in crash.reports}
+    found = {_place(one): one for one in every if _place(one) not in of_crashes}
+    return tuple(found.values())
+
+
+def _place(report: KernelReport) -> tuple[int, str]:
+    return report.line, report.title
+
+
+def _measures(report: RunReport) -> dict[str, float]:
+    """Return the numbers of a run: its times, and the size of its modules without symbols."""
+    stages = {f"stage_{one.name}_s": one.duration_s for one in report.stages}
+    found = {name.replace(" ", "_"): value for name, value in stages.items()}
+    guest_s = found.get("stage_guest_s")
+    if guest_s is not None:
+        booted = report.facts.get("guest") == _BOOTED
+        found["boot_s" if booted else "restore_s"] = guest_s
+    modules = tuple((report.folder / requested.MODULES).glob("*.stripped.ko"))
+    if modules:
+        found["module_bytes"] = float(sum(file.stat().st_size for file in modules))
+    return found
+
+
+def _end_of(log: Path) -> tuple[str, ...]:
+    try:
+        return tuple(log.read_text(errors="backslashreplace").splitlines()[-20:])
+    except OSError:
+        return ()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How many cells have room side by side: the processors and the memory of the host.
+
+Guests of other runs keep their room, so that the night does not disturb a person at the host.
+"""
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from harness.guest import registry
+from harness.model.settings import Settings
+from harness.nightly.values import Cell, CellKind
+
+# An estimate of what QEMU, libvirt and the harness take besides the guest's memory.
+_HARNESS_MIB = 400
+# An estimate of what the compilers of one build take.
+_BUILD_MIB = 1024
+# Memory that stays free for the host.
+_SPARE_MIB = 512
+_MIB = 1 << 20
+# The processors that a guest of another project is assumed to have.
+_OTHERS_CORES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Processors and memory: those that a cell needs, or those that a host has free."""
+
+    cores: int
+    memory_mib: int
+
+    def __add__(self, other: "Room") -> "Room":
+        return Room(cores=self.cores + other.cores, memory_mib=self.memory_mib + other.memory_mib)
+
+    def fits(self, whole: "Room") -> bool:
+        """Return whether a part of a host is not more than the whole."""
+        return self.cores <= whole.cores and self.memory_mib <= whole.memory_mib
+
+
+NO_ROOM = Room(cores=0, memory_mib=0)
+
+
+def needed(settings: Settings, cell: Cell) -> Room:
+    """Return the room that a cell needs."""
+    if cell.kind is CellKind.BUILD:
+        return Room(cores=1, memory_mib=_BUILD_MIB)
+    target = settings.targets[cell.target]
+    return Room(cores=target.vcpus, memory_mib=target.memory_mib + _HARNESS_MIB)
+
+
+def total(parts: Iterable[Room]) -> Room:
+    """Return the room that several cells take together."""
+    return sum(parts, NO_ROOM)
+
+
+def of_host(most_cores: int | None = None) -> Room:
+    """Return the whole room of this host; with `most_cores`, no more processors than these."""
+    cores = len(os.sched_getaffinity(0))
+    memory = psutil.virtual_memory().total // _MIB - _SPARE_MIB
+    return Room(cores=min(cores, most_cores or cores), memory_mib=memory)
+
+
+def free_memory_mib() -> int:
+    """Return the memory that this host can give to a new process now."""
+    return int(psutil.virtual_memory().available) // _MIB
+
+
+def of_others(runtime: Path, settings: Settings, own: Collection[str]) -> Room:
+    """Return the room that guests of other runs on this host take.
+
+    `own` are the ids of the night's own runs.
+    """
+    taken = NO_ROOM
+    for entry in registry.list_entries(runtime):
+        if entry.run_id in own or not registry.is_owned(entry.folder):
+            continue
+        target = settings.targets.get(entry.target)
+        cores = target.vcpus if target else _OTHERS_CORES
+        memory = (target.memory_mib if target else 0) + _HARNESS_MIB
+        taken += Room(cores=cores, memory_mib=memory)
+    return taken

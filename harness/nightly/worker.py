@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Run one cell of a night and record its result: a process of its own for each cell.
+
+The process outlives the planner when that is killed. When this process is killed, its cell is
+ended, and the lock of the cell is free once both have gone. So a cell never runs twice at once,
+and the next worker of the cell knows what the last one has left.
+"""
+
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, Lost
+from harness.guest import registry
+from harness.host import config, file_lock, tool
+from harness.model import build_folder
+from harness.model.settings import Settings
+from harness.nightly import cells, folders, results
+from harness.nightly.database import History, history_file, open_history
+from harness.nightly.results import Attempt
+from harness.nightly.values import Cell, CellKind, CellResult, Start
+from harness.report import run_report
+
+# How often a cell is started in one night while its processes are killed.
+MOST_STARTS = 4
+# The time in which a cell that was ended gives up its lock.
+_ENDING_S = 60.0
+# A shell reports a process that a signal ended with a status above this one.
+_SIGNALLED = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a worker has to do: one attempt at one cell of a night."""
+
+    night: str
+    cell: str
+    attempt: int
+    deadline_s: float
+
+    def arguments(self, settings: Settings) -> list[str]:
+        """Return the command line of the worker's process."""
+        words = [self.night, self.cell, str(self.attempt), str(self.deadline_s)]
+        return [sys.executable, "-m", "harness.nightly.worker", str(settings.file), *words]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """An attempt at a cell, with everything that is needed to run and record it."""
+
+    settings: Settings
+    history: History
+    work: Work
+    cell: Cell
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """The starts of this attempt so far, in their order."""
+        key = (self.work.cell, self.work.attempt)
+        every = self.history.starts(self.work.night)
+        return tuple(start for start in every if (start.cell, start.attempt) == key)
+
+    def attempt(self, starts: int) -> Attempt:
+        """Return the attempt after so many starts."""
+        work = self.work
+        return Attempt(
+            night=work.night,
+            cell=work.cell,
+            attempt=work.attempt,
+            starts=starts,
+            command=cells.printed_command(self.settings, self.cell),
+            log=folders.log(self.settings, work.night, self.cell, work.attempt),
+        )
+
+    def folder(self, run_id: str) -> Path:
+        """Return the folder of a run of this cell."""
+        return build_folder.runs(self.settings.root) / run_id
+
+
+def run(settings: Settings, work: Work) -> None:
+    """Run an attempt at a cell and record its result, unless it is recorded already.
+
+    Nothing is recorded when a process of the cell was killed; another worker then starts it again.
+    Raises: CacheBusy when another worker has the cell for longer than the deadline.
+    """
+    with open_history(history_file(settings)) as history:
+        job = _Job(settings=settings, history=history, work=work, cell=history.cells()[work.cell])
+        lock = folders.lock(settings, work.night, job.cell, work.attempt)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a") as file:
+            file_lock.lock(file, deadline_s=work.deadline_s + _ENDING_S)
+            if history.has_result(work.night, work.cell, work.attempt):
+                return
+            found = _earlier_result(job) or _new_result(job, file.fileno())
+            if found is not None:
+                history.record(found)
+
+
+def _earlier_result(job: _Job) -> CellResult | None:
+    """Return the result of a start whose worker was killed, or that of too many starts."""
+    starts = job.starts
+    attempt = job.attempt(len(starts))
+    for start in starts:
+        report = results.finished_report(job.folder(start.run_id))
+        if report is not None:
+            return results.of_report(report, attempt)
+    if len(starts) < MOST_STARTS:
+        return None
+    last = starts[-1].run_id
+    reason = f"the cell was started {len(starts)} times, and a process of it was killed each time"
+    return results.lost(attempt, last, job.folder(last), reason)
+
+
+def _new_result(job: _Job, lock: int) -> CellResult | None:
+    """Start the cell, wait for its end, and return its result; None when it was killed.
+
+    `lock` is the open file of the cell's lock, which the cell keeps open, too.
+    """
+    number = len(job.starts) + 1
+    run_id = registry.new_run_id()
+    work = job.work
+    job.history.start(
+        Start(
+            night=work.night,
+            cell=work.cell,
+            attempt=work.attempt,
+            number=number,
+            run_id=run_id,
+            started_at=results.now(),
+        )
+    )
+    attempt = job.attempt(number)
+    repeated = work.attempt > 0 and job.cell.kind is CellKind.TEST
+    ended = tool.run(
+        (*cells.command(job.settings, job.cell, run_id), *(["--fresh"] if repeated else [])),
+        deadline_s=work.deadline_s,
+        error=Lost,
+        check=False,
+        cwd=job.settings.root,
+        within=tool.Surroundings(log=attempt.log, own_group=True, inherits=(lock,)),
+    )
+    return _judged(job, attempt, run_id, ended.status)
+
+
+def _judged(job: _Job, attempt: Attempt, run_id: str, status: int | None) -> CellResult | None:
+    """Return the result of a cell that has ended with a status, None when it was killed."""
+    folder = job.folder(run_id)
+    report = results.finished_report(folder)
+    if report is not None:
+        return results.of_report(report, attempt)
+    if status is None:
+        reason = f"the cell did not finish within {job.work.deadline_s:.0f} s"
+        return results.lost(attempt, run_id, folder, reason)
+    if status < 0 or status > _SIGNALLED:
+        return None
+    try:
+        return results.of_report(run_report.load(folder), attempt)
+    except HarnessError as error:
+        reason = f"the cell ended with exit code {status} and left no report: {error.message}"
+        return results.lost(attempt, run_id, folder, reason)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the worker that these arguments describe."""
+    # SIGTERM is raised as Ctrl-C is, so that the cell is ended before this process ends.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    file, night, cell, attempt, deadline_s = arguments
+    work = Work(night=night, cell=cell, attempt=int(attempt), deadline_s=float(deadline_s))
+    run(config.load(Path(file)), work)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
