@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A cell of a night that costs a second: the wrapper of a configuration runs it instead of a guest.
+"""A cell of a night that costs a second; a configuration has it as the wrapper of its cells.
 
 It leaves the report that kernel-test leaves. Tests start it; it is no test itself.
 """

@@ -21,7 +21,7 @@ CELL = Cell(
 NIGHT = Night(
     id="20260101-220000-aaaa",
     started_at="2026-01-01T22:00:00+00:00",
-    commit="1234567",
+    commit="f" * 40,
     host="tiger",
 )
 PLANNED = PlannedCell(cell=CELL, position=0, expected_s=60.0, command="modlab kernel-test")
@@ -51,7 +51,7 @@ RESULT = CellResult(
     started_at="2026-01-01T22:00:01+00:00",
     duration_s=61.5,
     starts=2,
-    commit="1234567",
+    commit="f" * 40,
     tree_changed=True,
     kernel_release="6.1.0-49-cloud-amd64",
     kernel_version="6.1.174-1",

@@ -58,7 +58,7 @@ def test_points_are_results_and_tests_without_their_texts(tmp_path: Path) -> Non
                 verdict=Verdict.CRASHED,
                 reason=RESULT.reason,
                 duration_s=61.5,
-                commit="1234567",
+                commit="f" * 40,
                 tree_changed=True,
                 kernel_release="6.1.0-49-cloud-amd64",
                 kernel_version="6.1.174-1",
