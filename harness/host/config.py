@@ -16,8 +16,8 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
-from harness.host import defaults, kunit, night_keys, toml_file
-from harness.model import socket_paths
+from harness.host import defaults, kunit, toml_file
+from harness.model import night_keys, socket_paths
 from harness.model.environment import Environment
 from harness.model.machines import ImageChange, KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
