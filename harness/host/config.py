@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
 from harness.host import defaults, kunit, toml_file
-from harness.model import night_keys, socket_paths
+from harness.model import nights, socket_paths
 from harness.model.environment import Environment
 from harness.model.machines import ImageChange, KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
@@ -135,7 +135,7 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
     file = file.absolute()
     root = file if file.is_dir() else file.parent
     _refuse_own_keys(file, table)
-    table = night_keys.completed(defaults.completed(table, file, root), file)
+    table = nights.completed(defaults.completed(table, file, root), file)
     try:
         # In JSON's strict form a number in quotes is no number, but a list is still a tuple.
         text = json.dumps({**table, "root": "", "file": ""}, default=_of_no_type)
@@ -281,7 +281,12 @@ def _check_names(settings: Settings) -> None:
         if (wrong := wrong_key(target)) is not None:
             key, expected = wrong
             raise ConfigError(settings.file, f"tool.harness.targets.{name}.{key}", expected)
-    night_keys.check(settings)
+    configured = {
+        "targets": settings.targets,
+        "kernels": settings.kernels,
+        "builds": settings.builds,
+    }
+    nights.check(settings.nightly, settings.file, configured)
 
 
 def _check_kernels(settings: Settings) -> None:

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What the configuration says of the night: the axes of its matrix, its test sets, its limits."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
+
+from harness.errors import ConfigError
 
 # As in `settings`, a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 # The flavour of a kernel that gets no further words on its command line.
 PLAIN = "plain"
+_KEY = "tool.harness.nightly"
+_EXAMPLE = 'nightly = ["TARGET", "TARGET:KERNEL"], or a table [tool.harness.nightly]'
 # The test set of everything that kernel-test runs by itself.
 ALL = "all"
 
@@ -128,3 +134,54 @@ class NightSpec:
     budget_s: float = 8 * 3600.0
     retries: int = 0
     wrapper: tuple[str, ...] = ()
+
+
+def completed(table: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return a configuration's table, in which a list of cells has become a table.
+
+    The list was the only form of the key once: ["TARGET", "TARGET:KERNEL"].
+    Raises: ConfigError for a list of anything else.
+    """
+    listed = table.get("nightly", {})
+    if isinstance(listed, dict):
+        return table
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise ConfigError(file, _KEY, f"a list of names or a table is expected: {_EXAMPLE}")
+    parts = (name.partition(":") for name in listed)
+    include = [{"target": target, "kernel": kernel} for target, _, kernel in parts]
+    return {**table, "nightly": {"full": {"include": include}}}
+
+
+def check(night: NightSpec, file: Path, configured: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check every name in the table `nightly` of a configuration file.
+
+    `configured` are the tables targets, kernels and builds of the configuration, by their names.
+    Raises: ConfigError that names the key, the unknown name and the known ones.
+    """
+    known = {
+        **configured,
+        "flavours": {PLAIN: "", **night.flavours},
+        "tests": {ALL: "", **night.sets},
+    }
+    for name in (*night.flavours, *night.sets):
+        if name in {PLAIN, ALL} or "/" in name or not name:
+            raise ConfigError(file, f"{_KEY} ({name})", "another name is expected")
+    for form, matrix in (("full", night.full), ("short", night.short)):
+        for key, name, table in _names(matrix):
+            if name not in known[table]:
+                listed = ", ".join(sorted(known[table])) or "none"
+                where = f"{_KEY}.{form}.{key} ({name})"
+                raise ConfigError(file, where, f"known names are: {listed}")
+
+
+def _names(matrix: MatrixSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield each key of a matrix, a name in it, and the table that must have the name."""
+    for table in ("targets", "kernels", "flavours", "tests", "builds"):
+        for name in getattr(matrix, table):
+            yield table, name, table
+    for cell in matrix.include:
+        yield "include.target", cell.target, "targets"
+        if cell.kernel:
+            yield "include.kernel", cell.kernel, "kernels"
+        yield "include.flavour", cell.flavour, "flavours"
+        yield "include.tests", cell.tests, "tests"

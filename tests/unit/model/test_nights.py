@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of model.night_keys: the older form of the night's key, and the names in its table."""
+"""Tests of model.nights: the older form of the night's key, and the names in its table."""
 
 from pathlib import Path
 
