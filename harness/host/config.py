@@ -281,7 +281,7 @@ def _check_names(settings: Settings) -> None:
         if (wrong := wrong_key(target)) is not None:
             key, expected = wrong
             raise ConfigError(settings.file, f"tool.harness.targets.{name}.{key}", expected)
-    configured = {
+    configured: dict[str, Mapping[str, Any]] = {
         "targets": settings.targets,
         "kernels": settings.kernels,
         "builds": settings.builds,
