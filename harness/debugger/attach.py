@@ -24,7 +24,7 @@ from harness.errors import DebugError, HarnessError, UsageError
 from harness.guest import cleanup, domain, hypervisor, paused_boot, shared_session
 from harness.guest.paused_boot import BootRequest
 from harness.guest.registry import GuestEntry
-from harness.host import debuggers, foreground
+from harness.host import debuggers, foreground, whole_file
 from harness.host.debuggers import Debugger
 from harness.model.environment import Environment
 from harness.model.settings import ModuleSpec, Settings
@@ -167,10 +167,10 @@ def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
         text = editor.merged(file.read_text() if file.exists() else "", configurations)
     except ValueError as error:
         raise UsageError(
-            f"{file} is not plain JSON: {error}", hint="take its comments out, or move it away"
+            f"{file} cannot be added to: {error}", hint="take its comments out, or move it away"
         ) from error
     file.parent.mkdir(exist_ok=True)
-    file.write_text(text)
+    whole_file.write(file, text)
     return file
 
 

@@ -175,6 +175,14 @@ def command_line(debugger: Debugger, program: str, script: Path, *, batch: bool)
     return [program, *(["--no-lldbinit", "--batch"] if batch else []), "--source", str(script)]
 
 
+def reading_command(debugger: Debugger, script: Path) -> str:
+    """Return the command by which a running debugger reads a command file."""
+    if debugger is Debugger.LLDB:
+        return f"command source -s 0 {_quoted(str(script))}"
+    # gdb takes the rest of the line for the file's name.
+    return f"source {script}"
+
+
 def _placed(sections: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     return ((name, at) for name, at in sections.items() if name.startswith(_PARTS))
 

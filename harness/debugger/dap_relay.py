@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.debugger import attach, stub_process
+from harness.debugger import attach, command_file, stub_process
 from harness.debugger.attach import AttachRequest, Progress
 from harness.errors import DebugError, UsageError
 from harness.host import debuggers
@@ -50,7 +50,8 @@ def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> in
         progress(f"{adapter.name} for guest {entry.run_id}, by {prepared.script}")
 
         def directed(body: bytes) -> bytes:
-            return dap.attach_message(body, [f"command source -s 0 {prepared.script}"])
+            command = command_file.reading_command(program.debugger, prepared.script)
+            return dap.attach_message(body, [command])
 
         if port is None:
             relay(0, 1, adapter, directed)

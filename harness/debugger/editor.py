@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness.debugger.command_file import reading_command
 from harness.host.debuggers import Debugger
 
 # The harness recognizes its own configurations in a launch.json by this text, to replace them.
@@ -29,7 +30,7 @@ def configuration(
             "type": "lldb-dap",
             "request": "attach",
             "stopOnEntry": True,
-            "attachCommands": [f"command source -s 0 {script}"],
+            "attachCommands": [reading_command(debugger, script)],
         }
     return {
         "name": f"{PREFIX}gdb",
@@ -40,7 +41,7 @@ def configuration(
         "program": str(symbols),
         "cwd": "${workspaceFolder}",
         "stopAtConnect": True,
-        "customLaunchSetupCommands": [{"text": f"source {script}"}],
+        "customLaunchSetupCommands": [{"text": reading_command(debugger, script)}],
         "launchCompleteCommand": "None",
     }
 
@@ -48,12 +49,15 @@ def configuration(
 def merged(text: str, configurations: list[dict[str, Any]]) -> str:
     """Return a launch.json in which new configurations replace the harness's older ones.
 
-    Raises: ValueError for a text with comments or other additions to JSON, which would be lost.
+    Raises: ValueError for a text with comments or other additions to JSON, which would be lost,
+        and for a text that is no launch.json.
     """
-    data: dict[str, Any] = json.loads(text) if text.strip() else {"version": "0.2.0"}
-    others = [
-        one
-        for one in data.get("configurations", [])
-        if not str(one.get("name", "")).startswith(PREFIX)
-    ]
+    try:
+        data = json.loads(text) if text.strip() else {"version": "0.2.0"}
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    found = data.get("configurations", []) if isinstance(data, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError("it has no list of configurations")
+    others = [one for one in found if not str(one.get("name", "")).startswith(PREFIX)]
     return json.dumps({**data, "configurations": [*others, *configurations]}, indent=2) + "\n"

@@ -47,3 +47,17 @@ def test_a_launch_json_with_comments_is_refused_with_a_value_error() -> None:
     """A file with comments is refused, because they would be lost."""
     with pytest.raises(ValueError, match="Expecting"):
         merged("{\n// mine\n}", [GDB])
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"configurations": 3}', '{"configurations": [3]}'])
+def test_json_that_is_no_launch_json_is_refused_with_a_value_error(text: str) -> None:
+    """A configuration can only be added to a list of others."""
+    with pytest.raises(ValueError, match="no list of configurations"):
+        merged(text, [GDB])
+
+
+def test_the_path_of_lldbs_command_file_is_quoted() -> None:
+    """A project's folder may have a space in its name, at which lldb ends a word."""
+    found = configuration(Debugger.LLDB, Path("lldb"), Path("/my run/debug.lldb"), SYMBOLS)
+
+    assert found["attachCommands"] == ["command source -s 0 '/my run/debug.lldb'"]
