@@ -9,7 +9,7 @@ from harness.artefacts.build_steps import Job
 from harness.errors import BuildError
 from harness.host import tool
 from harness.model.settings import ModuleFile, PushSpec
-from harness.modules import modinfo
+from harness.modules import makefiles, modinfo
 from harness.modules.modinfo import ModInfo
 from harness.modules.recipe import plain
 
@@ -122,7 +122,7 @@ def _missing(job: Job, name: str, made: dict[str, Path]) -> BuildError:
     if listed:
         hint = f"it made: {listed}; set name in [tool.harness.module] to the one that is meant"
     else:
-        hint = f"does obj-m in {job.spec.kbuild}/Kbuild say {name}.o?"
+        hint = _hint(job, name)
     return BuildError(f"make succeeded, but there is no {name}.ko", hint=hint)
 
 
@@ -137,3 +137,15 @@ def _firmware(job: Job, module: ModInfo) -> Sequence[tuple[str, Path]]:
             if name not in given and place.is_file():
                 given[name] = place
     return [(f"/lib/firmware/{name}", source) for name, source in given.items()]
+
+
+def _hint(job: Job, name: str) -> str:
+    """Return a hint for a build that made no module at all."""
+    file = makefiles.kbuild_file(job.source / job.spec.kbuild)
+    switches = makefiles.switches(file) if file is not None else ()
+    if file is None or not switches:
+        return f"does obj-m in {job.spec.kbuild}/Kbuild say {name}.o?"
+    return (
+        f"{file.name} builds by {', '.join(switches)}, which this kernel may not set: "
+        f'variables = {{ {switches[0]} = "m" }} in [tool.harness.module] sets it'
+    )

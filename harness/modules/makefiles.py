@@ -15,6 +15,7 @@ _COMMENT = re.compile(r"(?<!\\)#.*")
 _OBJECTS = re.compile(
     r"^[ \t]*obj-(?:m|y|\$\([^)]*\)|\$\{[^}]*\})\s*[:+?]?=[ \t]*(.*)$", re.MULTILINE
 )
+_SWITCH = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)[)}]", re.MULTILINE)
 _ASSIGNED = re.compile(
     r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*[:?]{0,2}=[ \t]*(.*?)[ \t]*$", re.MULTILINE
 )
@@ -36,6 +37,11 @@ def objects(file: Path) -> tuple[str, ...]:
             elif word.endswith(".o") and "$" not in word:
                 found.append(word.removesuffix(".o"))
     return tuple(dict.fromkeys(found))
+
+
+def switches(file: Path) -> tuple[str, ...]:
+    """Return the variables that decide whether modules are built: CONFIG_X of obj-$(CONFIG_X)."""
+    return tuple(dict.fromkeys(_SWITCH.findall(_text(file))))
 
 
 def modules(folder: Path) -> tuple[str, ...]:

@@ -75,3 +75,11 @@ def test_variables_that_would_make_a_text_of_gigabytes_are_not_replaced(tmp_path
     (tmp_path / "Kbuild").write_text("\n".join(lines))
 
     assert makefiles.modules(tmp_path) == ()
+
+
+def test_the_variables_that_switch_modules_on_are_found(tmp_path: Path) -> None:
+    """An obj-m without a variable has no switch."""
+    file = tmp_path / "Kbuild"
+    file.write_text("obj-m := a.o\nobj-$(CONFIG_X) += b.o\nobj-${CONFIG_Y} += c.o\n")
+
+    assert makefiles.switches(file) == ("CONFIG_X", "CONFIG_Y")
