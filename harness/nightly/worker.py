@@ -28,6 +28,7 @@ MOST_STARTS = 4
 _ENDING_S = 60.0
 # A shell reports a process that a signal ended with a status above this one.
 _SIGNALLED = 128
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,11 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     file, night, cell, attempt, deadline_s = arguments
     work = Work(night=night, cell=cell, attempt=int(attempt), deadline_s=float(deadline_s))
-    run(config.load(Path(file)), work)
+    try:
+        run(config.load(Path(file)), work)
+    except KeyboardInterrupt:
+        # The planner tells it.
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def test_with_one_forbidden_import_for_each_import_contract_every_contract_is_re
         "memory/vmcore.py": "import qemu.qmp",
         "kext/build.py": "import unicorn",
         "runs/kernel_test.py": "import invoke",
+        "report/history.py": "import sqlalchemy",
+        "report/run_folders.py": "import jinja2",
         "model/crash.py": "import pytest",
         "debugger/inside/btf.py": "from harness.host import cache",
         "debugger/attach.py": "import gdb",
