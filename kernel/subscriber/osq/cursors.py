@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from osq.errors import StoreError
 from osq.store_file import store_error
 
 _BUSY_S = 5.0
@@ -45,10 +46,16 @@ class Cursors:
         self._windows: dict[tuple[str, str], Window] = {}
         try:
             self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-            path.chmod(0o600)
-            self._connection.executescript(_SCHEMA)
+            try:
+                path.chmod(0o600)
+                self._connection.executescript(_SCHEMA)
+            except BaseException:
+                self._connection.close()
+                raise
         except sqlite3.Error as error:
             raise store_error(path, error) from error
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
