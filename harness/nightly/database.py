@@ -5,6 +5,7 @@ Each change is one transaction, so a process that is killed leaves a file that i
 its last change. Several processes may read and write at once.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import sqlite
 from harness.errors import Lost, UsageError
 from harness.model.settings import Settings, TestResult, Verdict
 from harness.nightly import folders, rows, tables
+from harness.nightly.judge.findings import Bisected
 from harness.nightly.migrations import MIGRATIONS
 from harness.nightly.values import (
     Cell,
@@ -163,6 +165,14 @@ class History:
             for row in connection.execute(query).mappings():
                 yield TestPoint(**{**row, "verdict": Verdict(row["verdict"])})
 
+    def bisections(self) -> dict[str, Bisected]:
+        """Return the answers of all bisections, by the keys of their findings."""
+        found = self._rows(select(tables.BISECTIONS))
+        return {
+            row["key"]: Bisected(**{**row, "steps": tuple(json.loads(row["steps"]))})
+            for row in found
+        }
+
     # --- writing --------------------------------------------------------------------------------
 
     def begin_night(self, night: Night, planned: Sequence[PlannedCell]) -> None:
@@ -211,6 +221,13 @@ class History:
         with self._transaction(writes=True) as connection:
             here = tables.NIGHTS.c.id == night_id
             connection.execute(update(tables.NIGHTS).where(here).values(ended_at=ended_at))
+
+    def keep_bisection(self, answer: Bisected) -> None:
+        """Write the answer of a bisection; a new one of the same finding takes its place."""
+        values = {**asdict(answer), "steps": json.dumps(answer.steps)}
+        query = sqlite.insert(tables.BISECTIONS).values(values)
+        with self._transaction(writes=True) as connection:
+            connection.execute(query.on_conflict_do_update(index_elements=["key"], set_=values))
 
     # --- transactions ---------------------------------------------------------------------------
 

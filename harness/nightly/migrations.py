@@ -53,5 +53,10 @@ _FIRST = (
         result INTEGER NOT NULL REFERENCES results (id), name TEXT NOT NULL,
         value FLOAT NOT NULL, PRIMARY KEY (result, name))""",
 )
+_BISECTIONS = (
+    """CREATE TABLE bisections (
+        "key" TEXT PRIMARY KEY, "commit" TEXT NOT NULL, answer TEXT NOT NULL,
+        steps TEXT NOT NULL)""",
+)
 # Step N brings a file from version N to version N + 1; an empty file has version 0.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _BISECTIONS)

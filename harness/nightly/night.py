@@ -16,6 +16,7 @@ from harness.model.settings import Settings, Verdict
 from harness.nightly import cells, folders, plan, results, selection
 from harness.nightly.database import History
 from harness.nightly.room import Room
+from harness.nightly.show import files, from_history
 from harness.nightly.values import CellPoint, Night, PlannedCell
 from harness.report import kcidb, run_report
 from harness.runs import provenance
@@ -132,27 +133,17 @@ def exit_code(history: History, night_id: str) -> int:
 
 
 def write_files(settings: Settings, history: History, night_id: str) -> tuple[Path, ...]:
-    """Write the Markdown table, the JUnit file and the KCIDB file of a night; return the paths."""
+    """Write a night's page with its siblings, its JUnit and its KCIDB file; return the paths."""
     folder = folders.of_night(settings, night_id)
     folder.mkdir(parents=True, exist_ok=True)
     found = history.results(night_id)
     reports = [results.as_report(one) for one in found if one.attempt == 0]
-    markdown, junit, exchange = (
-        folder / name for name in ("nightly.md", "nightly.xml", "kcidb.json")
-    )
-    text = run_report.nightly_markdown(reports)
-    whole_file.write(markdown, text + _left_out_lines(history.planned(night_id)))
+    junit, exchange = (folder / name for name in ("nightly.xml", "kcidb.json"))
     run_report.write_junit(reports, junit)
     merged = kcidb.merged(kcidb.render(results.as_report(one)) for one in found)
     whole_file.write(exchange, json.dumps(merged, indent=1) + "\n")
-    return markdown, junit, exchange
-
-
-def _left_out_lines(chosen: Sequence[PlannedCell]) -> str:
-    lines = [f"- {one.cell.id}: {one.left_out}" for one in chosen if one.left_out]
-    return (
-        "\n".join(["", "Left out, and first in the next night:", "", *lines, ""]) if lines else ""
-    )
+    morning = from_history.morning(history, project=settings.module.name, night_id=night_id)
+    return (*files.write(morning, folder), junit, exchange)
 
 
 def plan_rows(chosen: Sequence[PlannedCell]) -> tuple[str, ...]:

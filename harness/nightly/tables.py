@@ -117,3 +117,11 @@ MEASURES = Table(
     Column("name", Text, primary_key=True),
     Column("value", Float),
 )
+BISECTIONS = Table(
+    "bisections",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("commit", Text),
+    Column("answer", Text),
+    Column("steps", Text),
+)

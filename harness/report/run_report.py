@@ -260,20 +260,3 @@ def _crash_line(crash: Crash) -> str:
     where = f" at {crash.place}" if crash.place else ""
     test = crash.test or "between tests"
     return f"crash {crash.number}: {crash.title}{where} ({test}; {crash.blame.value})"
-
-
-def nightly_markdown(reports: Sequence[RunReport]) -> str:
-    """Return one Markdown table over several runs, and below it the folder of each run."""
-    lines = ["| target | kernel | verdict | passed | failed | skipped | seconds | first finding |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for report in reports:
-        count = counts(report)
-        finding = "" if report.verdict is Verdict.PASSED else report.reason
-        cells = (
-            *(report.target, report.provenance.kernel_release, report.verdict.value),
-            *(count.passed, count.bad, count.skipped, f"{report.duration_s:.0f}", finding),
-        )
-        # A '|' within a text would begin another cell.
-        lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
-    lines += ["", *(f"- {report.target}: {report.folder}" for report in reports)]
-    return "\n".join(lines) + "\n"

@@ -36,6 +36,8 @@ TASKS = (
     host.doctor,
     host.init,
     host.nightly,
+    host.nightly_bisect,
+    host.nightly_report,
     host.setup,
     packaging.packages,
     targets.kernel_configure_target,

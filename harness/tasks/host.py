@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tasks about this host and a new project: doctor, setup, init, nightly."""
+"""Tasks about this host, a new project and its nights: doctor, setup, init, nightly."""
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,76 @@ def nightly(  # noqa: PLR0913, PLR0917
         return _run(context, history, None if resume else request, limits)
 
 
+@task(
+    word="night",
+    options_help={
+        "night": "which night, by its id (default: the latest)",
+        "nights": "how many nights are judged and shown (default: 60)",
+        "to": "the folder of the files (default: that of the night, in build/nightly)",
+        "address": "where the page will be found, for the links in mail, chat and feed",
+    },
+)
+def nightly_report(
+    context: TaskContext, night: str = "", nights: int = 0, to: str = "", address: str = ""
+) -> int:
+    """Judge a night against the nights before it, and write its page, mail, chat and feed.
+
+    `nightly` writes the same at its end. docs/howto/read-the-nightly.md explains the findings.
+    """
+    from harness.nightly import folders
+    from harness.nightly.database import history_file, open_history
+    from harness.nightly.show import digest, files, from_history
+
+    settings = context.settings
+    with open_history(history_file(settings)) as history:
+        morning = from_history.morning(
+            history,
+            project=settings.module.name,
+            last=nights or from_history.NIGHTS,
+            night_id=night,
+            address=address,
+        )
+        latest = night or history.nights(last=1)[0].id
+    folder = Path(to) if to else folders.of_night(settings, latest)
+    written = files.write(morning, folder)
+    print(digest.chat(morning), *written, sep="\n")
+    return 0
+
+
+@task(short_flags=True)
+def nightly_bisect(context: TaskContext) -> int:
+    """Find the commits behind the failures of the latest night; each step is one run.
+
+    `nightly` does the same at its end, while its budget lasts. Failures without a crash or a
+    failing test are left out, and so are those for which the kernel changed, too. The answers are
+    in the page of the night.
+    """
+    from harness.nightly import night
+    from harness.nightly.database import history_file, open_history
+
+    settings = context.settings
+    with open_history(history_file(settings)) as history:
+        if not _bisect(context, history):
+            print("no failure was bisected")
+            return 0
+        latest = history.nights(last=1)[0].id
+        print(*night.write_files(settings, history, latest), sep="\n")
+    return 0
+
+
+def _bisect(context: TaskContext, history: "History") -> int:
+    """Bisect what is due in the latest night, and return how many commits were found."""
+    from harness.nightly import bisections
+    from harness.nightly.show import from_history
+    from harness.tasks.requests import request_from
+
+    morning = from_history.morning(history, project=context.settings.module.name)
+    if not bisections.due(morning):
+        return 0
+    with context.view() as view:
+        return bisections.run(morning, history, request_from(context, {}), view, _say)
+
+
 def _limits(
     context: TaskContext, request: "NightRequest", *, deadline: float, cores: int
 ) -> "Limits":
@@ -190,6 +261,7 @@ def _run(
     from harness.nightly import night, run
 
     settings = context.settings
+    begun = time.monotonic()
     with run.only_night(settings):
         if request is None:
             found = night.unfinished(history)
@@ -205,7 +277,10 @@ def _run(
         except KeyboardInterrupt:
             print(f"the night can go on: {hints.command('nightly', '--resume')}")
             raise
-        print(*night.write_files(settings, history, found.id), sep="\n")
+        print(*night.write_files(settings, history, found.id), sep="\n", flush=True)
+        # The page is there before the bisections, which may take hours.
+        if time.monotonic() - begun < limits.budget_s and _bisect(context, history):
+            night.write_files(settings, history, found.id)
         return night.exit_code(history, found.id)
 
 

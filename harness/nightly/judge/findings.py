@@ -82,17 +82,15 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Bisected:
-    """The answer of a bisection: the first bad commit, or two neighbouring versions of the kernel.
+    """The answer of a bisection: the first bad commit.
 
-    `key` is that of the finding. `commit` is "" when the kernel is at fault, and `versions` is ()
-    when a commit is. `answer` is the commit's subject and author, or another text for people.
-    `steps` has one line for each run that was made.
+    `key` is that of the finding. `answer` is the commit's author and subject. `steps` has one line
+    for each run that was made; there is none when the range has only one commit.
     """
 
     key: str
+    commit: str
     answer: str
-    commit: str = ""
-    versions: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
 
 

@@ -112,6 +112,7 @@ class Night:
     """One night: its cells, and the cells that it left to the next night for want of time.
 
     `name` is the night's date or another text that sorts by time; `started_at` is UTC, ISO 8601.
+    `left_over` has the cells with the reasons.
     """
 
     name: str

@@ -32,8 +32,8 @@ def markdown(morning: Morning) -> str:
         parts += ["### Known from earlier nights", "\n".join(lines)]
     parts += ["### Kernels", _table(morning)]
     if morning.night.left_over:
-        names = ", ".join(_escaped(name) for name in morning.night.left_over)
-        parts.append(f"Left to the next night: {names}")
+        names = [f"- {_escaped(name)}" for name in morning.night.left_over]
+        parts += ["### Left to the next night", "\n".join(names)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -107,8 +107,11 @@ def card(finding: Finding, morning: Morning) -> Card:
         (one for cell in cells for one in cell.evidence if one.test == finding.test), None
     )
     bisect = words.bisect_command(finding) if finding.key not in morning.bisected else ""
-    commands = (*((Command(purpose="bisect it", line=bisect),) if bisect else ()),)
-    explained = finding.kind in _EXPLAINED and finding in morning.judgements[-1].findings
+    commands = (
+        *(evidence.commands if evidence else ()),
+        *((Command(purpose="bisect it", line=bisect),) if bisect else ()),
+    )
+    shown = (evidence.why, evidence.place, evidence.source, evidence.console) if evidence else ()
     return Card(
         anchor=f"f-{finding.key}",
         css=_CLASSES[finding.kind],
@@ -116,10 +119,10 @@ def card(finding: Finding, morning: Morning) -> Card:
         title=words.sentence(words.headline(finding)),
         where=words.where(finding, morning),
         lines=words.details(finding, morning),
-        commands=(*(evidence.commands if evidence else ()), *commands),
+        commands=commands,
         cells=cells,
         evidence=evidence,
-        is_explained=explained,
+        is_explained=bool(commands) or any(shown),
     )
 
 

@@ -123,12 +123,9 @@ def suspect(cause: Cause) -> str:
 
 
 def _answer(answer: Bisected) -> str:
-    runs = f"found by a bisection in {plural(len(answer.steps), 'run')}"
-    if answer.commit:
-        return f"Commit {answer.commit[:_SHORT]} introduced it ({answer.answer}); {runs}."
-    return (
-        f"The kernel package introduced it: {' was good, '.join(answer.versions)} is bad; {runs}."
-    )
+    found = f"found by a bisection in {plural(len(answer.steps), 'run')}"
+    how = found if answer.steps else "no other commit is in the range"
+    return f"Commit {answer.commit[:_SHORT]} introduced it ({answer.answer}); {how}."
 
 
 def bisect_command(finding: Finding) -> str:

@@ -207,12 +207,3 @@ def test_a_kernel_report_between_tests_changes_no_test_and_is_returned_separatel
     between = replace(WARNING, test="")
 
     assert run_report.apply_reports((one,), (between,)) == ((one,), (between,))
-
-
-def test_a_nightly_run_becomes_a_table_row_in_which_a_vertical_bar_is_replaced(
-    tmp_path: Path,
-) -> None:
-    """In the nightly table each run is a row, and a '|' in a text does not break it."""
-    text = run_report.nightly_markdown((replace(sample(tmp_path), reason="a | b"),))
-
-    assert "| one | 6.1 | failed | 1 | 3 | 1 | 12 | a / b |" in text
