@@ -13,8 +13,8 @@ from harness.nightly.values import CellResult
 from harness.panic.values import KernelReport
 from harness.report import run_report
 
-# What the fact "guest" says of a guest that was not restored.
-_BOOTED = "booted"
+# What the time of the stage "guest" is, by the fact "guest" of the run.
+_GUEST_TIMES = {"booted": "boot_s", "restored": "restore_s"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +140,10 @@ def _measures(report: RunReport) -> dict[str, float]:
     """Return the numbers of a run: its times, and the size of its modules without symbols."""
     stages = {f"stage_{one.name}_s": one.duration_s for one in report.stages}
     found = {name.replace(" ", "_"): value for name, value in stages.items()}
-    guest_s = found.get("stage_guest_s")
-    if guest_s is not None:
-        booted = report.facts.get("guest") == _BOOTED
-        found["boot_s" if booted else "restore_s"] = guest_s
+    # A guest that was lost on its way up has neither time.
+    origin = _GUEST_TIMES.get(report.facts.get("guest", ""))
+    if origin and "stage_guest_s" in found:
+        found[origin] = found["stage_guest_s"]
     modules = tuple((report.folder / requested.MODULES).glob("*.stripped.ko"))
     if modules:
         found["module_bytes"] = float(sum(file.stat().st_size for file in modules))

@@ -79,6 +79,27 @@ def test_the_result_of_a_report_has_its_tests_crashes_and_measures(tmp_path: Pat
     assert (found.verdict, found.starts, found.commit) == (Verdict.PASSED, 2, "abc")
 
 
+@pytest.mark.parametrize(
+    ("facts", "name"), [({"guest": "booted"}, "boot_s"), ({"guest": "restored"}, "restore_s")]
+)
+def test_the_time_of_the_guest_is_that_of_its_boot_or_of_its_restoration(
+    tmp_path: Path, facts: dict[str, str], name: str
+) -> None:
+    """The two are never compared with each other."""
+    found = results.of_report(report(tmp_path / "r", facts=facts), Attempt(night="n", cell="c"))
+
+    assert found.measures == {"stage_guest_s": 12.5, name: 12.5}
+
+
+def test_a_guest_that_never_answered_has_no_time_of_its_boot(tmp_path: Path) -> None:
+    """The time that a lost guest took says nothing of how fast guests boot."""
+    lost = report(tmp_path / "r", facts={}, verdict=Verdict.LOST)
+
+    assert results.of_report(lost, Attempt(night="n", cell="c")).measures == {
+        "stage_guest_s": 12.5
+    }
+
+
 def test_a_lost_report_is_not_taken_for_the_result_of_a_killed_cell(tmp_path: Path) -> None:
     """An interrupted run has a report, but no verdict; a finished one counts."""
     report(tmp_path / "done", verdict=Verdict.FAILED)
