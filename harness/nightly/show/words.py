@@ -131,12 +131,15 @@ def _answer(answer: Bisected) -> str:
 def bisect_command(finding: Finding) -> str:
     """Return the command that bisects a failure, or "" when no command can."""
     cause = finding.cause
-    what = {"--signature": finding.signature, "--test": finding.test}
-    named = next(((name, text) for name, text in what.items() if text), None)
-    if cause is None or cause.suspect is not Suspect.COMMITS or named is None:
+    if cause is None or cause.suspect is not Suspect.COMMITS:
         return ""
     good, bad = (commit[:_SHORT] for commit in cause.commits)
-    return hints.command("bisect", *named, "--good", good, "--bad", bad)
+    if finding.signature:
+        crash = finding.signature
+        return hints.command("bisect", "--signature", crash, "--good", good, "--bad", bad)
+    if finding.test:
+        return hints.command("bisect", "--test", finding.test, "--good", good, "--bad", bad)
+    return ""
 
 
 def plural(count: int, noun: str) -> str:
