@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from osq import column_map, config, daemon, logs
-from osq.errors import OsqError
+from osq.doctor.checkup import checkup, is_missing, lines
+from osq.doctor.machine import Machine
+from osq.errors import OsqError, UsageError
 from osq.following import follow
 from osq.output import Format, Printer
 from osq.reader import Reader
@@ -30,6 +32,7 @@ _EXAMPLE = """examples:
 """
 _FIRST_STEPS = """first steps:
   systemctl enable --now osq-subscriber     record from now on
+  osq doctor                                what this machine lacks
   osq query "SELECT path, cmdline FROM kprocess_events WHERE event_type = 'exec'
              ORDER BY eid DESC LIMIT 5"     the programs that were just started
   osq report --since 1h report.html         the last hour, for a browser
@@ -75,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
             help=f"print {form.value}",
         )
     _add_report(commands)
+    commands.add_parser(
+        "doctor",
+        help="say what this machine lacks, and what to do about it",
+        description="Check the driver, the device and who reads it, the store, the disk, the"
+        " watched paths, the clock, and audit beside it. Each line says what to do next. The exit"
+        " code is 1 if something is missing without which events are not recorded.",
+    )
     commands.add_parser("tables", help="print all tables and columns as Markdown")
     return parser
 
@@ -130,6 +140,17 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        raise UsageError(
+            "only root can see which process reads the device, and read the store",
+            hint="sudo osq doctor",
+        )
+    findings = list(checkup(Machine.this(), options.config))
+    sys.stdout.writelines(f"{line}\n" for line in lines(findings))
+    return int(is_missing(findings))
+
+
 def _tables(_options: argparse.Namespace) -> int:
     sys.stdout.writelines(f"{line}\n" for line in column_map.markdown(TABLES))
     return 0
@@ -144,7 +165,13 @@ def _say(error: OsqError, *, to_log: bool) -> None:
         sys.stderr.write(f"  -> {error.hint}\n")
 
 
-_COMMANDS = {"daemon": _daemon, "query": _query, "report": _report, "tables": _tables}
+_COMMANDS = {
+    "daemon": _daemon,
+    "query": _query,
+    "report": _report,
+    "doctor": _doctor,
+    "tables": _tables,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

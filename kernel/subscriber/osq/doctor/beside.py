@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The check of what else records on this machine: audit and osqueryd."""
+
+from collections.abc import Iterator
+
+from osq.doctor.findings import Finding, note, ok
+from osq.doctor.machine import Machine
+
+_DARK = "user_events, selinux_events, apparmor_events and seccomp_events"
+
+
+def audit(machine: Machine) -> Iterator[Finding]:
+    """Say whether audit records as well, and what goes away with it."""
+    readers = [one for one in machine.processes() if one.name in {"auditd", "go-audit", "laurel"}]
+    if readers:
+        yield note(
+            "audit",
+            f"{readers[0].name}, pid {readers[0].pid}, records as well; both may run",
+            "to switch it off: systemctl disable --now auditd; auditctl -e 0. osqueryd's tables"
+            f" {_DARK} then stay empty, because they are made from audit",
+        )
+    else:
+        yield ok("audit", f"no audit daemon records beside it; osqueryd's {_DARK} need one")

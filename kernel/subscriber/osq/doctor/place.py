@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Checks of what is recorded: the store, its disk, the watched paths, the clock."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from osq.config import Config
+from osq.doctor.findings import Finding, missing, note, ok
+from osq.doctor.machine import Machine
+from osq.errors import OsqError
+from osq.reader import Reader
+
+_MIB = 1 << 20
+_DAY_S = 86_400
+_DEADLINE_S = 30.0
+# Below this, the next batches may not fit.
+_LEAST_FREE_BYTES = 64 * _MIB
+# A clock may differ by so much from the last row, because rows are stored in batches.
+_CLOCK_SLACK_S = 5
+_LOG = "journalctl -u osq-subscriber has the reason"
+
+
+def store(machine: Machine, config: Config) -> Iterator[Finding]:
+    """Check that the store can be read, is being written, and is complete."""
+    path = machine.at(config.store)
+    try:
+        with Reader(path) as reader:
+            sql = f"""SELECT max(time), min(time),
+                sum(NOT complete AND time > {machine.now_s - _DAY_S}) FROM kosquery_stats"""
+            ((newest, oldest, gaps),) = reader.query(sql, deadline_s=_DEADLINE_S).rows
+    except OsqError as error:
+        advice = error.hint or "run osq doctor as root"
+        yield missing("store", error.message, advice)
+        return
+    if newest is None:
+        yield missing("store", f"{config.store} has no row yet", f"wait {config.interval_s} s")
+        return
+    yield from _age(machine, config, int(newest))
+    if gaps:
+        yield note(
+            "store",
+            f"{gaps} intervals of the last 24 hours are not complete",
+            "osq report --since 24h report.html shows what is missing, and when",
+        )
+    else:
+        days = (machine.now_s - int(oldest or 0)) / _DAY_S
+        yield ok("store", f"{config.store} goes {days:.1f} days back; the last day is complete")
+
+
+def _age(machine: Machine, config: Config, newest_s: int) -> Iterator[Finding]:
+    behind_s = machine.now_s - newest_s
+    if behind_s > 3 * config.interval_s:
+        advice = f"see `device` above; {_LOG}"
+        yield missing("store", f"its last row is {behind_s} s old", advice)
+    elif behind_s < -_CLOCK_SLACK_S:
+        yield note(
+            "clock",
+            f"the clock is {-behind_s} s before the last row: it was set back",
+            "order rows by eid, which grows all the same, and compare ntime, not time",
+        )
+
+
+def disk(machine: Machine, config: Config) -> Iterator[Finding]:
+    """Check that the store has room to grow to the size that the configuration allows."""
+    folder = machine.at(config.store.parent)
+    try:
+        status = os.statvfs(folder)
+    except OSError as error:
+        advice = "the service makes it when it starts: systemctl start osq-subscriber"
+        yield missing("disk", f"{config.store.parent}: {error.strerror}", advice)
+        return
+    free = status.f_bavail * status.f_frsize
+    path = machine.at(config.store)
+    used = path.stat().st_size if path.exists() else 0
+    wanted = max(0, config.limits.max_bytes - used)
+    message = f"{free // _MIB} MiB are free where the store may grow by {wanted // _MIB} MiB"
+    if free < _LEAST_FREE_BYTES:
+        yield missing(
+            "disk", message, "make room: while the disk is full, the kernel drops events"
+        )
+    elif free < wanted:
+        advice = "make room, or lower osq.store_max_mib in osq.conf"
+        yield note("disk", message, advice)
+    else:
+        yield ok("disk", message)
+
+
+def watches(machine: Machine, config: Config) -> Iterator[Finding]:
+    """Check that watched paths exist, and that no other file system is mounted below them."""
+    watched = [Path(one) for one in config.paths.watched]
+    if not watched:
+        advice = "name patterns in file_paths of osq.conf, where changes of files matter"
+        yield note("watches", "no file is watched", advice)
+        return
+    found = [finding for one in watched for finding in _watch(machine, one, watched)]
+    yield from found or [ok("watches", f"all {len(watched)} watched paths exist")]
+
+
+def _watch(machine: Machine, path: Path, watched: list[Path]) -> Iterator[Finding]:
+    if not machine.at(path).exists():
+        advice = "correct file_paths if that is a slip; otherwise the watch waits for it"
+        yield note("watches", f"{path} does not exist", advice)
+    below = [one for one in _mounts(machine) if path in one.parents and one not in watched]
+    if below:
+        names = ", ".join(map(str, below))
+        yield note(
+            "watches",
+            f"the watch of {path} does not see the file systems that are mounted at {names}",
+            f"add {below[0]}/%% and the like to file_paths, where their files matter",
+        )
+
+
+# Where the kernel shows itself; nobody keeps files there.
+_OF_THE_KERNEL = ("proc", "sysfs", "devpts", "cgroup2", "securityfs", "debugfs", "tracefs", "bpf")
+
+
+def _mounts(machine: Machine) -> list[Path]:
+    """Return where file systems are mounted; proc(5) has the format."""
+    mounts = set()
+    for line in machine.text("/proc/self/mountinfo").splitlines():
+        fields, _, kind = line.partition(" - ")
+        if kind.split(" ", 1)[0] not in _OF_THE_KERNEL:
+            raw = fields.split()[4].encode("utf-8", "surrogateescape")
+            mounts.add(Path(os.fsdecode(raw.decode("unicode_escape").encode("latin-1"))))
+    return sorted(mounts)
+
+
+def clock(machine: Machine) -> Iterator[Finding]:
+    """Check that something keeps the clock right, because `time` is taken from it."""
+    if machine.is_synchronised:
+        yield ok("clock", "the clock is synchronised")
+        return
+    state = "is not synchronised" if machine.is_synchronised is False else "cannot be examined"
+    advice = (
+        "run a time service, such as systemd-timesyncd; time in all tables comes from the clock"
+    )
+    yield note("clock", f"the clock {state}", advice)
