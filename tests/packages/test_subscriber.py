@@ -66,7 +66,8 @@ def test_package_has_every_file_of_the_subscriber(files: dict[str, bytes]) -> No
     rule = files["/lib/udev/rules.d/60-osq-subscriber.rules"]
     assert rule == (ROOT / "packaging/system/osq.udev").read_bytes()
     assert {Path(name).name for name in docs} == {
-        *("changelog.gz", "copyright", "subscriber.md.gz", "subscriber-tables.md.gz")
+        *("changelog.gz", "copyright", "subscriber.md.gz", "subscriber-tables.md.gz"),
+        "ten-questions.md.gz",
     }
 
 

@@ -3,7 +3,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from osq.config import Config
 from osq.doctor.findings import Finding, missing, note, ok
@@ -87,43 +86,33 @@ def disk(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def watches(machine: Machine, config: Config) -> Iterator[Finding]:
-    """Check that watched paths exist, and that no other file system is mounted below them."""
-    watched = [Path(one) for one in config.paths.watched]
+    """Check that watched paths exist, and that the daemon watches them as they were meant."""
+    watched = tuple(config.paths.watched)
     if not watched:
         advice = "name patterns in file_paths of osq.conf, where changes of files matter"
         yield note("watches", "no file is watched", advice)
         return
-    found = [finding for one in watched for finding in _watch(machine, one, watched)]
-    yield from found or [ok("watches", f"all {len(watched)} watched paths exist")]
-
-
-def _watch(machine: Machine, path: Path, watched: list[Path]) -> Iterator[Finding]:
-    if not machine.at(path).exists():
+    absent = [one for one in watched if not machine.at(one).exists()]
+    unwatched = _unwatched(machine, config)
+    for one in absent:
         advice = "correct file_paths if that is a slip; otherwise the watch waits for it"
-        yield note("watches", f"{path} does not exist", advice)
-    below = [one for one in _mounts(machine) if path in one.parents and one not in watched]
-    if below:
-        names = ", ".join(map(str, below))
-        yield note(
-            "watches",
-            f"the watch of {path} does not see the file systems that are mounted at {names}",
-            f"add {below[0]}/%% and the like to file_paths, where their files matter",
-        )
+        yield note("watches", f"{one} does not exist", advice)
+    if unwatched:
+        message = f"{unwatched} watched paths are not watched as they were meant"
+        yield missing("watches", message, f"{_LOG}; then systemctl restart osq-subscriber")
+    if not absent and not unwatched:
+        yield ok("watches", f"all {len(watched)} watched paths exist")
 
 
-# Where the kernel shows itself; nobody keeps files there.
-_OF_THE_KERNEL = ("proc", "sysfs", "devpts", "cgroup2", "securityfs", "debugfs", "tracefs", "bpf")
-
-
-def _mounts(machine: Machine) -> list[Path]:
-    """Return where file systems are mounted; proc(5) has the format."""
-    mounts = set()
-    for line in machine.text("/proc/self/mountinfo").splitlines():
-        fields, _, kind = line.partition(" - ")
-        if kind.split(" ", 1)[0] not in _OF_THE_KERNEL:
-            raw = fields.split()[4].encode("utf-8", "surrogateescape")
-            mounts.add(Path(os.fsdecode(raw.decode("unicode_escape").encode("latin-1"))))
-    return sorted(mounts)
+def _unwatched(machine: Machine, config: Config) -> int:
+    """Return how many paths the daemon has reported; `store` tells when nobody can know."""
+    sql = "SELECT unwatched FROM kosquery_stats ORDER BY global_seq_num DESC LIMIT 1"
+    try:
+        with Reader(machine.at(config.store)) as reader:
+            rows = list(reader.query(sql, deadline_s=_DEADLINE_S).rows)
+    except OsqError:
+        return 0
+    return int(rows[0][0] or 0) if rows else 0
 
 
 def clock(machine: Machine) -> Iterator[Finding]:

@@ -311,7 +311,7 @@ def files(facts: Facts) -> Html:
             ),
             row["executable"] or "not known",
             user(row["uid"]),
-            row["category"],
+            row["category"] or "",
             _times(row),
         )
         for row in facts.files.rows
