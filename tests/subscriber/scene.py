@@ -45,6 +45,9 @@ class Scene:
 
     def __init__(self) -> None:
         self._now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        # The program of each process, and the inode number of each program.
+        self._runs: dict[int, str] = {}
+        self._inodes: dict[str, int] = {}
 
     def _start_ns(self, pid: int) -> int:
         return self._now_ns - (60 * (_INSMOD + 1 - pid) + 30) * _NS_PER_S
@@ -52,7 +55,18 @@ class Scene:
     def _of(self, pid: int) -> dict[str, Any]:
         """Return the head of a record of a process."""
         parent = _PARENTS[pid]
-        return {"pid": pid, "tid": pid, "ppid": parent, "start_boot_ns": self._start_ns(pid)}
+        ids = {"pid": pid, "tid": pid, "ppid": parent, "start_boot_ns": self._start_ns(pid)}
+        start_ns = self._start_ns(parent) if parent in _PARENTS else 0
+        program, above = self._file(self._runs.get(pid)), self._file(self._runs.get(parent))
+        actor = {"program_dev": program[0], "program_ino": program[1]}
+        actor |= {"parent_dev": above[0], "parent_ino": above[1]}
+        return {**ids, "parent_start_boot_ns": start_ns, "actor": actor}
+
+    def _file(self, path: str | None) -> tuple[int, int]:
+        """Return device and inode of a program's file."""
+        if path is None:
+            return (0, 0)
+        return (8 << 32, self._inodes.setdefault(path, 100 + len(self._inodes)))
 
     def fork(self, child: int) -> bytes:
         """Return the record of the parent that makes a process."""
@@ -68,12 +82,22 @@ class Scene:
         self, pid: int, path: str, *arguments: bytes | str, uid: int = 0, **own: Any
     ) -> bytes:
         """Return the record of a program that a process starts."""
+        self._runs[pid] = path
+        dev, ino = self._file(path)
         raw = [one.encode() if isinstance(one, str) else one for one in arguments]
         argv = b"".join(one + b"\0" for one in raw)
         spans = {"path": path.encode(), "filename": path.encode(), "argv": argv, "cwd": b"/"}
         ids = dict.fromkeys(("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid"), uid)
         auid = UNSET if pid <= _LOGIN else ALICE
-        own = {"argc": len(raw), "argv_bytes": len(argv), "mode": 0o100755, "auid": auid, **own}
+        own = {
+            "argc": len(raw),
+            "argv_bytes": len(argv),
+            "mode": 0o100755,
+            "auid": auid,
+            "dev": dev,
+            "ino": ino,
+            **own,
+        }
         return record_bytes("exec", spans=spans, **self._of(pid), **{**ids, **own})
 
     def exit(self, pid: int, status: int = 0) -> bytes:

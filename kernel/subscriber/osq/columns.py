@@ -92,12 +92,14 @@ class Table:
     """A table; `columns` are those of the view, and id and time are always stored.
 
     holds: the classes of the values that become rows of the table.
+    indexes: SQL statements that create indexes besides the one on time.
     """
 
     name: str
     about: str
     columns: tuple[Column, ...]
     holds: tuple[type, ...]
+    indexes: tuple[str, ...] = ()
 
     @property
     def store_name(self) -> str:
@@ -106,7 +108,7 @@ class Table:
 
     @property
     def create(self) -> tuple[str, ...]:
-        """The SQL statements that create the table, its index and its view."""
+        """The SQL statements that create the table, its indexes and its view."""
         stored = [
             f"{one.name} {'INTEGER' if one.shared else one.kind}"
             for one in self.columns
@@ -116,6 +118,7 @@ class Table:
         return (
             f"CREATE TABLE {self.store_name} ({columns})",
             f"CREATE INDEX {self.name}_time ON {self.store_name} (time)",
+            *self.indexes,
             f"CREATE VIEW {self.name} AS {self.view()}",
         )
 
@@ -209,8 +212,9 @@ def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
     parent = Column(
         name="parent_start_ntime",
         kind="BIGINT",
-        by=dict.fromkeys(events, "parent_start_boot_ns"),
-        source="head.parent_start_boot_ns: with parent it names that process for good",
+        by=dict.fromkeys(events, lambda event, _: event.parent_start_boot_ns or None),
+        source="head.parent_start_boot_ns: with parent it names that process for good; NULL:"
+        " not known",
     )
 
     def of(name: str, field_name: str, source: str) -> Column:

@@ -16,6 +16,7 @@ from osq.columns import (
     shared_text,
 )
 from osq.layout import flag_names
+from osq.parents import INDEXES, PARENT_COLUMNS
 from osq.records import Event, Exec, Exit, Fork, split_vector
 from osq.values import signed, text
 
@@ -258,8 +259,17 @@ PROCESS_EVENTS = Table(
     columns=tuple(
         map(
             _with_alias,
-            (*_AUDIT, *_BPF, *_ES, *_OWN, *actor_columns(_ALL), *common_columns(_ALL)),
+            (
+                *_AUDIT,
+                *_BPF,
+                *_ES,
+                *_OWN,
+                *actor_columns(_ALL),
+                *PARENT_COLUMNS,
+                *common_columns(_ALL),
+            ),
         )
     ),
     holds=_ALL,
+    indexes=INDEXES,
 )

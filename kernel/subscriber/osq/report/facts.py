@@ -18,7 +18,7 @@ _DEADLINE_S = 120.0
 Row = dict[str, SqlValue]
 
 PROCESSES = """SELECT time, ntime, event_type, pid, start_ntime, child_pid, child_start_ntime,
-    path, cmdline, cwd, uid, euid, auid, exit_code, signal
+    parent, parent_start_ntime, path, cmdline, cwd, uid, euid, auid, exit_code, signal
 FROM kprocess_events
 WHERE time BETWEEN {begin} AND {end} AND event_type IN ('exec', 'fork', 'exit')
 ORDER BY global_seq_num"""
@@ -26,7 +26,8 @@ ORDER BY global_seq_num"""
 BEFORE = """SELECT pid, start_ntime, path, cmdline, uid, max(global_seq_num) AS last
 FROM kprocess_events
 WHERE time < {begin} AND event_type = 'exec' AND pid IN (
-    SELECT pid FROM kprocess_events WHERE time BETWEEN {begin} AND {end})
+    SELECT pid FROM kprocess_events WHERE time BETWEEN {begin} AND {end}
+    UNION SELECT parent FROM kprocess_events WHERE time BETWEEN {begin} AND {end})
 GROUP BY pid, start_ntime"""
 
 CONNECTIONS = """SELECT min(time) AS first, max(time) AS last, count(*) AS times, action, path,

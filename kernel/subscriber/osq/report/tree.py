@@ -55,20 +55,30 @@ def processes_of(facts: Facts) -> list[Process]:
 
 
 def _take(by_key: dict[Key, Process], row: Row) -> None:
-    key = (row["pid"], row["start_ntime"])
-    process = by_key.setdefault(key, Process(key=key))
-    if row["event_type"] == "exec":
-        process.programs.append(row)
-    elif row["event_type"] == "exit":
+    process = _find(by_key, (row["pid"], row["start_ntime"]))
+    if row["event_type"] == "fork":
+        child = _find(by_key, (row["child_pid"], row["child_start_ntime"]))
+        _link(process, child)
+        child.born_s = int(row["time"] or 0)
+        return
+    if row["event_type"] == "exit":
         process.end = row
-    else:
-        own = (row["child_pid"], row["child_start_ntime"])
-        child = by_key.setdefault(own, Process(key=own))
-        if not child.is_child and child is not process:
-            child.is_child = True
-            child.born_s = int(row["time"] or 0)
-            child.known = process.programs[-1] if process.programs else None
-            process.children.append(child)
+        return
+    process.programs.append(row)
+    # Who made it is known from its fork; without that row, its parent of now is.
+    if not process.is_child and row["parent_start_ntime"]:
+        _link(_find(by_key, (row["parent"], row["parent_start_ntime"])), process)
+
+
+def _find(by_key: dict[Key, Process], key: Key) -> Process:
+    return by_key.setdefault(key, Process(key=key))
+
+
+def _link(process: Process, child: Process) -> None:
+    if not child.is_child and child is not process:
+        child.is_child = True
+        child.known = process.programs[-1] if process.programs else None
+        process.children.append(child)
 
 
 def _walk(roots: Iterable[Process]) -> Iterator[Process]:
