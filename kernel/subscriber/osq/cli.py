@@ -78,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
             help=f"print {form.value}",
         )
     _add_report(commands)
+    _add_doctor(commands)
+    commands.add_parser("tables", help="print all tables and columns as Markdown")
+    return parser
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     commands.add_parser(
         "doctor",
         help="say what this machine lacks, and what to do about it",
@@ -85,8 +91,6 @@ def _parser() -> argparse.ArgumentParser:
         " watched paths, the clock, and audit beside it. Each line says what to do next. The exit"
         " code is 1 if something is missing without which events are not recorded.",
     )
-    commands.add_parser("tables", help="print all tables and columns as Markdown")
-    return parser
 
 
 def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
