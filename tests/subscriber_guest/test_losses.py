@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from harness.model.settings import PushSpec
 from harness.systems.linux import load_script
 from harness.systems.ssh import Guest
-from tests.subscriber import building
 from tests.subscriber_guest.conftest import STEP_S, begin
 from tests.subscriber_guest.test_service import journal, life_of, query, reads, said_by
 
 PLACES = ("/home", "/root", "/tmp", "/var/tmp", "/usr/lib/modules")
 UNIT = "osq-subscriber"
-RULE = building.ROOT / "packaging" / "system" / "osq.udev"
 HOLD = """import sys
 from pathlib import Path
 from osq.ring import Ring
@@ -129,11 +126,9 @@ def test_without_a_driver_the_service_fails_and_starts_when_the_device_appears(
 ) -> None:
     """The service fails with exit code 3, and the device of a loaded driver starts it."""
     reads(guest)
-    rule = "/etc/udev/rules.d/60-osq-test.rules"
-    guest.push([PushSpec(source=RULE, target=rule, mode=0o644)], deadline_s=STEP_S)
     module = load_script.module_path("osq")
     guest.run(
-        f"udevadm control --reload; systemctl enable {UNIT}; systemctl stop {UNIT} && rmmod osq",
+        f"systemctl enable {UNIT}; systemctl stop {UNIT} && rmmod osq",
         deadline_s=STEP_S,
     )
     guest.run(f"systemctl start {UNIT}", deadline_s=STEP_S, check=False)
@@ -143,7 +138,7 @@ def test_without_a_driver_the_service_fails_and_starts_when_the_device_appears(
     guest.run(f"insmod {module}; udevadm settle", deadline_s=STEP_S)
     until(guest, lambda: shown(guest, "ActiveState") == "active")
     reads(guest)
-    guest.run(f"systemctl disable {UNIT}; rm {rule}", deadline_s=STEP_S)
+    guest.run(f"systemctl disable {UNIT}", deadline_s=STEP_S)
 
     assert status == "3"
     assert "is the module loaded?" in log
