@@ -70,6 +70,7 @@ class Osqueryd:
 
     clock: what osquery's table `time` has as unix_time.
     default_index: --extensions_default_index.
+    calls, rows: how many calls there were, and how many rows they got.
     before_call: called with the number of each call, from 1.
     """
 
@@ -84,7 +85,7 @@ class Osqueryd:
         self._clock = clock
         self._default_index = default_index
         self._manager = _Manager()
-        self.calls = 0
+        self.calls = self.rows = 0
         self.before_call: Callable[[int], object] = lambda _: None
         server = TServer.TThreadedServer(
             ExtensionManager.Processor(self._manager),
@@ -146,6 +147,7 @@ class Osqueryd:
         if answer.status.code != 0:
             raise QueryFailed(answer.status.message)
         rows: Sequence[Row] = answer.response
+        self.rows += len(rows)
         return rows
 
 

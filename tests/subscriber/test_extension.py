@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from osq.cursors import Cursors
 from osq.retention import Limits
 from osq.store import Store
 from osq.tables import TABLES
@@ -86,6 +87,20 @@ def test_osquery_gets_all_columns_when_it_does_not_say_which_it_uses(served: Ser
 
     (table,) = (one for one in TABLES if one.name == "kprocess_events")
     assert set(row) == {"cut", *(one.name for one in table.columns)}
+
+
+def test_a_cursor_reads_another_store_from_its_beginning(folder: Path) -> None:
+    """A store whose keys are below the position is another one, and all its rows are new."""
+
+    def window(cursors: Cursors, run: int, newest: int) -> tuple[int, int]:
+        one = cursors.window("a", "kprocess_events", run=str(run), newest=newest)
+        return one.after, one.up_to
+
+    with Cursors(folder / "cursors") as before:
+        assert [window(before, run, 100) for run in (1, 1, 2)] == [(0, 100), (0, 100), (100, 100)]
+        assert window(before, 3, 0) == (100, 100)
+    with Cursors(folder / "cursors") as after:
+        assert [window(after, 4, 5), window(after, 5, 8)] == [(0, 5), (5, 8)]
 
 
 def test_a_query_while_the_store_file_is_missing_fails_with_no_such_store(

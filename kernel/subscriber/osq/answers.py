@@ -103,7 +103,8 @@ def _answer_run(source: Source, request: Request) -> list[Row]:
 
 def _answer_all(source: Source, reader: Reader, request: Request) -> list[Row]:
     """Return the rows that fulfil the conditions; an answer that is cut shows it in each row."""
-    part = _part(source, request, _values(reader, request, request.conditions), {})
+    # Without ORDER BY SQLite uses the index of a condition on time or pid.
+    part = _part(source, request, _values(reader, request, request.conditions, order=""), {})
     if part.is_cut:
         source.cursors.count_cut()
     if part.is_cut and not request.shows_cut:
@@ -126,7 +127,8 @@ def _answer_window(source: Source, reader: Reader, request: Request) -> list[Row
         ("global_seq_num <= ?", window.up_to),
     )
     shown = {CURSOR: request.cursor, RUN: request.run}
-    part = _part(source, request, _values(reader, request, conditions), shown)
+    values = _values(reader, request, conditions, order="ORDER BY global_seq_num")
+    part = _part(source, request, values, shown)
     if part.is_cut:
         cursors.end_window(request.cursor, name, part.last)
         cursors.count_cut()
@@ -134,12 +136,12 @@ def _answer_window(source: Source, reader: Reader, request: Request) -> list[Row
 
 
 def _values(
-    reader: Reader, request: Request, conditions: tuple[Condition, ...]
+    reader: Reader, request: Request, conditions: tuple[Condition, ...], *, order: str
 ) -> Iterator[tuple[SqlValue, ...]]:
-    """Yield the key and the used columns of each matching row, in the order of the keys."""
+    """Yield the key and the used columns of each matching row."""
     where = " AND ".join(sql for sql, _ in conditions) or "1"
     wanted = ", ".join(("global_seq_num", *request.columns))
-    sql = f"SELECT {wanted} FROM {request.table.name} WHERE {where} ORDER BY global_seq_num"
+    sql = f"SELECT {wanted} FROM {request.table.name} WHERE {where} {order}"
     parameters = tuple(value for _, value in conditions)
     return reader.query(sql, parameters, deadline_s=_DEADLINE_S).rows
 

@@ -92,7 +92,7 @@ class Table:
     """A table; `columns` are those of the view, and id and time are always stored.
 
     holds: the classes of the values that become rows of the table.
-    indexes: SQL statements that create indexes besides the one on time.
+    indexes: SQL statements that create indexes besides those on time and pid.
     """
 
     name: str
@@ -115,9 +115,14 @@ class Table:
             if one.is_stored
         ]
         columns = ", ".join(("id INTEGER PRIMARY KEY", "time BIGINT NOT NULL", *stored))
+        # A join of processes asks once for each row of the other table.
+        indexed = ("time", *(x.name for x in self.columns if x.is_stored and x.name == "pid"))
         return (
             f"CREATE TABLE {self.store_name} ({columns})",
-            f"CREATE INDEX {self.name}_time ON {self.store_name} (time)",
+            *(
+                f"CREATE INDEX {self.name}_{name} ON {self.store_name} ({name})"
+                for name in indexed
+            ),
             *self.indexes,
             f"CREATE VIEW {self.name} AS {self.view()}",
         )

@@ -33,6 +33,7 @@ class Totals:
     unknown: records of a type that this version does not know; they are skipped.
     filtered: rejected by the kernel's filters. They are no attempts and are in no sum.
     expired: rows of events that the bounds of the store have deleted; also in no sum.
+    cut_answers: answers to osqueryd that did not hold all rows; also in no sum.
     at: the moment up to which the kernel's counters are known.
     """
 
@@ -47,6 +48,7 @@ class Totals:
     dropped: tuple[int, ...] = (0,) * len(REASONS)
     generation: int = 0
     expired: int = 0
+    cut_answers: int = 0
     at: Moment = field(default_factory=Moment)
 
     @property
@@ -215,6 +217,9 @@ STATS = Table(
         _counted("unknown", "records of a type that this version does not know"),
         _counted(
             "expired", "rows of events that retention has deleted in this interval; in no sum"
+        ),
+        _counted(
+            "cut_answers", "answers to osqueryd that were cut at osq.extension_mib; in no sum"
         ),
         _plain(
             "unwatched",

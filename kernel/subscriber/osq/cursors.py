@@ -8,7 +8,9 @@ window. The windows are in memory alone: osqueryd's worker and its extension end
 next extension offers the window of an unfinished run again.
 """
 
+import logging
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,7 @@ from typing import Self
 from osq.errors import StoreError
 from osq.store_file import store_error
 
+LOG = logging.getLogger(__name__)
 _BUSY_S = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS position
@@ -33,6 +36,25 @@ class Window:
     run: str
     after: int
     up_to: int
+
+
+def file_of(store: Path) -> Path:
+    """Return the path of the positions' file, which is beside the store."""
+    return store.with_name(store.name + ".cursors")
+
+
+def cut_answers(store: Path) -> int:
+    """Return the number of answers that were cut so far, 0 without a readable file."""
+    path = file_of(store)
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
+            (answers,) = connection.execute("SELECT answers FROM cut").fetchone()
+    except sqlite3.Error as error:
+        LOG.warning("%s: the number of cut answers is not known: %s", path, error)
+        return 0
+    return int(answers)
 
 
 class Cursors:
@@ -76,9 +98,12 @@ class Cursors:
         last = self._windows.get((cursor, table))
         if last is not None and last.run == run:
             return last
-        after = self._position(cursor, table)
-        if last is not None and last.up_to > after:
-            after = last.up_to
+        stored = self._position(cursor, table)
+        after = stored if last is None else max(stored, last.up_to)
+        if 0 < newest < after:
+            # Keys only grow, so this is another store: its rows are all new.
+            after = 0
+        if after != stored:
             self._move(cursor, table, after)
         window = Window(run=run, after=after, up_to=max(after, newest))
         self._windows[cursor, table] = window

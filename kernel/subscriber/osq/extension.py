@@ -22,7 +22,7 @@ from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus
 from osq import config, logs
 from osq.answers import Source, answer, columns, routes
 from osq.columns import Table
-from osq.cursors import Cursors
+from osq.cursors import Cursors, file_of
 from osq.errors import OsqError
 from osq.tables import TABLES
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = config.load(ours.config)
         source = Source(
             store=chosen.store,
-            cursors=Cursors(chosen.store.with_name(chosen.store.name + ".cursors")),
+            cursors=Cursors(file_of(chosen.store)),
             most_bytes=chosen.extension_bytes,
         )
     except OsqError as error:

@@ -19,6 +19,7 @@ from typing import Self
 
 from osq.columns import SEQ_BITS, Context, SqlValue
 from osq.completeness import STATS, Interval, Totals
+from osq.cursors import cut_answers
 from osq.errors import CorruptRing, StoreCorrupt
 from osq.moment import Moment
 from osq.records import Event
@@ -139,9 +140,11 @@ class Store:
                 self._end_unclean(*row)
             last = earlier[-1][0] if earlier else 0
             number = max(now.time_s - SESSION_EPOCH_S, last + 1, self._session + 1)
-            self.totals = self._base = Totals(at=now)
-            if earlier:
-                begin = Totals(at=_totals_from(earlier[-1][3]).at)
+            before = _totals_from(earlier[-1][3]) if earlier else None
+            cut = before.cut_answers if before else cut_answers(self.path)
+            self.totals = self._base = Totals(at=now, cut_answers=cut)
+            if before:
+                begin = Totals(at=before.at, cut_answers=cut)
                 gap = Interval(session=None, begin=begin, end=self._base, note=_NOT_READ)
                 self._write_interval(gap)
             self._insert_session(number)
@@ -178,7 +181,9 @@ class Store:
             that is too large for SQLite. In each case the store has not changed.
         """
         rows, added = self._rows(events, context)
+        cut = self.totals.cut_answers
         if close_interval:
+            cut = self._cut_answers()
             added[STATS.name] = 1
             with self._translating_errors():
                 self._trimmer.give_pages_back()
@@ -187,7 +192,7 @@ class Store:
             for event, values in rows.items():
                 self._insert(event, values)
             expired = self.totals.expired + self._trimmer.trim(added)
-            totals = replace(totals, expired=expired)
+            totals = replace(totals, expired=expired, cut_answers=cut)
             if close_interval:
                 self._close_interval(totals)
             else:
@@ -199,6 +204,10 @@ class Store:
         self.totals = totals
         if close_interval:
             self._begin_interval()
+
+    def _cut_answers(self) -> int:
+        """Return the number of cut answers, which does not fall when their file is removed."""
+        return max(self.totals.cut_answers, cut_answers(self.path))
 
     def _begin_interval(self) -> None:
         self._base = self.totals
@@ -237,7 +246,7 @@ class Store:
 
     def end(self, totals: Totals, ending: str) -> None:
         """End the session: store the rest of its totals, and how it ended."""
-        totals = replace(totals, expired=self.totals.expired)
+        totals = replace(totals, expired=self.totals.expired, cut_answers=self._cut_answers())
         with self._transaction():
             self._close_interval(totals, ending=ending)
         self.totals = totals

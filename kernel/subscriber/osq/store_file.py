@@ -17,7 +17,7 @@ from osq.tables import TABLES
 
 APPLICATION_ID = 0x6F737173  # "osqs"
 # This rises with every change of a table; tests/subscriber/test_store.py enforces that.
-VERSION = 7
+VERSION = 8
 _BUSY_S = 5.0
 _LOG_BYTES = 8 << 20
 _SESSION = """CREATE TABLE session (
