@@ -73,5 +73,7 @@ echo whole
     assert min(row["refused"] for row in rows) > 3
     assert all(row["types"][str(number)] > 0 for row in rows for number in types)
     assert sum(row["filtered"] for row in rows) > 0
-    log = "\n".join(kmod.kernel_log(guest)[-200:])
-    assert not any(word in log for word in ("BUG:", "WARNING:", "Oops", "INFO: rcu"))
+    # The harness plants a line with WARNING: in the log of each guest.
+    log = [line for line in kmod.kernel_log(guest)[-200:] if "harness-canary" not in line]
+    words = ("BUG:", "WARNING:", "Oops", "INFO: rcu")
+    assert [line for line in log if any(word in line for word in words)] == []
