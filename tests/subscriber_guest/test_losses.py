@@ -14,12 +14,17 @@ from tests.subscriber_guest.test_service import journal, life_of, query, reads, 
 
 PLACES = ("/home", "/root", "/tmp", "/var/tmp", "/usr/lib/modules")
 UNIT = "osq-subscriber"
-HOLD = """import sys
+HELD, RELEASE = "/run/osq-held", "/run/osq-release"
+HOLD = f"""import time
 from pathlib import Path
 from osq.ring import Ring
 with Ring(Path("/dev/osquery"), ring_bytes=1 << 20):
-    sys.stdin.read()
+    Path("{HELD}").touch()
+    while not Path("{RELEASE}").exists():
+        time.sleep(0.2)
 """
+# The unit loads the driver itself; this forbids it.
+FORBID = "/run/modprobe.d/no-osq.conf"
 
 
 def until(guest: Guest, condition: Callable[[], bool]) -> None:
@@ -56,12 +61,15 @@ def drop_in(guest: Guest, text: str) -> Iterator[None]:
         guest.run(f"rm -r {folder}; systemctl daemon-reload", deadline_s=STEP_S)
 
 
-def test_files_below_home_root_tmp_and_the_modules_are_recorded(guest: Guest) -> None:
+def test_files_below_home_root_and_tmp_are_recorded_and_the_modules_folder_is_watched(
+    guest: Guest,
+) -> None:
     """The service's sandbox hides no folder whose files the configuration names."""
     token = secrets.token_hex(8)
     guest.run("install -d -m 0700 -o 1000 /home/somebody", deadline_s=STEP_S)
     watching(guest, "/home/somebody/%%", *(f"{one}/%%" for one in PLACES))
-    names = [f"{one}/{token}" for one in (*PLACES, "/home/somebody")]
+    # The harness mounts the modules read-only, so no file is created there.
+    names = [f"{one}/{token}" for one in (*PLACES[:-1], "/home/somebody")]
     guest.run(f"touch {' '.join(names)} && rm {' '.join(names)}; sleep 3", deadline_s=STEP_S)
 
     rows = query(
@@ -128,17 +136,20 @@ def test_without_a_driver_the_service_fails_and_starts_when_the_device_appears(
     reads(guest)
     module = load_script.module_path("osq")
     guest.run(
+        f"mkdir -p /run/modprobe.d && echo 'install osq /bin/false' >{FORBID};"
         f"systemctl enable {UNIT}; systemctl stop {UNIT} && rmmod osq",
         deadline_s=STEP_S,
     )
-    guest.run(f"systemctl start {UNIT}", deadline_s=STEP_S, check=False)
-    until(guest, lambda: shown(guest, "ActiveState") == "failed")
-    status = shown(guest, "ExecMainStatus")
-    log = journal(guest)
-    guest.run(f"insmod {module}; udevadm settle", deadline_s=STEP_S)
-    until(guest, lambda: shown(guest, "ActiveState") == "active")
-    reads(guest)
-    guest.run(f"systemctl disable {UNIT}", deadline_s=STEP_S)
+    try:
+        guest.run(f"systemctl start {UNIT}", deadline_s=STEP_S, check=False)
+        until(guest, lambda: shown(guest, "ActiveState") == "failed")
+        status = shown(guest, "ExecMainStatus")
+        log = journal(guest)
+        guest.run(f"insmod {module}; udevadm settle", deadline_s=STEP_S)
+        until(guest, lambda: shown(guest, "ActiveState") == "active")
+        reads(guest)
+    finally:
+        guest.run(f"systemctl disable {UNIT}; rm {FORBID}", deadline_s=STEP_S)
 
     assert status == "3"
     assert "is the module loaded?" in log
@@ -149,12 +160,15 @@ def test_a_device_that_is_taken_for_15_seconds_does_not_end_the_service(guest: G
     reads(guest)
     guest.run(f"systemctl stop {UNIT}", deadline_s=STEP_S)
     guest.run(
-        f"sleep 15 | timeout 60 python3 -c '{HOLD}' >/dev/null 2>&1 & sleep 2; exit 0",
+        f"rm -f {HELD} {RELEASE}; timeout 300 python3 -c '{HOLD}' >/dev/null 2>&1 & exit 0",
         deadline_s=STEP_S,
     )
+    until(guest, lambda: guest.run(f"test -e {HELD}", deadline_s=STEP_S, check=False).status == 0)
     begin(guest)
     until(guest, lambda: "waiting until it is free" in said_by(guest, life_of(guest)))
+    guest.run("sleep 15", deadline_s=STEP_S)
     waits = shown(guest, "ActiveState")
+    guest.run(f"touch {RELEASE}", deadline_s=STEP_S)
     reads(guest)
 
     assert waits == "active"
