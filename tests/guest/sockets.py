@@ -11,6 +11,8 @@ from tests.guest.tailing import Record
 
 OTHER_CONTEXT = 0x0400
 OUTCOME = 0x0800
+# A close at the exit of a process is a call of its own, with its place in the thread's order.
+EXITING = 0x8000
 # The values that both a record and a line of the log have; a call is their values in this order.
 FIELDS = (
     *("action", "status", "error", "pid", "tid", "uid", "family", "socktype", "protocol"),
@@ -97,7 +99,7 @@ def calls_by_thread(records: Iterable[Record]) -> dict[int, list[Call]]:
     """Return the recorded calls of each thread, in the order of the ring."""
     found: dict[int, list[Call]] = defaultdict(list)
     for one in records:
-        if one["type"] == "socket" and not one["flags"]:
+        if one["type"] == "socket" and not one["flags"] & ~EXITING:
             found[one["tid"]].append(call_of_record(one))
     return found
 
@@ -116,7 +118,7 @@ def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
     return Counter(
         (bool(one["flags"] & OUTCOME), *call_of_record(one))
         for one in records
-        if one["type"] == "socket" and one["flags"] and one["tid"] in witnesses
+        if one["type"] == "socket" and one["flags"] & ~EXITING and one["tid"] in witnesses
     )
 
 
