@@ -77,7 +77,7 @@ class History:
         return found[::-1]
 
     def night(self, night_id: str) -> Night:
-        """Return one night; UsageError when there is none of this id."""
+        """Return the night with this id. Raises: UsageError when the history has no such night."""
         query = select(tables.NIGHTS).where(tables.NIGHTS.c.id == night_id)
         for row in self._rows(query):
             return Night(**row)

@@ -75,7 +75,7 @@ def _parse(data: bytes) -> dict[str, Any]:
     except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
         raise UsageError(f"config.plist cannot be read: {error}") from error
     if not isinstance(found, dict) or not isinstance(found.get("NVRAM"), dict):
-        raise UsageError("this config.plist is none of OpenCore's: it has no NVRAM section")
+        raise UsageError("this config.plist is not OpenCore's: it has no NVRAM section")
     return found
 
 
@@ -90,4 +90,4 @@ def _variables(plist: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         found, names = added.setdefault(_APPLE, {}), deleted.setdefault(_APPLE, [])
         if isinstance(found, dict) and isinstance(names, list):
             return found, names
-    raise UsageError("this config.plist is none of OpenCore's: NVRAM has no Add and Delete of it")
+    raise UsageError("this config.plist is not OpenCore's: its NVRAM has no Add or no Delete")

@@ -171,7 +171,7 @@ def test_in_a_browser_every_text_is_legible_and_every_frame_is_reached_by_keyboa
 def test_the_browsers_audit_finds_a_faint_text_a_wide_page_and_a_region_without_name(
     page: str, tmp_path: Path
 ) -> None:
-    """The audit reports a page that is worse: so it would find a fault of ours."""
+    """The audit reports the faults of a page that has them, so it can fail."""
     bad = '<section><p style="color: #999; width: 3000px">x</p></section>'
 
     found = chromium.audit(page.replace("<main", f"{bad}<main"), tmp_path, dark=False, width=1280)

@@ -67,7 +67,7 @@ def test_nightly_report_without_a_night_says_what_to_do(
 def test_nightly_bisect_has_nothing_to_do_after_a_good_night(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing runs, and this is said."""
+    """Nothing runs, and a message says so."""
     good_night(project)
 
     assert ended("nightly-bisect") == 0
