@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A cell of a night that costs a second; a configuration has it as the wrapper of its cells.
 
-It leaves the report that kernel-test leaves. Tests start it; it is no test itself.
+It leaves the report that kernel-test leaves. The file LIMIT in its project says how many such
+reports there may be; a cell that finds as many waits. Tests start it; it is no test itself.
 """
 
 import sys
@@ -13,7 +14,9 @@ from harness.model.provenance import Provenance
 from harness.model.settings import Accel, RunReport, TestResult, Verdict
 from harness.report import run_report
 
+LIMIT = "limit"
 _TAKES_S = 1.0
+_LOOKS_EVERY_S = 0.1
 
 
 def main(arguments: list[str]) -> None:
@@ -22,6 +25,8 @@ def main(arguments: list[str]) -> None:
     folder = Path("build", "runs", given["run-id"]).absolute()
     folder.mkdir(parents=True)
     time.sleep(_TAKES_S)
+    while len(list(folder.parent.glob("*/report.json"))) >= int(Path(LIMIT).read_text()):
+        time.sleep(_LOOKS_EVERY_S)
     run_report.write(
         RunReport(
             run_id=given["run-id"],
