@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from osq.columns import Context
 from osq.completeness import Totals
+from osq.moment import Moment
 from osq.records import Event
 from osq.store import Store
 from tests.subscriber.events import a_fork, an_exec, an_exit
@@ -43,3 +44,21 @@ class Filler:
             events.append(an_exec(seq=seq + 1, uid=number % 5, path=path, **head))
             events.append(an_exit(seq=seq + 2, status=256 * (number % 4), **head))
         self.add(events)
+
+
+def fill(
+    store: Store,
+    first: int,
+    count: int,
+    *,
+    age_s: int = 0,
+    at: Moment | None = None,
+    closes: bool = False,
+) -> None:
+    """Store this many programs that began this long ago, at a moment."""
+    offset_ns = time.time_ns() - age_s * 10**9
+    events = [an_exec(seq=seq) for seq in range(first, first + count)]
+    number = first + count - 1
+    totals = Totals(attempts=number, stored=number, at=at or Moment.now())
+    context = Context(realtime_offset_ns=offset_ns)
+    store.commit(events, totals, context, close_interval=closes)

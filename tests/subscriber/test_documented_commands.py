@@ -13,8 +13,8 @@ from osq import cli
 from osq.retention import Limits
 from osq.store import Store
 from tests.subscriber.building import ROOT
+from tests.subscriber.filler import fill
 from tests.subscriber.host import environment
-from tests.subscriber.test_store import fill
 from tests.unit.project.documented import documented
 
 # A command that follows has half a second for each new row until it prints one.

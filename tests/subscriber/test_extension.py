@@ -12,9 +12,9 @@ from osq.cursors import Cursors
 from osq.retention import Limits
 from osq.store import Store
 from osq.tables import TABLES
+from tests.subscriber.filler import fill
 from tests.subscriber.osqueryd_model import QueryFailed
 from tests.subscriber.served import END_S, Served, environment, extension_command
-from tests.subscriber.test_store import fill
 
 
 @pytest.fixture

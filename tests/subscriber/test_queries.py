@@ -29,8 +29,8 @@ from osq.store import Store
 from osq.subscribe import Row, Subscriber
 from tests.subscriber.building import ROOT
 from tests.subscriber.events import an_exec
+from tests.subscriber.filler import fill
 from tests.subscriber.host import ask
-from tests.subscriber.test_store import fill
 
 MILLION = 1_000_000
 NOW_S = 1_800_000_000

@@ -24,7 +24,7 @@ from osq.errors import CorruptRing, StoreCorrupt
 from osq.moment import Moment
 from osq.records import Event
 from osq.retention import Limits, Trimmer
-from osq.store_file import WriteLock, connect, set_aside, store_error
+from osq.store_file import WriteLock, connect, set_aside, store_error, store_errors
 from osq.strings import Strings
 from osq.tables import EVENT_TABLES
 
@@ -83,22 +83,27 @@ class Store:
 
     def _open(self) -> None:
         try:
-            self._connection = connect(self.path)
+            self._connect()
         except StoreCorrupt as error:
             self._set_aside(error)
-            self._connection = connect(self.path)
-        self._prepare()
+            self._connect()
 
-    def _prepare(self) -> None:
-        """Make what belongs to the connection."""
-        self._strings = Strings(self._connection)
-        self._trimmer = Trimmer(
-            self._connection,
-            events=EVENT_TABLES,
-            others=(STATS,),
-            strings=self._strings,
-            limits=self._limits,
-        )
+    def _connect(self) -> None:
+        """Open the file, and make what belongs to the connection."""
+        self._connection = connect(self.path)
+        try:
+            with store_errors(self.path):
+                self._strings = Strings(self._connection)
+                self._trimmer = Trimmer(
+                    self._connection,
+                    events=EVENT_TABLES,
+                    others=(STATS,),
+                    strings=self._strings,
+                    limits=self._limits,
+                )
+        except BaseException:
+            self._connection.close()
+            raise
 
     def add_note(self, note: str) -> None:
         """Give the next row of kosquery_stats a note."""
@@ -119,8 +124,7 @@ class Store:
         """Set the damaged file aside and continue the session with its totals in a new file."""
         self._connection.close()
         self._set_aside(error)
-        self._connection = connect(self.path)
-        self._prepare()
+        self._connect()
         with self._transaction():
             self._insert_session(self._session)
 

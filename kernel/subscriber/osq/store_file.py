@@ -19,6 +19,7 @@ APPLICATION_ID = 0x6F737173  # "osqs"
 # This rises with every change of a table; tests/subscriber/test_store.py enforces that.
 VERSION = 8
 _BUSY_S = 5.0
+_BEGUN = "its daemon makes them at its start: is osq-subscriber running?"
 _LOG_BYTES = 8 << 20
 _SESSION = """CREATE TABLE session (
     id INTEGER PRIMARY KEY, ending TEXT NOT NULL, note TEXT NOT NULL, base TEXT NOT NULL,
@@ -59,10 +60,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises: StoreForeign, StoreCorrupt, StoreError.
     """
-    with _store_errors(path):
-        is_new = not path.exists() or path.stat().st_size == 0
+    with store_errors(path):
+        is_missing = not path.exists()
         connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         try:
+            is_new = is_missing or _is_begun(connection)
             if not is_new:
                 check(connection, path)
                 _check_whole(connection, path)
@@ -82,8 +84,15 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _is_begun(connection: sqlite3.Connection) -> bool:
+    """Return whether the file has no table yet: it is new, or its maker was killed."""
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    return not tables and not application
+
+
 @contextmanager
-def _store_errors(path: Path) -> Iterator[None]:
+def store_errors(path: Path) -> Iterator[None]:
     """Run a block and raise errors of SQLite and of the file system as StoreErrors."""
     try:
         yield
@@ -96,9 +105,11 @@ def _store_errors(path: Path) -> Iterator[None]:
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Check that the file is a store of this version.
 
-    Raises: StoreForeign, StoreCorrupt; StoreError when the file cannot be read.
+    Raises: StoreForeign, StoreCorrupt; StoreError for a file without tables or with read errors.
     """
-    with _store_errors(path):
+    with store_errors(path):
+        if _is_begun(connection):
+            raise StoreError(f"{path}: the store has no tables yet", hint=_BEGUN)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
