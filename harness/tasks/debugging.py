@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.tasks.common import TaskContext, task
-from harness.tasks.memory import open_dump
+from harness.tasks.crashes import open_dump
 from harness.tasks.options import Mode, check_options
 from harness.tasks.targets import found_target
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import UsageError
-from harness.tasks import debugging, guests, host, options, packaging, targets, workflow
+from harness.tasks import debugging, guests, nights, options, packaging, targets, workflow
 from harness.tasks.common import HarnessTask
 from harness.tasks.debugging import MODES, Way, chosen_way
 from harness.tasks.options import Mode, check_options, option_name
@@ -29,10 +29,10 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
     (workflow.kernel_build, options.BUILD_FOR_GUEST, {"all"}),
     (workflow.kernel_build, options.BUILD_ALONE, {"all"}),
     (workflow.kernel_build, options.BUILD_ALL, set()),
-    (host.nightly, options.NIGHT_RUN, set()),
-    (host.nightly, options.NIGHT_PLANNED, set()),
-    (host.nightly, options.NIGHT_RESUMED, set()),
-    (host.nightly, options.NIGHT_IMPORTED, set()),
+    (nights.nightly, options.NIGHT_RUN, set()),
+    (nights.nightly, options.NIGHT_PLANNED, set()),
+    (nights.nightly, options.NIGHT_RESUMED, set()),
+    (nights.nightly, options.NIGHT_IMPORTED, set()),
     (workflow.kernel_test_unload, options.UNLOAD_ON_TARGET, set()),
     (targets.kernel_deps, targets.DEPS_OF_TARGET, set()),
     (targets.kernel_configure_target, targets.CONFIGURE_GUEST, set()),
