@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    delete,
+    event,
+    exc,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 
 from harness.errors import Lost, UsageError
@@ -28,6 +38,7 @@ from harness.nightly.values import (
     PlannedCell,
     Start,
     TestPoint,
+    missing_run,
 )
 
 _BUSY_S = 60.0
@@ -134,6 +145,14 @@ class History:
         )
         return {row["cell"]: Verdict(row["verdict"]) for row in self._rows(query)}
 
+    def missing(self, night_id: str) -> tuple[str, ...]:
+        """Return the ids of the cells of which no result has arrived from any machine."""
+        results = tables.RESULTS.c
+        found = self._rows(select(results.cell, results.run_id).where(results.night == night_id))
+        return tuple(
+            row["cell"] for row in found if row["run_id"] == missing_run(night_id, row["cell"])
+        )
+
     def results(self, night_id: str) -> tuple[CellResult, ...]:
         """Return the results of one night with everything that is known, in order of time."""
         with self._transaction() as connection:
@@ -176,13 +195,14 @@ class History:
     # --- writing --------------------------------------------------------------------------------
 
     def begin_night(self, night: Night, planned: Sequence[PlannedCell]) -> None:
-        """Write a new night and its plan."""
+        """Write a night and its plan; a part of it that is there already stays as it is."""
         with self._transaction(writes=True) as connection:
-            connection.execute(insert(tables.NIGHTS), asdict(night))
+            new = sqlite.insert(tables.NIGHTS).on_conflict_do_nothing()
+            connection.execute(new, asdict(night))
             for one in planned:
                 _keep_cell(connection, one.cell)
                 values = {**asdict(one), "night": night.id, "cell": one.cell.id}
-                connection.execute(insert(tables.PLANNED), values)
+                connection.execute(sqlite.insert(tables.PLANNED).on_conflict_do_nothing(), values)
 
     def leave_out(self, night_id: str, cell_id: str, reason: str) -> None:
         """Write why a planned cell does not run in its night after all."""
@@ -195,15 +215,24 @@ class History:
         with self._transaction(writes=True) as connection:
             connection.execute(insert(tables.STARTS), asdict(start))
 
+    def forget_start(self, run_id: str) -> None:
+        """Remove a start that somebody interrupted, so that it does not count."""
+        with self._transaction(writes=True) as connection:
+            connection.execute(delete(tables.STARTS).where(tables.STARTS.c.run_id == run_id))
+
     def record(self, result: CellResult, cell: Cell | None = None) -> bool:
         """Write the result of a cell with all its parts; return False when it is there already.
 
-        There is one result for each night, cell and attempt, and one for each run. `cell` is
-        needed only for a cell that no plan has named.
+        There is one result for each night, cell and attempt, and one for each run. It takes the
+        place of the result that said that none had arrived. `cell` is needed only for a cell that
+        no plan has named.
         """
+        missing = tables.RESULTS.c.run_id == missing_run(result.night, result.cell)
         with self._transaction(writes=True) as connection:
             if cell is not None:
                 _keep_cell(connection, cell)
+            if result.attempt == 0 and result.run_id != missing_run(result.night, result.cell):
+                connection.execute(delete(tables.RESULTS).where(missing))
             query = sqlite.insert(tables.RESULTS).values(rows.of_result(result))
             added = connection.execute(
                 query.on_conflict_do_nothing().returning(tables.RESULTS.c.id)

@@ -18,9 +18,10 @@ def of_night(settings: Settings, night_id: str) -> Path:
     return all_nights(settings) / night_id
 
 
-def log(settings: Settings, night_id: str, cell: Cell, attempt: int) -> Path:
-    """Return the file with the output of a cell's command."""
-    return of_night(settings, night_id) / f"{_name(cell, attempt)}.log"
+def log(settings: Settings, night_id: str, cell: Cell, attempt: int, start: int = 1) -> Path:
+    """Return the file with the output of a cell's command, when it is started for the Nth time."""
+    again = f".start-{start}" if start > 1 else ""
+    return of_night(settings, night_id) / f"{_name(cell, attempt)}{again}.log"
 
 
 def worker_log(settings: Settings, night_id: str, cell: Cell, attempt: int) -> Path:

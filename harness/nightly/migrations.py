@@ -58,5 +58,9 @@ _BISECTIONS = (
         "key" TEXT PRIMARY KEY, "commit" TEXT NOT NULL, answer TEXT NOT NULL,
         steps TEXT NOT NULL)""",
 )
+_WORKERS = (
+    "ALTER TABLE results ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE results ADD COLUMN lost_tries TEXT NOT NULL DEFAULT '[]'",
+)
 # Step N brings a file from version N to version N + 1; an empty file has version 0.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _BISECTIONS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _BISECTIONS, _WORKERS)

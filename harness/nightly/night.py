@@ -6,7 +6,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UsageError
 from harness.guest import registry
@@ -89,8 +88,15 @@ def begin(settings: Settings, history: History, form: str, chosen: Sequence[Plan
     for earlier in history.nights(last=plan.NIGHTS):
         if not earlier.ended_at:
             _give_up(history, earlier)
+    found = new(settings, form)
+    history.begin_night(found, chosen)
+    return found
+
+
+def new(settings: Settings, form: str) -> Night:
+    """Return a night that would begin now."""
     known = provenance.of_project(settings.root, Selection())
-    night = Night(
+    return Night(
         id=registry.new_run_id(),
         started_at=results.now(),
         commit=known.commit,
@@ -98,8 +104,6 @@ def begin(settings: Settings, history: History, form: str, chosen: Sequence[Plan
         form=form,
         host=platform.node(),
     )
-    history.begin_night(night, chosen)
-    return night
 
 
 def _give_up(history: History, night: Night) -> None:
@@ -158,32 +162,3 @@ def plan_rows(chosen: Sequence[PlannedCell]) -> tuple[str, ...]:
     minutes = sum(one.expected_s for one in chosen if not one.left_out) / 60
     count = sum(not one.left_out for one in chosen)
     return (*lines, f"{count} cells, {minutes:.0f} min of work")
-
-
-def plan_json(
-    settings: Settings, request: NightRequest, chosen: Sequence[PlannedCell]
-) -> dict[str, Any]:
-    """Return a plan as a value for JSON. Its cells are independent commands.
-
-    `command` is a list of arguments that follow the name of the program.
-    """
-    return {
-        "schema": plan.SCHEMA,
-        "form": request.form,
-        "budget_s": request.budget_s,
-        "deadline_s": settings.nightly.deadline_s,
-        "cells": [
-            {
-                "id": one.cell.id,
-                "kind": one.cell.kind.value,
-                **{
-                    name: getattr(one.cell, name)
-                    for name in ("target", "kernel", "flavour", "arch", "image", "tests", "module")
-                },
-                "expected_s": one.expected_s,
-                "left_out": one.left_out,
-                "command": list(cells.task_words(settings, one.cell)),
-            }
-            for one in chosen
-        ],
-    }

@@ -23,8 +23,6 @@ _REMEMBERED = 5
 # The number of nights from which costs and omissions are known.
 NIGHTS = 20
 OVER_BUDGET = "it does not fit into the night's budget"
-# The schema of the plan's JSON; it rises when a field changes its meaning or disappears.
-SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)

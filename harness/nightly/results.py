@@ -9,7 +9,8 @@ from harness.artefacts import requested
 from harness.errors import HarnessError
 from harness.model.provenance import Provenance
 from harness.model.settings import RunReport, Verdict
-from harness.nightly.values import CellResult
+from harness.nightly.judge.nights import LostTry
+from harness.nightly.values import CellResult, missing_run
 from harness.panic.values import KernelReport
 from harness.report import run_report
 
@@ -21,7 +22,8 @@ _GUEST_TIMES = {"booted": "boot_s", "restored": "restore_s"}
 class Attempt:
     """An attempt at a cell: the `night`, the `cell`, which attempt, and how often it was started.
 
-    `command` is what a person types to repeat it, and `log` the file with its output.
+    `command` is what a person types to repeat it, and `log` the file with its output. `worker` is
+    the machine that runs it, and `lost_tries` are the workers that were lost with it before.
     """
 
     night: str
@@ -30,6 +32,8 @@ class Attempt:
     starts: int = 1
     command: str = ""
     log: Path = Path()
+    worker: str = ""
+    lost_tries: tuple[LostTry, ...] = ()
 
 
 def now() -> str:
@@ -47,6 +51,8 @@ def of_report(report: RunReport, attempt: Attempt) -> CellResult:
         starts=attempt.starts,
         command=attempt.command,
         log=attempt.log,
+        worker=attempt.worker,
+        lost_tries=attempt.lost_tries,
         run_id=report.run_id,
         verdict=report.verdict,
         reason=report.reason,
@@ -76,6 +82,8 @@ def lost(attempt: Attempt, run_id: str, folder: Path, reason: str) -> CellResult
         starts=attempt.starts,
         command=attempt.command,
         log=attempt.log,
+        worker=attempt.worker,
+        lost_tries=attempt.lost_tries,
         run_id=run_id,
         verdict=Verdict.LOST,
         reason=reason,
@@ -84,6 +92,13 @@ def lost(attempt: Attempt, run_id: str, folder: Path, reason: str) -> CellResult
         folder=folder,
         evidence=_end_of(attempt.log),
     )
+
+
+def missing(night_id: str, cell_id: str, command: str) -> CellResult:
+    """Return the result that a cell has as long as none has arrived from any worker."""
+    attempt = Attempt(night=night_id, cell=cell_id, command=command)
+    reason = "no result of the cell arrived from any worker"
+    return lost(attempt, missing_run(night_id, cell_id), Path(), reason)
 
 
 def as_report(result: CellResult) -> RunReport:

@@ -8,7 +8,7 @@ the folders of their runs have gone.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Table, select
 from harness.model.crash import Crash
 from harness.model.settings import Accel, TestResult, Verdict
 from harness.nightly import tables
+from harness.nightly.judge.nights import LostTry
 from harness.nightly.values import Cell, CellKind, CellPoint, CellResult
 from harness.panic.values import KernelReport
 
@@ -29,7 +30,7 @@ _CELL_KEYS = tuple(field.name for field in fields(Cell))
 # The columns of a result whose type in Python is that of the file.
 _AS_THEY_ARE = (
     *("night", "cell", "attempt", "run_id", "reason", "started_at", "duration_s", "starts"),
-    *("commit", "tree_changed", "kernel_release", "kernel_version", "command", "hint"),
+    *("commit", "tree_changed", "kernel_release", "kernel_version", "command", "hint", "worker"),
 )
 _POINT_KEYS = (
     *("night", "cell", "attempt", "reason", "duration_s", "commit", "tree_changed"),
@@ -122,6 +123,7 @@ def result(row: Row, details: Details) -> CellResult:
             _WARNING.validate_json(one["details"]) for one in details.warnings.get(number, ())
         ),
         measures=_measures(number, details),
+        lost_tries=tuple(LostTry(**one) for one in json.loads(row["lost_tries"])),
     )
 
 
@@ -170,6 +172,7 @@ def of_result(one: CellResult) -> dict[str, Any]:
         "folder": str(one.folder),
         "log": str(one.log),
         "evidence": json.dumps(one.evidence),
+        "lost_tries": json.dumps([asdict(lost) for lost in one.lost_tries]),
     }
 
 

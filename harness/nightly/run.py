@@ -39,13 +39,16 @@ Say = Callable[[str], None]
 class Limits:
     """The limits of a night: how long it and each of its cells may take, and the host's room.
 
-    `runtime` is the folder in which guests of this host are registered.
+    `runtime` is the folder in which guests of this host are registered. `worker` is the name of
+    this host in the results, and `lost_on` names the hosts that were lost with the cells before.
     """
 
     budget_s: float
     deadline_s: float
     host: Room
     runtime: Path
+    worker: str
+    lost_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +175,7 @@ class _Planner:
             attempt=job.attempt,
             command=job.planned.command,
             log=folders.worker_log(self._settings, self._night, cell, job.attempt),
+            worker=self._limits.worker,
         )
         name = f"{self._night}-{cell.file_name}-{job.attempt}"
         reason = f"{_MOST_WORKERS} workers ended without a result"
@@ -227,6 +231,9 @@ class _Planner:
             cell=job.planned.cell.id,
             attempt=job.attempt,
             deadline_s=self._limits.deadline_s,
+            history=str(self._history.file),
+            worker=self._limits.worker,
+            lost_on=self._limits.lost_on,
         )
         file = folders.worker_log(self._settings, self._night, job.planned.cell, job.attempt)
         with file.open("ab") as log:

@@ -73,6 +73,8 @@ RESULTS = Table(
     Column("command", Text),
     Column("hint", Text),
     Column("evidence", Text),
+    Column("worker", Text),
+    Column("lost_tries", Text),
 )
 TESTS = Table(
     "tests",

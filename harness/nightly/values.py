@@ -12,6 +12,7 @@ from typing import ClassVar
 from harness.model.crash import Crash
 from harness.model.nights import PLAIN
 from harness.model.settings import Accel, TestResult, Verdict
+from harness.nightly.judge.nights import LostTry
 from harness.panic.values import KernelReport
 
 
@@ -98,7 +99,9 @@ class CellResult:
     when a process was killed. `folder` is the run's folder and `log` what the command printed;
     both may be gone when an old result is read. `measures` are numbers by names that end in their
     unit: boot_s, module_bytes, coverage_percent, and stage_NAME_s for each stage. `warnings` are
-    reports of the kernel outside of crashes. A result that was read has tests without reports.
+    reports of the kernel outside of crashes. `worker` is the machine on which the cell ran, and
+    `lost_tries` are the workers that were lost before. A result that was read has tests without
+    reports.
     """
 
     night: str
@@ -124,6 +127,8 @@ class CellResult:
     crashes: tuple[Crash, ...] = ()
     warnings: tuple[KernelReport, ...] = ()
     measures: dict[str, float] = field(default_factory=dict)
+    worker: str = ""
+    lost_tries: tuple[LostTry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,3 +181,8 @@ class Start:
     number: int
     run_id: str
     started_at: str
+
+
+def missing_run(night_id: str, cell_id: str) -> str:
+    """Return the id that stands for the run of a cell of which no result has arrived."""
+    return f"{night_id}+{cell_id}+missing"

@@ -6,9 +6,12 @@ ended, and the lock of the cell is free once both have gone. So a cell never run
 and the next worker of the cell knows what the last one has left.
 """
 
+import json
 import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, Lost
@@ -17,7 +20,8 @@ from harness.host import config, file_lock, tool
 from harness.model import build_folder
 from harness.model.settings import Settings
 from harness.nightly import cells, folders, results
-from harness.nightly.database import History, history_file, open_history
+from harness.nightly.database import History, open_history
+from harness.nightly.judge.nights import LostTry
 from harness.nightly.results import Attempt
 from harness.nightly.values import Cell, CellKind, CellResult, Start
 from harness.report import run_report
@@ -29,21 +33,34 @@ _ENDING_S = 60.0
 # A shell reports a process that a signal ended with a status above this one.
 _SIGNALLED = 128
 _INTERRUPTED = 130
+_WORKER_LOST = "the worker was lost while it ran the cell, which was run again elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a worker has to do: one attempt at one cell of a night."""
+    """What a worker has to do: one attempt at one cell of a night.
+
+    `history` is the file that gets the result. `worker` is the name of this machine, and `lost_on`
+    are the machines that were lost while they ran the cell.
+    """
 
     night: str
     cell: str
     attempt: int
     deadline_s: float
+    history: str
+    worker: str
+    lost_on: tuple[str, ...] = ()
 
     def arguments(self, settings: Settings) -> list[str]:
         """Return the command line of the worker's process."""
-        words = [self.night, self.cell, str(self.attempt), str(self.deadline_s)]
-        return [sys.executable, "-m", "harness.nightly.worker", str(settings.file), *words]
+        words = [str(settings.file), json.dumps(asdict(self))]
+        return [sys.executable, "-m", "harness.nightly.worker", *words]
+
+    @property
+    def lost_tries(self) -> tuple[LostTry, ...]:
+        """The tries on other workers, for the report."""
+        return tuple(LostTry(worker=name, reason=_WORKER_LOST) for name in self.lost_on)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +88,9 @@ class _Job:
             attempt=work.attempt,
             starts=starts,
             command=cells.printed_command(self.settings, self.cell),
-            log=folders.log(self.settings, work.night, self.cell, work.attempt),
+            log=folders.log(self.settings, work.night, self.cell, work.attempt, starts),
+            worker=work.worker,
+            lost_tries=work.lost_tries,
         )
 
     def folder(self, run_id: str) -> Path:
@@ -85,7 +104,7 @@ def run(settings: Settings, work: Work) -> None:
     Nothing is recorded when a process of the cell was killed; another worker then starts it again.
     Raises: CacheBusy when another worker has the cell for longer than the deadline.
     """
-    with open_history(history_file(settings)) as history:
+    with open_history(Path(work.history)) as history:
         job = _Job(settings=settings, history=history, work=work, cell=history.cells()[work.cell])
         lock = folders.lock(settings, work.night, job.cell, work.attempt)
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -101,16 +120,15 @@ def run(settings: Settings, work: Work) -> None:
 def _earlier_result(job: _Job) -> CellResult | None:
     """Return the result of a start whose worker was killed, or that of too many starts."""
     starts = job.starts
-    attempt = job.attempt(len(starts))
-    for start in starts:
+    for number, start in enumerate(starts, start=1):
         report = results.finished_report(job.folder(start.run_id))
         if report is not None:
-            return results.of_report(report, attempt)
+            return results.of_report(report, job.attempt(number))
     if len(starts) < MOST_STARTS:
         return None
     last = starts[-1].run_id
     reason = f"the cell was started {len(starts)} times, and a process of it was killed each time"
-    return results.lost(attempt, last, job.folder(last), reason)
+    return results.lost(job.attempt(len(starts)), last, job.folder(last), reason)
 
 
 def _new_result(job: _Job, lock: int) -> CellResult | None:
@@ -118,30 +136,40 @@ def _new_result(job: _Job, lock: int) -> CellResult | None:
 
     `lock` is the open file of the cell's lock, which the cell keeps open, too.
     """
-    number = len(job.starts) + 1
     run_id = registry.new_run_id()
     work = job.work
-    job.history.start(
-        Start(
-            night=work.night,
-            cell=work.cell,
-            attempt=work.attempt,
-            number=number,
-            run_id=run_id,
-            started_at=results.now(),
-        )
+    start = Start(
+        night=work.night,
+        cell=work.cell,
+        attempt=work.attempt,
+        number=len(job.starts) + 1,
+        run_id=run_id,
+        started_at=results.now(),
     )
-    attempt = job.attempt(number)
+    attempt = job.attempt(start.number)
     repeated = work.attempt > 0 and job.cell.kind is CellKind.TEST
-    ended = tool.run(
-        (*cells.command(job.settings, job.cell, run_id), *(["--fresh"] if repeated else [])),
-        deadline_s=work.deadline_s,
-        error=Lost,
-        check=False,
-        cwd=job.settings.root,
-        within=tool.Surroundings(log=attempt.log, own_group=True, inherits=(lock,)),
-    )
+    with _recorded_start(job, start):
+        ended = tool.run(
+            (*cells.command(job.settings, job.cell, run_id), *(["--fresh"] if repeated else [])),
+            deadline_s=work.deadline_s,
+            error=Lost,
+            check=False,
+            cwd=job.settings.root,
+            within=tool.Surroundings(log=attempt.log, own_group=True, inherits=(lock,)),
+        )
     return _judged(job, attempt, run_id, ended.status)
+
+
+@contextmanager
+def _recorded_start(job: _Job, start: Start) -> Iterator[None]:
+    """Record a start for the block; Ctrl-C in it takes the start back, if it has no verdict."""
+    try:
+        job.history.start(start)
+        yield
+    except KeyboardInterrupt:
+        if results.finished_report(job.folder(start.run_id)) is None:
+            job.history.forget_start(start.run_id)
+        raise
 
 
 def _judged(job: _Job, attempt: Attempt, run_id: str, status: int | None) -> CellResult | None:
@@ -166,10 +194,9 @@ def main(arguments: list[str]) -> None:
     """Run the worker that these arguments describe."""
     # SIGTERM is raised as Ctrl-C is, so that the cell is ended before this process ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    file, night, cell, attempt, deadline_s = arguments
-    work = Work(night=night, cell=cell, attempt=int(attempt), deadline_s=float(deadline_s))
+    file, work = arguments
     try:
-        run(config.load(Path(file)), work)
+        run(config.load(Path(file)), Work(**json.loads(work)))
     except KeyboardInterrupt:
         # The planner tells it.
         sys.exit(_INTERRUPTED)

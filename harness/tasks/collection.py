@@ -38,6 +38,8 @@ TASKS = (
     host.setup,
     nights.nightly,
     nights.nightly_bisect,
+    nights.nightly_cell,
+    nights.nightly_merge,
     nights.nightly_report,
     packaging.packages,
     targets.kernel_configure_target,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tasks about nights: plan and run one, run one of its cells, merge results, report, bisect."""
 
-import json
+import math
+import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,8 +84,73 @@ def nightly(  # noqa: PLR0913, PLR0917
             check_options(NIGHT_PLANNED, context.given)
             return _print_plan(context, history, request, form=plan, cores=cores)
         check_options(NIGHT_RESUMED if resume else NIGHT_RUN, context.given)
-        limits = _limits(context, request, deadline=deadline, cores=cores)
+        deadline_s = deadline or spec.deadline_s
+        limits = _limits(context, request.budget_s, deadline_s, cores)
         return _run(context, history, None if resume else request, limits)
+
+
+@task(
+    positional=["cell"],
+    iterable=["lost_on"],
+    options_help={
+        "cell": "the id of the cell",
+        "plan": "the file with the plan, which `nightly --plan json` printed",
+        "to": "the folder for the result",
+        "worker": "the name of this machine in the report (default: its host name)",
+        "lost-on": "a machine that was lost while it ran this cell before (may be repeated)",
+        "cores": "use no more processors than these (default: all)",
+    },
+)
+def nightly_cell(  # noqa: PLR0913, PLR0917
+    context: TaskContext,
+    cell: str,
+    plan: str = "plan.json",
+    to: str = "results",
+    worker: str = "",
+    lost_on: list[str] | None = None,
+    cores: int = 0,
+) -> int:
+    """Run one cell of a plan on this machine, and leave a result that nightly-merge takes.
+
+    The cell waits until this machine has room for it. The exit code is that of the cell.
+    docs/howto/spread-a-night.md shows how schedulers use this.
+    """
+    from harness.nightly import elsewhere, plan_file
+
+    found = plan_file.read(Path(plan))
+    limits = replace(
+        _limits(context, math.inf, found.deadline_s, cores),
+        worker=worker or platform.node(),
+        lost_on=tuple(lost_on or ()),
+    )
+    return elsewhere.run_cell(context.settings, found, cell, limits, to=Path(to), say=_say)
+
+
+@task(
+    word="place",
+    iterable=["place"],
+    options_help={
+        "place": "a result of nightly-cell, or a folder of them (default: the folder results)",
+        "plan": "the file with the plan",
+    },
+)
+def nightly_merge(
+    context: TaskContext, place: list[str] | None = None, plan: str = "plan.json"
+) -> int:
+    """Take the results of other machines into the history, judge the night, and write its page.
+
+    A result that is merged twice counts once. A cell without a result is lost, until its result is
+    merged later. The exit code is that of the worst cell.
+    """
+    from harness.nightly import elsewhere, night, plan_file, run
+    from harness.nightly.database import history_file, open_history
+
+    settings, found = context.settings, plan_file.read(Path(plan))
+    places = [Path(one) for one in place or ["results"]]
+    with run.only_night(settings), open_history(history_file(settings)) as history:
+        elsewhere.merge(history, found, places, _say)
+        print(*night.write_files(settings, history, found.night.id), sep="\n")
+        return night.exit_code(history, found.night.id)
 
 
 @task(
@@ -156,17 +223,16 @@ def _bisect(context: TaskContext, history: "History") -> int:
         return bisections.run(morning, history, request_from(context, {}), view, _say)
 
 
-def _limits(
-    context: TaskContext, request: "NightRequest", *, deadline: float, cores: int
-) -> "Limits":
+def _limits(context: TaskContext, budget_s: float, deadline_s: float, cores: int) -> "Limits":
     from harness.nightly import room
     from harness.nightly.run import Limits
 
     return Limits(
-        budget_s=request.budget_s,
-        deadline_s=deadline or context.settings.nightly.deadline_s,
+        budget_s=budget_s,
+        deadline_s=deadline_s,
         host=room.of_host(cores),
         runtime=context.environment.runtime,
+        worker=platform.node(),
     )
 
 
@@ -174,13 +240,15 @@ def _print_plan(
     context: TaskContext, history: "History", request: "NightRequest", *, form: str, cores: int
 ) -> int:
     """Print the plan of a night that would begin now."""
-    from harness.nightly import night, room
+    from harness.nightly import night, plan_file, room
 
     if form not in _PLANS:
         raise UsageError(f"--plan {form}: {' or '.join(_PLANS)} is expected")
     chosen = night.planned(context.settings, history, request, room.of_host(cores))
     if form == "json":
-        print(json.dumps(night.plan_json(context.settings, request, chosen), indent=1))
+        found = night.new(context.settings, request.form)
+        plan = plan_file.of_night(context.settings, found, chosen, budget_s=request.budget_s)
+        print(plan_file.text(plan))
     else:
         print("\n".join(night.plan_rows(chosen)))
     return 0

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A cell of a night that costs a second; a configuration has it as the wrapper of its cells.
+"""A cell of a night that costs a second, or as many as its flavour says: takes_s=N.
 
-It leaves the report that kernel-test leaves. The file LIMIT in its project says how many such
-reports there may be; a cell that finds as many waits. Tests start it; it is no test itself.
+A configuration has it as the wrapper of its cells. It leaves the report that kernel-test leaves.
+The file LIMIT in its project, if there is one, says how many such reports there may be; a cell
+that finds as many waits. Tests start it; it is no test itself.
 """
 
 import sys
@@ -24,8 +25,9 @@ def main(arguments: list[str]) -> None:
     given = dict(word.removeprefix("--").partition("=")[::2] for word in arguments)
     folder = Path("build", "runs", given["run-id"]).absolute()
     folder.mkdir(parents=True)
-    time.sleep(_TAKES_S)
-    while len(list(folder.parent.glob("*/report.json"))) >= int(Path(LIMIT).read_text()):
+    takes_s = float(given.get("append", "").partition("takes_s=")[2] or _TAKES_S)
+    time.sleep(takes_s)
+    while _is_full(folder.parent):
         time.sleep(_LOOKS_EVERY_S)
     run_report.write(
         RunReport(
@@ -36,12 +38,18 @@ def main(arguments: list[str]) -> None:
             accel=Accel.TCG,
             deadline_factor=1.0,
             started_at=datetime.now(UTC).isoformat("T", "seconds"),
-            duration_s=_TAKES_S,
+            duration_s=takes_s,
             folder=folder,
             results=(TestResult(name="test_it", suite="inside", verdict=Verdict.PASSED),),
             provenance=Provenance(kernel=given["kernel"]),
         )
     )
+
+
+def _is_full(runs: Path) -> bool:
+    """Return whether there are as many reports as the file LIMIT allows."""
+    limit = Path(LIMIT)
+    return limit.is_file() and len(list(runs.glob("*/report.json"))) >= int(limit.read_text())
 
 
 if __name__ == "__main__":

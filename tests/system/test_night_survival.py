@@ -6,7 +6,6 @@ The cells are real processes that leave real reports and cost a second each.
 
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,15 +22,15 @@ from harness.model.settings import Verdict
 from harness.nightly.database import history_file, open_history
 from harness.nightly.worker import MOST_STARTS
 from harness.report import run_report
+from tests import night_project
 from tests.system.night_cell import LIMIT
-from tests.system.whole_run import EXAMPLE, ROOT, RUNTIME
+from tests.system.whole_run import RUNTIME
 
 KILLS = Counter(planner=7, worker=7, cell=6)
 # It names the order of the victims; the moments also depend on the machine.
 SEED = 22
 CELLS = 24
 _DEADLINE_S = 480.0
-_CELL = ROOT / "tests" / "system" / "night_cell.py"
 _WORKER = "harness.nightly.worker"
 # The seconds in the life of a process within which it is killed. A planner takes long to start.
 _LIVES_S = {"planner": 6.0, "worker": 2.0, "cell": 1.0}
@@ -40,22 +39,8 @@ _LIVES_S = {"planner": 6.0, "worker": 2.0, "cell": 1.0}
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Give a project with 24 cells, each of which is a process of a second."""
-    root = tmp_path / "project"
-    shutil.copytree(EXAMPLE, root)
-    flavours = [f"f{number:02}" for number in range(CELLS)]
-    words = ", ".join(f'{name} = "x={name}"' for name in flavours)
-    with (root / "pyproject.toml").open("a") as file:
-        file.write(
-            # The last table of the file is that of the target.
-            "vcpus = 1\n"
-            f"[tool.harness.nightly]\n"
-            f'wrapper = ["{sys.executable}", "{_CELL}"]\n'
-            f"flavours = {{ {words} }}\n"
-            "[tool.harness.nightly.full]\n"
-            'targets = ["debian-12"]\n'
-            f"flavours = {flavours}\n"
-        )
-    return root
+    flavours = {f"f{number:02}": f"x=f{number:02}" for number in range(CELLS)}
+    return night_project.make(tmp_path / "project", flavours)
 
 
 class Killer:
@@ -137,7 +122,11 @@ class Killer:
                 words, folder = process.cmdline(), process.cwd()
             except psutil.Error:
                 continue
-            if folder == str(self.root) and str(_CELL) in words and "setpriv" not in words[0]:
+            if (
+                folder == str(self.root)
+                and str(night_project.CELL) in words
+                and "setpriv" not in words[0]
+            ):
                 found["cell"].append(process)
             elif folder == str(self.root) and _WORKER in words:
                 found["worker"].append(process)

@@ -5,6 +5,7 @@ The nights are followed in their order. What the cells show is joined: one failu
 is one finding with thirty cells. A finding is news in the first night that reports it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -191,14 +192,16 @@ class _History:
         lost: dict[tuple[str, str], list[str]] = {}
         retried: dict[tuple[str, str], list[str]] = {}
         for cell in night.cells:
-            for attempt in cell.first_tries:
+            for attempt in cell.lost_tries:
                 retried.setdefault((attempt.worker, attempt.reason), []).append(cell.cell)
             if cell.verdict is Verdict.LOST:
                 lost.setdefault((cell.worker, cell.reason), []).append(cell.cell)
         groups: dict[Subject, tuple[str, list[str]]] = {}
+        ran = Counter(cell.worker for cell in night.cells)
         for (worker, reason), cells in (*lost.items(), *retried.items()):
-            # A worker that lost one cell may be well: the cell itself may have ended it.
-            is_worker = bool(worker) and (len(cells) > 1 or (worker, reason) in retried)
+            # A worker that lost one cell, or not all of its cells, may be well.
+            all_lost = ran[worker] == len(cells) > 1
+            is_worker = bool(worker) and (all_lost or (worker, reason) in retried)
             only = cells[0] if len(cells) == 1 else ""
             subject = Subject.of(*((Area.WORKER, worker) if is_worker else (Area.CELL, only)))
             groups.setdefault(subject, (reason, []))[1].extend(cells)

@@ -40,8 +40,8 @@ class CrashOnce:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One earlier try to run a cell, on a worker that was lost before the cell ended."""
+class LostTry:
+    """One try to run a cell that was lost before its end; `worker` is "" when it is this one."""
 
     worker: str
     reason: str
@@ -79,7 +79,7 @@ class CellOnce:
 
     `cell` is an id that stays the same from night to night. `kernel` is the kernel's name in the
     configuration, and `kernel_version` the version of its package in that night. `ended_in` is the
-    stage in which a cell without test results ended, such as "build". `first_tries` are the tries
+    stage in which a cell without test results ended, such as "build". `lost_tries` are the tries
     on workers that were lost, before the cell was run again elsewhere. `evidence` is only there in
     the nights that a page explains. "" and None stand for unknown values.
     """
@@ -103,7 +103,7 @@ class CellOnce:
     tests: tuple[TestOnce, ...] = ()
     crashes: tuple[CrashOnce, ...] = ()
     warnings: tuple[str, ...] = ()
-    first_tries: tuple[Attempt, ...] = ()
+    lost_tries: tuple[LostTry, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -11,7 +11,7 @@ from harness.model.settings import TestResult, Verdict
 from harness.nightly import values
 from harness.nightly.database import History
 from harness.nightly.judge.judge import judge
-from harness.nightly.judge.nights import BAD, Attempt, CellOnce, CrashOnce, Night, TestOnce
+from harness.nightly.judge.nights import BAD, CellOnce, CrashOnce, LostTry, Night, TestOnce
 from harness.nightly.show import evidence
 from harness.nightly.show.morning import Morning
 
@@ -19,7 +19,7 @@ from harness.nightly.show.morning import Morning
 NIGHTS = 60
 # The stages of a run before its first test, in their order.
 _STAGES = ("kernel", "build", "guest", "load")
-_RESTARTED = "its first start did not finish, so it was started again"
+_RESTARTED = LostTry(worker="", reason="its first start did not finish, so it was started again")
 
 
 def morning(
@@ -59,6 +59,9 @@ def _night(history: History, night: values.Night, cells: dict[str, values.Cell])
     results = history.results(night.id)
     first = [one for one in results if one.attempt == 0]
     again = [one for one in results if one.attempt > 0]
+    if len({one.worker for one in first}) == 1:
+        # Nobody needs the name of the only worker beside each cell.
+        first = [replace(one, worker="") for one in first]
     ends = [night.ended_at] if night.ended_at else [one.started_at for one in results]
     return Night(
         name=night.started_at[:16].replace("T", " "),
@@ -92,6 +95,7 @@ def _cell(
         verdict=result.verdict,
         reason=result.reason,
         ended_in=_ended_in(result, cell),
+        worker=result.worker,
         run=result.run_id,
         duration_s=result.duration_s,
         boot_s=result.measures.get("boot_s"),
@@ -102,7 +106,7 @@ def _cell(
             for one in result.crashes
         ),
         warnings=tuple(dict.fromkeys(one.title for one in result.warnings)),
-        first_tries=(Attempt(worker="", reason=_RESTARTED),) if result.starts > 1 else (),
+        lost_tries=(*result.lost_tries, *((_RESTARTED,) if result.starts > 1 else ())),
     )
 
 

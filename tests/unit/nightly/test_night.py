@@ -15,7 +15,7 @@ from harness.model.machines import MachineChange
 from harness.model.nights import CellSpec, MatrixSpec
 from harness.model.provenance import Provenance
 from harness.model.settings import Accel, RunReport, StageResult, TestResult, Verdict
-from harness.nightly import cells, night, old_runs, plan, results
+from harness.nightly import cells, night, old_runs, plan, plan_file, results
 from harness.nightly.database import History, open_history
 from harness.nightly.night import NightRequest
 from harness.nightly.results import Attempt
@@ -145,10 +145,13 @@ def test_the_plan_as_json_has_independent_commands(tmp_path: Path, history: Hist
     """Another program can run each cell of a plan by its arguments."""
     chosen = night.planned(settings(tmp_path), history, FULL, HOST)
 
-    text = json.dumps(night.plan_json(settings(tmp_path), FULL, chosen))
+    config = settings(tmp_path)
+    begun = night.new(config, "full")
+    written = plan_file.of_night(config, begun, chosen, budget_s=9.0)
 
-    found = json.loads(text)
-    assert (found["schema"], found["form"], len(found["cells"])) == (plan.SCHEMA, "full", 17)
+    found = json.loads(plan_file.text(written))
+    assert (found["schema"], found["form"], len(found["cells"])) == (1, "full", 17)
+    assert found["night"]["id"] == begun.id
     build = next(one for one in found["cells"] if one["kind"] == "build")
     assert build["command"] == ["kernel-build", "--kernel=arm"]
     assert build["expected_s"] == 600.0

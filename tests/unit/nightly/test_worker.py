@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of nightly.worker and run: what is recorded of a cell, however its process ends."""
 
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CacheBusy
+from harness.host import config as host_config
 from harness.model import build_folder
 from harness.model.nights import MatrixSpec
 from harness.model.settings import Settings, Verdict
-from harness.nightly import cells, run, worker
+from harness.nightly import cells, folders, run, worker
 from harness.nightly.database import History, history_file, open_history
 from harness.nightly.values import Cell, PlannedCell, Start
 from harness.nightly.worker import Work
+from tests import night_project
 from tests.unit.nightly.nights import NIGHT
 from tests.unit.nightly.projects import settings
 from tests.unit.nightly.test_night import report
@@ -57,7 +61,14 @@ def cell(root: Path) -> Cell:
 
 def work(root: Path, deadline_s: float = 60.0) -> Work:
     """Return the first attempt at the cell."""
-    return Work(night=NIGHT.id, cell=cell(root).id, attempt=0, deadline_s=deadline_s)
+    return Work(
+        night=NIGHT.id,
+        cell=cell(root).id,
+        attempt=0,
+        deadline_s=deadline_s,
+        history=str(history_file(settings(root))),
+        worker="kvm-1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,6 +101,8 @@ def test_a_killed_cell_is_started_again_four_times_and_then_lost(
     assert (found.verdict, found.starts) == (Verdict.LOST, 4)
     assert "killed each time" in found.reason
     assert [start.number for start in history.starts(NIGHT.id)] == [1, 2, 3, 4]
+    logs = (build_folder.within(tmp_path, "nightly") / NIGHT.id).glob("*.log")
+    assert [log.read_text() for log in logs] == ["hello from the cell\nKilled\n"] * 4
 
 
 def test_the_report_of_a_start_whose_worker_was_killed_counts(
@@ -113,6 +126,38 @@ def test_the_report_of_a_start_whose_worker_was_killed_counts(
     (found,) = history.results(NIGHT.id)
     assert (found.run_id, found.verdict) == ("run-1", Verdict.FAILED)
     assert history.starts(NIGHT.id) == (start,)
+
+
+def test_a_start_that_somebody_interrupts_is_not_one_of_the_four(tmp_path: Path) -> None:
+    """Ctrl-C at the planner ends its workers by SIGTERM; the next start is the first again."""
+    root = night_project.make(tmp_path / "project", {"slow": "takes_s=60"})
+    slow_settings = host_config.load(root / "pyproject.toml")
+    (slow,) = cells.cells(slow_settings, slow_settings.nightly.full, long=False)
+    folders.of_night(slow_settings, NIGHT.id).mkdir(parents=True)
+    with open_history(history_file(slow_settings)) as history:
+        history.begin_night(NIGHT, (PlannedCell(cell=slow, position=0, expected_s=1.0),))
+        asked = Work(
+            night=NIGHT.id,
+            cell=slow.id,
+            attempt=0,
+            deadline_s=60.0,
+            history=str(history.file),
+            worker="kvm-1",
+        )
+        worker_process = subprocess.Popen(asked.arguments(slow_settings), cwd=root)
+        try:
+            end = time.monotonic() + 60.0
+            while not history.starts(NIGHT.id):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            worker_process.terminate()
+            assert worker_process.wait(60) == 130
+        finally:
+            worker_process.kill()
+            worker_process.wait()
+
+        assert history.starts(NIGHT.id) == ()
+        assert history.results(NIGHT.id) == ()
 
 
 def test_only_one_night_of_a_project_runs_at_a_time(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from harness.model.settings import Verdict
 from harness.nightly.judge.findings import Area, Finding, Kind, Suspect
 from harness.nightly.judge.judge import judge
-from harness.nightly.judge.nights import Attempt, CellOnce, TestOnce
+from harness.nightly.judge.nights import CellOnce, LostTry, TestOnce
 from tests.unit.nightly.mornings import cell, crash, night, result
 
 P, F, C, S, L = (
@@ -184,11 +184,23 @@ def test_the_range_of_commits_begins_at_the_last_pass_across_lost_nights() -> No
 
 def test_a_cell_that_was_run_again_elsewhere_names_the_worker_that_was_lost() -> None:
     """A cell that passed on its second worker is not lost, but its first worker was."""
-    moved = cell("one", result("test_a"), first_tries=(Attempt(worker="kvm-1", reason="gone"),))
+    moved = cell("one", result("test_a"), lost_tries=(LostTry(worker="kvm-1", reason="gone"),))
 
     (found,) = last_of(moved)
 
     assert (found.kind, found.subject.name, found.reason) == (Kind.LOST, "kvm-1", "gone")
+
+
+def test_a_worker_that_also_finished_a_cell_was_not_lost() -> None:
+    """Two cells that end at their deadline say nothing of a worker on which another one passed."""
+    late: dict[str, object] = {"verdict": L, "worker": "kvm-1", "reason": "not finished"}
+    cells = (cell("one", **late), cell("two", **late), cell("three", result("t"), worker="kvm-1"))
+
+    (alone,) = last_of(cells)
+    (whole,) = last_of(cells[:2])
+
+    assert alone.subject.area == Area.CELL.value
+    assert (whole.subject.area, whole.subject.name) == (Area.WORKER.value, "kvm-1")
 
 
 def test_a_warning_is_new_once_and_not_in_the_first_night_of_a_cell() -> None:

@@ -159,3 +159,16 @@ def test_an_earlier_night_can_be_reported_and_an_unknown_one_is_refused(history:
     assert [night.name for night in found.nights] == ["2026-01-01 22:00"]
     with pytest.raises(UsageError, match="the history has no night 20260103"):
         from_history.morning(history, project="greeter", night_id="20260103")
+
+
+def test_the_worker_of_a_cell_is_named_only_when_there_are_several(history: History) -> None:
+    """A night of one host says nothing of it; with two hosts each cell has its own."""
+    one, two = (result(cell, P, worker="kvm-1") for cell in (GUEST, BUILD))
+    add_night(history, 1, one, two)
+    alone = from_history.morning(history, project="greeter")
+
+    add_night(history, 2, one, replace(two, worker="kvm-2"))
+    both_workers = from_history.morning(history, project="greeter")
+
+    assert {cell.worker for cell in alone.night.cells} == {""}
+    assert {cell.worker for cell in both_workers.night.cells} == {"kvm-1", "kvm-2"}
