@@ -55,6 +55,7 @@ def _steps() -> dict[str, Finding]:
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": _pytest("tests/core"),
         "kext": _pytest("tests/kext"),
+        "builds": _pytest("tests/builds"),
         "subscriber": _pytest("tests/subscriber"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),

@@ -231,15 +231,21 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 #define osq_kretprobe_of(instance) ((instance)->rp)
 #endif
 
-/* Since 6.10 a mark is attached to an object, not to the object's list. */
+/*
+ * Since 6.8 a mark is attached without the number of its file system, and since
+ * 6.10 to an object, not to the object's list.
+ */
 static inline int osq_fsnotify_add_sb_mark(struct fsnotify_mark *mark,
 					   struct super_block *sb)
 {
-#ifdef OSQ_HAVE_SB_FSNOTIFY_MARKS
+#ifdef OSQ_HAVE_MARK_FSID
 	return fsnotify_add_mark(mark, &sb->s_fsnotify_marks,
 				 FSNOTIFY_OBJ_TYPE_SB, 0, NULL);
+#elif defined(OSQ_HAVE_SB_FSNOTIFY_MARKS)
+	return fsnotify_add_mark(mark, &sb->s_fsnotify_marks,
+				 FSNOTIFY_OBJ_TYPE_SB, 0);
 #else
-	return fsnotify_add_mark(mark, sb, FSNOTIFY_OBJ_TYPE_SB, 0);
+		return fsnotify_add_mark(mark, sb, FSNOTIFY_OBJ_TYPE_SB, 0);
 #endif
 }
 

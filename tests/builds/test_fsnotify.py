@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Builds of the file publisher for each form that fsnotify's functions have had."""
+
+import pytest
+
+from tests.builds.edited_headers import EditedHeaders
+
+FSNOTIFY = "include/linux/fsnotify_backend.h"
+
+
+def take_fsid_away(headers: EditedHeaders) -> None:
+    """Make the headers those of 6.8: a mark is attached to a list, and no fsid is given."""
+    headers.edit(FSNOTIFY, "int add_flags, __kernel_fsid_t *fsid);", "int add_flags);")
+    headers.edit(
+        FSNOTIFY, "int add_flags,\n\t\t\t\t    __kernel_fsid_t *fsid);", "int add_flags);"
+    )
+    headers.edit(FSNOTIFY, "__kernel_fsid_t *fsid);", "void *);")
+    headers.edit(FSNOTIFY, "add_flags, NULL);", "add_flags);")
+    headers.edit(FSNOTIFY, "add_flags,\n\t\t\t\t\tNULL);", "add_flags);")
+
+
+def test_the_driver_builds_where_a_mark_is_attached_to_a_list_without_an_fsid(
+    headers: EditedHeaders,
+) -> None:
+    """6.8 and 6.9: fsnotify_add_mark has four arguments, and a super block still has the list."""
+    take_fsid_away(headers)
+
+    headers.build("watch.o")
+
+
+def test_a_build_against_changed_headers_fails_when_the_driver_does_not_fit_them(
+    headers: EditedHeaders,
+) -> None:
+    """The check is shown headers in which a function that the driver calls has changed."""
+    headers.edit(
+        FSNOTIFY, "void fsnotify_init_mark(struct fsnotify_mark *mark,", "void fsnotify_init_mark("
+    )
+
+    with pytest.raises(AssertionError, match=r"watch\.c"):
+        headers.build("watch.o")
