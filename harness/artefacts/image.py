@@ -34,7 +34,7 @@ _ADAPTER = TypeAdapter(ImageSpec)
 _CHANGE = TypeAdapter(ImageChange)
 _SHIPPED = Path(__file__).with_name("images")
 # Folders of the cache that hold one folder, named NAME-KEY or KEY, for each item.
-_OF_ITEMS = ("images", "kernels", "headers", "buildroots", "symbols", "snapshots")
+_OF_ITEMS = ("images", "kernels", "sources", "headers", "buildroots", "symbols", "snapshots")
 # Folders of the cache that are listed as a whole.
 _WHOLE = ("builds", "dkms", "apt", "checkpatch", "cpu-models", "emulators", "libvirt", "live")
 CACHE_FOLDERS = (*_OF_ITEMS, *_WHOLE)

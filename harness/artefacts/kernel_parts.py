@@ -13,6 +13,9 @@ from harness.model.settings import Kernel
 BUSYBOX = "busybox-static"
 _FACTS = "kernel.json"
 _STEP_S = 600.0
+# Measured without KVM: a kernel with the first three boots in four times the time.
+_SLOWNESS = 4.0
+_SLOW = ("CONFIG_KASAN", "CONFIG_PROVE_LOCKING", "CONFIG_DEBUG_KMEMLEAK", "CONFIG_KCSAN")
 # Room for the file system's own structures, in addition to the size of the modules.
 _DISK_SPARE_MIB = 16
 
@@ -97,6 +100,24 @@ def lacking(kernel: Kernel, *options: str) -> tuple[str, ...]:
     return tuple(
         one for one in options if lines and f"{one}=y" not in lines and f"{one}=m" not in lines
     )
+
+
+def number(kernel: Kernel, option: str, default: int) -> int:
+    """Return the number that a kernel's configuration gives an option, or else a default."""
+    prefix = f"{option}="
+    lines = kernel.config.read_text().splitlines()
+    return next((int(one[len(prefix) :]) for one in lines if one.startswith(prefix)), default)
+
+
+def has_leak_detector(kernel: Kernel) -> bool:
+    """Return whether a kernel is known to find leaks of memory (kmemleak)."""
+    return "CONFIG_DEBUG_KMEMLEAK=y" in kernel.config.read_text().splitlines()
+
+
+def slowness(kernel: Kernel) -> float:
+    """Return by what deadlines grow for a kernel that checks each access or each lock."""
+    lines = kernel.config.read_text().splitlines()
+    return _SLOWNESS if any(f"{one}=y" in lines for one in _SLOW) else 1.0
 
 
 def busybox(tree: Path) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Fetch a distribution kernel's vmlinux, check that it is of the same build, and cache it.
+"""Fetch or take a kernel's vmlinux, check that it is of the same build, and cache it.
 
 Of the debug package only vmlinux is kept, and a reduced copy without line tables for debuggers
 that are too slow with the whole. The rest of the harness works without these files; only the
@@ -121,6 +121,18 @@ def ensure(kernel: Kernel, *, root: Path, progress: Progress) -> KernelSymbols:
     return found
 
 
+def keep(kernel: Kernel, vmlinux: Path, *, root: Path, progress: Progress) -> None:
+    """Move the vmlinux of a kernel that was built here to the other symbols.
+
+    Raises: KernelError when it belongs to another build; Lost when the disk is full.
+    """
+    folder = _folder(kernel.release, kernel.version, root)
+    progress(f"keeping {_VMLINUX} of {kernel.release}")
+    with cache.publish(folder) as beside:
+        shutil.move(vmlinux, beside / _VMLINUX)
+        _finish(kernel, beside)
+
+
 def _folder(release: str, version: str, root: Path) -> Path:
     key = cache.key_of(_FORMAT, release, version)
     return root / "symbols" / f"{_VMLINUX}-{release}-{key}"
@@ -132,9 +144,14 @@ def _make(kernel: Kernel, folder: Path, progress: Progress) -> None:
     progress(f"fetching {package} {kernel.version} ({size_mib} MiB), once")
     deb = _fetched(package, kernel, folder)
     progress(f"unpacking {_VMLINUX} of {kernel.release}")
-    vmlinux = folder / _VMLINUX
-    _extract(deb, f"vmlinux-{kernel.release}", vmlinux)
+    _extract(deb, f"vmlinux-{kernel.release}", folder / _VMLINUX)
     shutil.rmtree(deb.parent)
+    _finish(kernel, folder)
+
+
+def _finish(kernel: Kernel, folder: Path) -> None:
+    """Check the vmlinux in a folder, and add the reduced copy and the facts."""
+    vmlinux = folder / _VMLINUX
     check_banner(vmlinux, kernel.vmlinuz)
     _reduce(vmlinux, folder / _REDUCED)
     facts = {"release": kernel.release, "build_id": elf.build_id(vmlinux)}

@@ -3,7 +3,7 @@
 
 One kernel is what QEMU boots (vmlinuz and the harness's tiny initrd), a disk with its modules that
 any image mounts, and the headers that modules are built against. `kernel_parts` makes initrd and
-disk; `own_kernels` takes kernels that are not Debian's packages.
+disk; `own_kernels` takes kernels that are not Debian's packages, `kernel_build` builds kernels.
 """
 
 import os
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import kernel_parts, own_kernels
+from harness.artefacts.kernel_build import built
 from harness.errors import KernelError
 from harness.host import apt, apt_suite, cache
 from harness.model.machines import BuildSpec, KernelSpec
@@ -31,12 +32,14 @@ _READY = "ready"
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return a kernel from the cache; first fetch a package's kernel or prepare the user's own.
+    """Return a kernel from the cache; first fetch, build or prepare it.
 
     For a meta package (linux-image-cloud-amd64) the kernel on which it depends today is returned.
     Raises: KernelError when the kernel cannot be fetched or unpacked; CacheBusy; Lost when the
         disk is full.
     """
+    if spec.source or spec.fragments:
+        return built.ensure(name, spec, root=root, progress=progress)
     if not spec.package:
         return own_kernels.ensure(name, spec, root=root, progress=progress)
     suite = "" if spec.suite == apt.own_suite() else spec.suite

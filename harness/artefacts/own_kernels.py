@@ -9,7 +9,7 @@ a change in it takes effect at once.
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,9 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
         of the configured kind; CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None and spec.build:
-        _make(spec.tree, log=root / "kernels" / f".{name}.make.log", progress=progress)
+        command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(spec.tree)]
+        log = root / "kernels" / f".{name}.make.log"
+        run_make(command, what=str(spec.tree), log=log, progress=progress)
     sources = tuple(_sources(spec))
     known = (*(str(part) for part in sources), *_module_states(spec))
     key = cache.key_of(_FORMAT, *known, *sources)
@@ -56,7 +58,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
         if not kernel_parts.is_ready(folder):
             progress(f"making {name} ready: {sources[0]}")
             with cache.publish(folder) as beside:
-                _assemble(spec, beside)
+                assemble(spec, beside)
             cache.forget_unused(root / "kernels")
         os.utime(folder)
     found = kernel_parts.kernel(name, key, folder)
@@ -94,18 +96,19 @@ def _module_states(spec: KernelSpec) -> Iterator[str]:
             yield f"{line} {status.st_mtime_ns} {status.st_size}"
 
 
-def _make(tree: Path, *, log: Path, progress: Progress) -> None:
-    """Run make in a kernel tree.
+def run_make(command: Sequence[str], *, what: str, log: Path, progress: Progress) -> None:
+    """Build a kernel by a make command that names its folder; `what` is for messages.
 
-    Raises: KernelError with the compiler's messages, or when it takes too long.
+    Raises: KernelError with the compiler's messages, or when it takes too long; Lost when the disk
+        is full.
     """
-    progress(f"building {tree}")
+    progress(f"building {what}")
     with cache.room(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-    watch = Watch(what=f"building {tree}", log=log, deadline_s=_MAKE_S, progress=progress)
+    watch = Watch(what=f"building {what}", log=log, deadline_s=_MAKE_S, progress=progress)
     try:
-        status = long_command.run(["make", f"-j{os.cpu_count() or 1}"], watch, cwd=tree)
+        status = long_command.run(command, watch, cwd=log.parent)
     except FileNotFoundError as error:
         raise programs.not_installed("make", KernelError) from error
     except BuildError as error:
@@ -113,13 +116,17 @@ def _make(tree: Path, *, log: Path, progress: Progress) -> None:
     if status != 0:
         lines = log.read_text(errors="backslashreplace").splitlines()
         raise KernelError(
-            f"the kernel in {tree} does not build",
+            f"the kernel {what} does not build",
             hint=f"all of it: {log}",
             evidence=compiler_words.telling(lines),
         )
 
 
-def _assemble(spec: KernelSpec, folder: Path) -> None:
+def assemble(spec: KernelSpec, folder: Path) -> None:
+    """Make the files that a guest boots from a user's kernel, and describe it, in a folder.
+
+    Raises: KernelError when a part of the kernel is missing; Lost when the disk is full.
+    """
     inside = folder / "tree"
     if spec.tree is not None:
         release = (spec.tree / _RELEASE).read_text().strip()

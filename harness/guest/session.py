@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from harness.artefacts import image
+from harness.artefacts import image, kernel_parts
 from harness.errors import (
     GuestCrashed,
     GuestLost,
@@ -84,7 +84,8 @@ class Session:
         self.accel = accel
         self.entry = entry
         self.token = token
-        self.factor = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
+        emulated = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
+        self.factor = emulated * kernel_parts.slowness(request.kernel)
         self.origin = ""
         self.watch = self.new_watch()
         self._lifetime = ExitStack()
@@ -95,7 +96,7 @@ class Session:
         self.endpoint: Endpoint
 
     def deadline(self, seconds: float) -> float:
-        """Return a deadline of the configuration, multiplied for an emulated guest."""
+        """Return a deadline of the configuration, multiplied for a slow guest."""
         return seconds * self.factor
 
     @property

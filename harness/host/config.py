@@ -242,10 +242,11 @@ def _absolute(settings: Settings) -> Settings:
     if kext is not None:
         plist = root / kext.root / kext.plist
         kext = replace(kext, project=root, root=root / kext.root, plist=plist)
+    own = root / settings.images / "kernels"
     return replace(
         settings,
         images=root / settings.images,
-        kernels={name: _located(one, root) for name, one in settings.kernels.items()},
+        kernels={name: _located(one, root, own) for name, one in settings.kernels.items()},
         targets={name: _with_setup(one, root) for name, one in settings.targets.items()},
         module=module,
         tests=tests,
@@ -254,10 +255,12 @@ def _absolute(settings: Settings) -> Settings:
     )
 
 
-def _located(kernel: KernelSpec, root: Path) -> KernelSpec:
-    """Return a kernel's description with absolute paths; '~' is the user's home."""
+def _located(kernel: KernelSpec, root: Path, own: Path) -> KernelSpec:
+    """Return a kernel's description with absolute paths; `own` has the project's fragments."""
+    built = bool(kernel.source or kernel.fragments)
     return replace(
         kernel,
+        fragments=defaults.fragments(kernel.fragments, own) if built else (),
         tree=toml_file.located(root, kernel.tree) if kernel.tree else None,
         files=tuple(toml_file.located(root, file) for file in kernel.files),
         image=toml_file.located(root, kernel.image) if kernel.image else None,
@@ -291,21 +294,34 @@ def _check_names(settings: Settings) -> None:
 
 def _check_kernels(settings: Settings) -> None:
     for name, kernel in settings.kernels.items():
-        given = (bool(kernel.package), kernel.tree, bool(kernel.files), kernel.image)
+        packages = bool(kernel.package), bool(kernel.source), bool(kernel.files)
+        given = (*packages, kernel.tree, kernel.image)
         key = f"tool.harness.kernels.{name}"
         if sum(one not in {None, False} for one in given) != 1:
-            expected = "exactly one of package, tree, files and image is expected"
+            expected = "exactly one of package, source, tree, files and image is expected"
             raise ConfigError(settings.file, key, expected)
         if kernel.tree is not None and not toml_file.is_folder(kernel.tree):
             raise ConfigError(settings.file, f"{key}.tree", f"no such folder: {kernel.tree}")
         if kernel.build and kernel.tree is None:
             raise ConfigError(settings.file, f"{key}.build", "only a tree can be built")
+        _check_fragments(settings.file, key, kernel)
         files = [("files", file) for file in kernel.files]
         for part, file in (*files, *([("image", kernel.image)] if kernel.image else [])):
             if not toml_file.is_file(file):
                 raise ConfigError(settings.file, f"{key}.{part}", f"no such file: {file}")
             if part == "files" and file.suffix not in {".deb", ".rpm"}:
                 raise ConfigError(settings.file, f"{key}.files", f"no .deb or .rpm: {file}")
+
+
+def _check_fragments(file: Path, key: str, kernel: KernelSpec) -> None:
+    if kernel.fragments and not kernel.source and (kernel.tree is None or kernel.build):
+        expected = "they need source, or tree without build"
+        raise ConfigError(file, f"{key}.fragments", expected)
+    for fragment in kernel.fragments:
+        if not toml_file.is_file(fragment):
+            known = ", ".join(defaults.fragment_names(fragment.parent))
+            expected = f"there is no {fragment}; known names are: {known}"
+            raise ConfigError(file, f"{key}.fragments", expected)
 
 
 def _check_paths(settings: Settings) -> None:

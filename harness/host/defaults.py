@@ -6,6 +6,7 @@ They come from the project's folder (`modules.recipe`) and from files that ship 
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ Table = dict[str, Any]
 
 FIRST_TEST = Path(__file__).resolve().parents[1] / "first_test"
 _FILE = Path(__file__).with_name("defaults.toml")
+# Fragments of kernel configurations, NAME.config; every kernel that is built has the base.
+_FRAGMENTS = Path(__file__).resolve().parents[1] / "artefacts" / "images" / "kernels"
+_BASE = "base"
 _HOW = ("kbuild", "make", "dkms")
 
 
@@ -45,6 +49,25 @@ def completed(table: Table, file: Path, root: Path) -> Table:
     if isinstance(module, dict):
         done["module"] = _module(module, file, root)
     return _with_image(done)
+
+
+def fragments(names: Sequence[Path], own: Path) -> tuple[Path, ...]:
+    """Return the files of the fragments of a kernel, the base first.
+
+    A file in the folder `own` is preferred to one that ships. Where both are missing, the result
+    has the file in `own`, and `config` reports it.
+    """
+    pairs = [(own / f"{name}.config", _FRAGMENTS / f"{name}.config") for name in (_BASE, *names)]
+    return tuple(
+        mine if toml_file.is_file(mine) or not toml_file.is_file(ships) else ships
+        for mine, ships in pairs
+    )
+
+
+def fragment_names(own: Path) -> list[str]:
+    """Return the names of the fragments that ship or are in the folder `own`."""
+    files = (file for folder in (_FRAGMENTS, own) for file in folder.glob("*.config"))
+    return sorted({file.stem for file in files} - {_BASE})
 
 
 def _default_target(targets: object) -> str:

@@ -52,13 +52,17 @@ class ImageChange:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSpec:
-    """A kernel: a Debian package or your own kernel. Exactly one of the first four keys is set.
+    """A kernel: a Debian package, its source, or your own. Exactly one of the first 5 keys is set.
 
     Attributes:
         package: The package linux-image-... that holds the kernel, or depends on it.
-        tree: A built kernel tree. Modules are built against it where it lies.
+        source: The package linux-source-... that the harness builds a kernel from.
+        tree: A built kernel tree. Modules are built against it where it lies. With `fragments`, it
+            is a tree in which nothing was built, and the harness builds a kernel from it.
         files: Packages on the host, .deb or .rpm: image, modules, and headers to build against.
         image: A bzImage without modules. What a guest needs to boot must be built in.
+        fragments: What a kernel that the harness builds has beside the fragment `base`: names of
+            files NAME.config in the folder `kernels` of `images`, or of those that ship.
         build: Run make in `tree` before it is used.
         suite: The Debian suite to take it from, trixie for example, when it is not the host's own.
             The host's own apt fetches it.
@@ -68,9 +72,11 @@ class KernelSpec:
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     package: str = ""
+    source: str = ""
     tree: Path | None = None
     files: tuple[Path, ...] = ()
     image: Path | None = None
+    fragments: tuple[Path, ...] = ()
     build: bool = False
     suite: str = ""
     cc: str = ""

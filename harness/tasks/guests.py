@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tasks about guests that stay up, their images, and the caches."""
 
-from harness.tasks.common import TaskContext, task
+from harness.tasks.common import TaskContext, help_for, task
 from harness.tasks.options import Mode, check_options
 
 _RUN_HELP = "which guest: the name of its run, or the end of it (default: the only one)"
@@ -68,6 +68,25 @@ def image_build(context: TaskContext, name: str = "") -> int:
     with context.view() as view:
         for spec in dict.fromkeys(image.load_spec(settings.images, one) for one in wanted):
             print(image.ensure(spec, root=context.environment.cache, progress=view.note).disk)
+    return 0
+
+
+@task(name="kernel-image", options_help=help_for("target", "kernel"))
+def make_kernel_image(
+    context: TaskContext, target: str | None = None, kernel: str | None = None
+) -> int:
+    """Fetch or build a target's kernel into the cache, and print its folder.
+
+    A kernel with `source` or `fragments` is built, which takes a quarter of an hour on two cores.
+    """
+    from harness.artefacts import kernels
+    from harness.host import config
+
+    settings, root = context.settings, context.environment.cache
+    name = config.choose_target(settings, target, kernel).kernel
+    with context.view() as view:
+        made = kernels.ensure(name, settings.kernels[name], root=root, progress=view.note)
+    print(made.vmlinuz.parent)
     return 0
 
 

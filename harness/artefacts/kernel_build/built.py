@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Build a kernel for guests from a source and fragments of configurations, once for each content.
+
+allnoconfig with the fragments -> compare -> make -> boot files -> symbols -> remove objects
+
+The folder of a finished kernel holds what `kernel_parts` makes, and in `build` the files that
+modules are built against. An interrupted build leaves nothing.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.artefacts import kernel_parts, kernel_symbols, own_kernels
+from harness.artefacts.kernel_build import fragments, source
+from harness.artefacts.kernel_build.fragments import Line
+from harness.artefacts.kernel_build.source import Source
+from harness.errors import KernelError
+from harness.host import cache, programs, tool
+from harness.model.machines import KernelSpec
+from harness.model.settings import Kernel
+
+Progress = Callable[[str], None]
+
+# Raise this number when this module makes a different kernel from the same input.
+_FORMAT = "1"
+# Another process may be building the same kernel.
+_LOCK_S = 7200.0
+_CONFIG_S = 600.0
+_BUILD = "build"
+_EXPERT = "CONFIG_EXPERT"
+_TOOLS = ("make", "flex", "bison", "bc")
+# What modules are built with; everything else that a build leaves can go.
+_KEPT = ("scripts", "tools", "include")
+_OBJECTS = (".o", ".a", ".ko", ".mod", ".cmd", ".order", ".lds", ".d", ".S", ".c", ".bin", ".elf")
+
+
+def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
+    """Return a kernel from the cache, or build it; it has symbols of its own.
+
+    Raises: KernelError for a line of a fragment that the source refuses, and for a source that
+        does not build; CacheBusy; Lost when the disk is full.
+    """
+    compiler = spec.cc or "gcc"
+    for one in (*_TOOLS, compiler):
+        programs.find(one, error=KernelError)
+    found = source.ensure(spec, root=root, progress=progress)
+    lines = fragments.read(spec.fragments, found.version)
+    words = (_version_of(compiler), fragments.text_of(lines), _suffix(spec))
+    key = cache.key_of(_FORMAT, found.key, *words)
+    folder = root / "kernels" / f"{found.release}{_suffix(spec)}-{key}"
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"),
+        what=f"kernel {name}",
+        deadline_s=_LOCK_S,
+        progress=progress,
+    )
+    with held:
+        if not kernel_parts.is_ready(folder):
+            with cache.publish(folder) as beside:
+                _configure(found, lines, spec, beside)
+                log = folder.with_name(f".{folder.name}.make.log")
+                command = _make(found, beside, compiler)
+                own_kernels.run_make(command, what=name, log=log, progress=progress)
+                own_kernels.assemble(KernelSpec(tree=beside / _BUILD), beside)
+            cache.forget_unused(root / "kernels")
+        os.utime(folder)
+    return _with_symbols(name, key, folder, root=root, progress=progress)
+
+
+def _with_symbols(name: str, key: str, folder: Path, *, root: Path, progress: Progress) -> Kernel:
+    """Return the kernel in a folder; its vmlinux is first moved to where symbols are kept."""
+    made = kernel_parts.kernel(name, key, folder)
+    # The same version may be built with several fragments, each with symbols of its own.
+    made = replace(made, version=f"{made.release}-{key}", kdir=folder / _BUILD)
+    vmlinux = folder / _BUILD / "vmlinux"
+    if vmlinux.is_file():
+        kernel_symbols.keep(made, vmlinux, root=root, progress=progress)
+        _remove_objects(folder / _BUILD)
+    return made
+
+
+def _suffix(spec: KernelSpec) -> str:
+    """Return the end of the kernel's release: the names of the fragments after the first."""
+    return "".join(f"-{file.stem}" for file in spec.fragments[1:])
+
+
+def _version_of(compiler: str) -> str:
+    text = tool.run([compiler, "--version"], deadline_s=60.0, error=KernelError).text
+    return text.partition("\n")[0]
+
+
+def _make(found: Source, folder: Path, compiler: str) -> list[str]:
+    """Return the words of a make that builds a source in a kernel's folder."""
+    where = [f"O={folder / _BUILD}", f"CC={compiler}"]
+    return ["make", f"-j{os.cpu_count() or 1}", "-C", str(found.folder), *where]
+
+
+def _configure(found: Source, lines: Sequence[Line], spec: KernelSpec, folder: Path) -> None:
+    """Write the configuration: the fragments' options, and no other that can be off.
+
+    Raises: KernelError with each line that the source refuses, and the reason.
+    """
+    build = folder / _BUILD
+    build.mkdir()
+    make = _make(found, folder, spec.cc or "gcc")
+    name = f'CONFIG_LOCALVERSION="{_suffix(spec)}"\n'
+    wanted = folder / "fragments.config"
+    # With EXPERT, allnoconfig would switch off what only experts can, such as printk. So that
+    # option comes in a second step, which leaves such options on.
+    wanted.write_text(f"{fragments.text_of(one for one in lines if one.name != _EXPERT)}{name}")
+    _run_kconfig([*make, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"], build)
+    if any(one.name == _EXPERT for one in lines):
+        with (build / ".config").open("a") as file:
+            file.write(fragments.text_of(lines))
+        _run_kconfig([*make, "olddefconfig"], build)
+    config = (build / ".config").read_text()
+    refused = fragments.refused(lines, config)
+    if refused:
+        kconfigs = tuple(found.kconfigs())
+        reasons = [f"{line}: {fragments.reason(line, kconfigs, config)}" for line in refused]
+        raise KernelError(
+            f"{refused[0].file}:{refused[0].number}: {found.release} refuses {refused[0].text}",
+            hint="correct the fragment; a line for some kernels ends in '# before 6.9' "
+            "or '# from 6.9'",
+            evidence=reasons,
+        )
+
+
+def _run_kconfig(command: Sequence[str], build: Path) -> None:
+    within = tool.Surroundings(disk=build)
+    tool.run(command, deadline_s=_CONFIG_S, error=KernelError, within=within)
+
+
+def _remove_objects(build: Path) -> None:
+    """Remove what no module needs from a finished build: some 2 GB of objects."""
+    for folder, folders, files in os.walk(build):
+        if Path(folder) == build:
+            folders[:] = [one for one in folders if one not in _KEPT]
+        for file in files:
+            if file.endswith(_OBJECTS) or file.startswith(("vmlinux", ".tmp_", "bzImage")):
+                (Path(folder) / file).unlink()
