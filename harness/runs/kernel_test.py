@@ -8,10 +8,11 @@ the verdict and does not reach the caller as a traceback. A guest that dies in a
 explained before it is removed.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from harness.artefacts import kernels
+from harness.artefacts import kernel_parts, kernels
 from harness.artefacts.requested import build_module, build_variant
 from harness.errors import (
     ConfigError,
@@ -36,8 +37,12 @@ from harness.runs import debug_on_crash, provenance, suite_runner
 from harness.runs.ledger import SuiteOutcome
 from harness.runs.loaded_guest import LoadedGuest, open_guest
 from harness.runs.run_state import RunRecord
-from harness.systems.linux import kmod
+from harness.systems.linux import kmemleak, kmod
 from harness.test_kinds import chosen
+
+# Two scans of all memory, and the time until a report of the kernel's log is complete.
+_LEAK_SCAN_S, _REPORTED_S = 60.0, 10.0
+_POLL_S = 0.1
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
@@ -186,8 +191,30 @@ def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) ->
             if not request.keep and kmod.is_loaded(live.guest, spec):
                 with live.watched():
                     kmod.unload(live.guest, spec, deadline_s=limit, attempts=5)
+    if kernel_parts.has_leak_detector(live.request.kernel) and not request.keep:
+        with record.stage("leak scan"), live.watched():
+            _find_leaks(live)
     with record.stage("final log check"):
         _last_words(request, live, record)
+
+
+def _find_leaks(live: Session) -> None:
+    """Let the kernel look for memory that the modules have leaked, and report it in its log.
+
+    Raises: CommandFailed, GuestLost; ScannerBlind when a report does not reach the console.
+    """
+    hz = kernel_parts.number(live.request.kernel, "CONFIG_HZ", 250)
+    leaks = kmemleak.scan(live.guest, hz=hz, deadline_s=live.deadline(_LEAK_SCAN_S))
+    if not leaks:
+        return
+    before = len(live.watch.reports)
+    kmemleak.report(live.guest, leaks)
+    end = time.monotonic() + live.deadline(_REPORTED_S)
+    while len(live.watch.reports) == before:
+        live.check_alive()
+        if time.monotonic() > end:
+            raise ScannerBlind("a leak did not reach the console's scanner")
+        time.sleep(_POLL_S)
 
 
 def _last_words(request: KernelTestRequest, live: Session, record: RunRecord) -> None:

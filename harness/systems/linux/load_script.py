@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Mapping
 
 FOLDER = "/run/harness"
+# Where each unloading leaves the modules' symbols in a kernel that looks for leaks (`kmemleak`).
+SYMBOLS = f"{FOLDER}/symbols"
 # Printed before the message of the tool that failed, to name the failed step.
 REFUSED = "harness-refused "
 UNKNOWN = "harness-unknown "
@@ -55,7 +57,9 @@ def load(name: str, parameters: Mapping[str, str]) -> str:
 
 def unload(name: str) -> str:
     """Return a script that unloads a module and its companions, the last one first."""
-    return _UNLOAD.format(plan=plan_path(name), name=shlex.quote(name), folder=FOLDER)
+    return _UNLOAD.format(
+        plan=plan_path(name), name=shlex.quote(name), folder=FOLDER, symbols=SYMBOLS
+    )
 
 
 def refused_step(said: str) -> tuple[str, str, str] | None:
@@ -132,6 +136,9 @@ done 3< "$plan"
 """
 # A companion that another one uses (xt_DELUDE by xt_CHAOS) is unloaded in a later round.
 _UNLOAD = """
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	{{ echo "unload $(cut -d ' ' -f 1 /proc/uptime)"; grep -F '[' /proc/kallsyms; }} >> {symbols}
+fi
 plan={plan} any= progress=1 failed=
 [ -e "$plan" ] || {{ rmmod {name}; exit; }}
 while [ -n "$progress" ]; do
