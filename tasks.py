@@ -10,6 +10,7 @@ from harness.tasks.collection import shared_tasks
 
 namespace = shared_tasks()
 for _task in (
+    project.bench_ring,
     project.check,
     project.checkpatch,
     project.core_test,

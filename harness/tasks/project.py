@@ -65,6 +65,28 @@ def core_test(_context: TaskContext, long: bool = False) -> int:
 
 @task(
     short_flags=True,
+    options_help={"full": "all rings, producers and sizes: some minutes instead of one"},
+)
+def bench_ring(context: TaskContext, full: bool = False) -> int:
+    """Measure the ring beside its rivals in one run: ns for a record, losses, ratios with spread.
+
+    The rivals are the original extension's queue, LTTng-UST, DPDK's rte_ring, and the floor: one
+    copy, one clock read, two lock pairs. build/bench has the figures as JSON and a plot as SVG.
+    """
+    from harness.project.bench import ring
+
+    results = ring.run(
+        project=ROOT,
+        form="full" if full else "short",
+        cache=context.environment.cache,
+        progress=lambda text: print(text, flush=True),
+    )
+    print("\n".join(ring.lines(results)))
+    return 0 if ring.is_exact(results) else 1
+
+
+@task(
+    short_flags=True,
     options_help={"long": "kill the daemon 100 times, load it for 10 minutes"},
 )
 def subscriber_test(_context: TaskContext, long: bool = False) -> int:

@@ -11,7 +11,7 @@ void original_init(struct original_queue *queue, uint8_t *buffer, size_t size,
 		   bool keeps_lock)
 {
 	memset(queue, 0, sizeof(*queue));
-	pthread_mutex_init(&queue->lock, NULL);
+	osq_os_lock_init(&queue->lock);
 	queue->buffer = buffer;
 	queue->size = size;
 	queue->keeps_lock = keeps_lock;
@@ -44,7 +44,7 @@ void *original_reserve(struct original_queue *queue, uint32_t bytes)
 {
 	size_t need = HEADER + bytes, at = queue->size;
 
-	pthread_mutex_lock(&queue->lock);
+	osq_os_lock(&queue->lock);
 	if (distance(queue, queue->write, queue->read, queue->size) > need) {
 		size_t left = queue->size - queue->write;
 
@@ -59,13 +59,13 @@ void *original_reserve(struct original_queue *queue, uint32_t bytes)
 	}
 	if (at == queue->size) {
 		queue->drops++;
-		pthread_mutex_unlock(&queue->lock);
+		osq_os_unlock(&queue->lock, 0);
 		return NULL;
 	}
 	queue->write = (at + need) % queue->size;
 	header_at(queue, at)->size = bytes;
 	header_at(queue, at)->finished = 0;
-	pthread_mutex_unlock(&queue->lock);
+	osq_os_unlock(&queue->lock, 0);
 	return header_at(queue, at) + 1;
 }
 
@@ -92,10 +92,10 @@ static void coalesce(struct original_queue *queue)
 			(queue->max_read + HEADER + header->size) % queue->size;
 		at = queue->max_read;
 		if (!queue->keeps_lock) {
-			pthread_mutex_unlock(&queue->lock);
+			osq_os_unlock(&queue->lock, 0);
 			if (queue->in_gap)
 				queue->in_gap(queue);
-			pthread_mutex_lock(&queue->lock);
+			osq_os_lock(&queue->lock);
 		}
 	}
 }
@@ -114,7 +114,7 @@ int original_commit(struct original_queue *queue, void *space)
 	size_t at = (size_t)((uint8_t *)header - queue->buffer);
 	int err = -1;
 
-	pthread_mutex_lock(&queue->lock);
+	osq_os_lock(&queue->lock);
 	if (is_between(at, queue->max_read, queue->write, HEADER) &&
 	    header->size != ORIGINAL_END && !header->finished) {
 		header->finished = 1;
@@ -123,7 +123,7 @@ int original_commit(struct original_queue *queue, void *space)
 		coalesce(queue);
 		err = 0;
 	}
-	pthread_mutex_unlock(&queue->lock);
+	osq_os_unlock(&queue->lock, 0);
 	return err;
 }
 
@@ -131,7 +131,7 @@ int original_sync(struct original_queue *queue, size_t read, size_t *max_read)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&queue->lock);
+	osq_os_lock(&queue->lock);
 	if (is_between(read, queue->read, queue->max_read, 0)) {
 		queue->read = read;
 	} else {
@@ -139,6 +139,6 @@ int original_sync(struct original_queue *queue, size_t read, size_t *max_read)
 		err = -1;
 	}
 	*max_read = queue->max_read;
-	pthread_mutex_unlock(&queue->lock);
+	osq_os_unlock(&queue->lock, 0);
 	return err;
 }

@@ -12,10 +12,7 @@
 #ifndef ORIGINAL_QUEUE_H
 #define ORIGINAL_QUEUE_H
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "osq_os.h"
 
 #define ORIGINAL_END 0xffffffffu /* size of the marker: go on at 0 */
 
@@ -27,7 +24,7 @@ struct original_header {
 };
 
 struct original_queue {
-	pthread_mutex_t lock;
+	osq_os_lock_t lock;
 	uint8_t *buffer;
 	size_t size;
 	size_t write, max_read, read; /* offsets; write == read is empty */

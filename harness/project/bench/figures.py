@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The figures of a run of bench-ring: ratios of paired rounds, losses, and goals. Pure.
+
+Of one round, all engines ran within milliseconds of each other. So a ratio is taken within each
+round, and the interval says how far the ratios of the rounds agree.
+"""
+
+import json
+import random
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FLOOR = "floor"
+OURS = "ours"
+LTTNG = "lttng-ust"
+_GOAL_BYTES = 256
+_GOAL_RATIO = 1.25
+_RESAMPLES = 400
+# What a line of the program says, by name; its kind is taken out.
+Row = dict[str, Any]
+# In some sessions lttng-tools 2.13.9 reports 2^63 more discarded events than there were: what was
+# read and the rest of that number then make exactly what was put.
+_LTTNG_WRAPS = 2**63
+# A fixed seed: the same measurements give the same interval.
+_SEED = 23
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A median and its bootstrap interval of 95 %."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return the three numbers as text."""
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a record cost one engine in one cell, producers being as fast as they can.
+
+    Units: `batch_ns` and `records_per_s` have one value for each round; `single_ns` are median,
+        99 % and 99.9 % of all records that were timed by themselves, each with one clock read.
+    """
+
+    engine: str
+    ring_bytes: int
+    producers: int
+    record_bytes: int
+    batch_ns: tuple[float, ...]
+    records_per_s: tuple[float, ...]
+    single_ns: tuple[float, ...]
+    drops: int
+
+    @property
+    def cell(self) -> tuple[int, int, int]:
+        """The size of the ring, the number of producers and the size of a record."""
+        return self.ring_bytes, self.producers, self.record_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """The records of one engine under a fixed load; `cell` is "all" when it has only sums."""
+
+    engine: str
+    cell: str
+    made: int
+    read: int
+    drops: int
+    found_garbage: bool = False
+
+    @property
+    def error(self) -> int:
+        """The number of records that were neither read nor counted as dropped."""
+        return self.made - self.read - self.drops
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All that a run has measured."""
+
+    clock_ns: float
+    costs: tuple[Cost, ...]
+    loads: tuple[Load, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """One goal of the ring, the figures that decide it, and whether they reach it.
+
+    `held` is None when the run could not measure it.
+    """
+
+    text: str
+    figures: str
+    held: bool | None
+
+
+def parse(lines: Iterable[str]) -> Measured:
+    """Return what the lines of JSON say that bench_ring and with_lttng.sh have printed."""
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    of_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        of_kind.setdefault(row.pop("kind"), []).append(row)
+    loads = of_kind.get("load", [])
+    lttng_made = sum(row["made"] for row in loads if row["engine"] == LTTNG)
+    return Measured(
+        clock_ns=sum(row["ns"] for row in of_kind.get("clock", [])),
+        costs=tuple(_cost(row) for row in of_kind.get("cost", [])),
+        loads=(
+            *(_load(row) for row in loads if row["engine"] != LTTNG),
+            *(
+                Load(
+                    engine=LTTNG,
+                    cell="all",
+                    made=lttng_made,
+                    read=row["read"],
+                    drops=sum(count % _LTTNG_WRAPS for count in row["drops"]),
+                )
+                for row in of_kind.get("lttng-load", [])
+            ),
+        ),
+    )
+
+
+def _cost(row: Row) -> Cost:
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Cost(**(row | lists))
+
+
+def _load(row: Row) -> Load:
+    return Load(
+        engine=row["engine"],
+        cell=f"{row['record_bytes']} bytes, {row['ring_bytes'] >> 20} MiB, "
+        f"{row['producers']} producers",
+        made=row["made"],
+        read=row["read"],
+        drops=row["drops"],
+        found_garbage=row["found_garbage"],
+    )
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Return the median of some values, with its bootstrap interval."""
+    chance = random.Random(_SEED)  # noqa: S311 - resampling, no secret
+    medians = sorted(
+        statistics.median(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES)
+    )
+    edge = _RESAMPLES // 40
+    return Interval(median=statistics.median(values), low=medians[edge], high=medians[-1 - edge])
+
+
+def ratio(one: Cost, other: Cost) -> Interval:
+    """Return how many times as much a record costs `one`, taken within each round.
+
+    Shape: both are costs of one cell, so they have the same rounds.
+    """
+    pairs = zip(one.batch_ns, other.batch_ns, strict=True)
+    return interval([ours / theirs for ours, theirs in pairs])
+
+
+def by_cell(measured: Measured) -> dict[tuple[int, int, int], dict[str, Cost]]:
+    """Return the costs of every engine, by cell and name."""
+    cells: dict[tuple[int, int, int], dict[str, Cost]] = {}
+    for one in measured.costs:
+        cells.setdefault(one.cell, {})[one.engine] = one
+    return cells
+
+
+def goals(measured: Measured) -> tuple[Goal, ...]:
+    """Return the goals of the ring, and whether this run shows that they are reached."""
+    ours = [one for one in measured.loads if one.engine == OURS]
+    errors = sum(abs(one.error) for one in ours)
+    exact = Goal(
+        text="no record of ours is unaccounted for, under every load",
+        figures=f"{errors} of {sum(one.made for one in ours)} records",
+        held=errors == 0 and not any(one.found_garbage for one in ours) if ours else None,
+    )
+    return (_near_the_floor(measured), _ahead_of_lttng(measured), exact)
+
+
+def _single_producer(measured: Measured) -> dict[tuple[int, int, int], dict[str, Cost]]:
+    return {cell: costs for cell, costs in by_cell(measured).items() if cell[1] == 1}
+
+
+def _near_the_floor(measured: Measured) -> Goal:
+    found = [
+        ratio(costs[OURS], costs[FLOOR])
+        for cell, costs in _single_producer(measured).items()
+        if cell[2] == _GOAL_BYTES
+    ]
+    return Goal(
+        text=f"{_GOAL_BYTES} bytes cost at most {_GOAL_RATIO} x the floor, for one producer",
+        figures="; ".join(map(str, found)),
+        held=all(one.median <= _GOAL_RATIO for one in found) if found else None,
+    )
+
+
+def _ahead_of_lttng(measured: Measured) -> Goal:
+    found = [
+        (cell, ratio(costs[OURS], costs[LTTNG]))
+        for cell, costs in _single_producer(measured).items()
+        if LTTNG in costs
+    ]
+    return Goal(
+        text="a record costs less than with LTTng-UST at every size, for one producer",
+        figures="; ".join(f"{cell[2]} bytes {one}" for cell, one in found),
+        held=all(one.high < 1 for _, one in found) if found else None,
+    )

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of project.bench.figures: ratios by round, records unaccounted for, goals."""
+
+import json
+
+import pytest
+
+from harness.project.bench import figures
+
+CELL = {"ring_bytes": 1 << 20, "producers": 1, "record_bytes": 256}
+
+
+def cost(engine: str, batch_ns: list[float]) -> str:
+    """Return the line that bench_ring prints for these rounds of an engine."""
+    row = {"kind": "cost", "engine": engine, **CELL, "batch_ns": batch_ns}
+    rates = [1e9 / ns for ns in batch_ns]
+    return json.dumps(row | {"records_per_s": rates, "single_ns": [1, 2, 3], "drops": 0})
+
+
+def load(engine: str, *, read: int, drops: int, garbage: bool = False) -> str:
+    """Return the line that bench_ring prints for 100 records made under load."""
+    row = {"kind": "load", "engine": engine, **CELL, "per_s": 300000, "made": 100}
+    return json.dumps(row | {"read": read, "drops": drops, "found_garbage": garbage})
+
+
+def held(*lines: str) -> list[bool | None]:
+    """Return which goals such lines reach: the floor, LTTng, exact accounting."""
+    return [goal.held for goal in figures.goals(figures.parse(lines))]
+
+
+def test_a_ratio_is_taken_within_each_round() -> None:
+    """A machine that is busy in some rounds does not change the ratio of these rounds."""
+    measured = figures.parse(
+        [cost("floor", [10.0, 100.0, 10.0]), cost("ours", [12.0, 120.0, 12.0])]
+    )
+    floor, ours = measured.costs
+
+    found = figures.ratio(ours, floor)
+
+    assert (found.median, found.low, found.high) == pytest.approx((1.2, 1.2, 1.2))
+
+
+def test_an_interval_contains_the_median_and_is_the_same_for_the_same_values() -> None:
+    """Resampling has a fixed seed, and wide values give a wide interval."""
+    values = [1.0, 1.1, 1.2, 1.5, 1.9, 2.4, 3.0]
+
+    found = figures.interval(values)
+
+    assert found.low < found.median == 1.5 < found.high
+    assert found == figures.interval(values)
+
+
+@pytest.mark.parametrize(
+    ("floor_ns", "lttng_ns", "reached"),
+    [
+        (100.0, 200.0, [True, True, None]),
+        (99.0, 200.0, [False, True, None]),
+        (100.0, 125.0, [True, False, None]),
+    ],
+)
+def test_goals_of_time_are_missed_above_their_limits(
+    floor_ns: float, lttng_ns: float, reached: list[bool | None]
+) -> None:
+    """125 ns reach 1.25 x 100 ns and not 1.25 x 99 ns; as slow as LTTng is not ahead of it."""
+    costs = [cost("floor", [floor_ns] * 5), cost("ours", [125.0] * 5)]
+
+    assert held(*costs, cost("lttng-ust", [lttng_ns] * 5)) == reached
+
+
+def test_what_a_run_has_not_measured_is_no_reached_goal() -> None:
+    """Without LTTng and without loads these goals are neither reached nor missed."""
+    assert held(cost("floor", [10.0]), cost("ours", [11.0])) == [True, None, None]
+
+
+@pytest.mark.parametrize(
+    ("line", "exact"),
+    [
+        (load("ours", read=90, drops=10), True),
+        (load("ours", read=90, drops=9), False),
+        (load("ours", read=91, drops=10), False),
+        (load("ours", read=90, drops=10, garbage=True), False),
+        (load("original", read=90, drops=9), None),
+    ],
+)
+def test_the_goal_of_exact_accounting_is_missed_by_one_record(
+    line: str,
+    exact: bool | None,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """One record too few or too many, or garbage, misses the goal; a rival's error does not."""
+    assert held(line)[2] is exact
+
+
+def test_opposite_errors_of_two_loads_do_not_cancel() -> None:
+    """One record too few in one load and one too many in another still miss the goal."""
+    lines = [load("ours", read=90, drops=9), load("ours", read=91, drops=10)]
+
+    assert held(*lines)[2] is False
+
+
+def test_lttng_has_the_sums_of_all_loads_without_its_false_bit() -> None:
+    """What LTTng's daemon reports is compared with what was made in all cells."""
+    drops = [2**63 + 4, 6]
+    lines = [
+        load("lttng-ust", read=0, drops=0),
+        load("lttng-ust", read=0, drops=0),
+        json.dumps({"kind": "lttng-load", "read": 190, "drops": drops}),
+    ]
+
+    (found,) = figures.parse(lines).loads
+
+    assert (found.made, found.read, found.drops, found.error) == (200, 190, 10, 0)

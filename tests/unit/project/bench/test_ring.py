@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of project.bench: the smoke form of bench-ring, its files, and rivals that are missing."""
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.errors import KernelError
+from harness.host import apt, system_packages
+from harness.project.bench import figures, ring, rivals
+
+PROJECT = Path(__file__).resolve().parents[4]
+OWN = {"floor", "ours", "original"}
+
+
+def ran(project: Path, found: rivals.Rivals) -> ring.Results:
+    """Return the results of the smoke form with these rivals; `project` gets the files."""
+    for name in ("tests/bench", "tests/core", "kernel"):
+        shutil.copytree(PROJECT / name, project / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rivals, "ensure", lambda **_: found)
+        return ring.run(project=project, form="smoke", cache=project, progress=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> ring.Results:
+    """Run the smoke form on a machine without any rival."""
+    missing = {"lttng-ust": "not installed", "rte_ring": "no apt"}
+    found = rivals.Rivals(lttng=False, dpdk=None, missing=missing)
+    return ran(tmp_path_factory.mktemp("alone"), found)
+
+
+def test_the_smoke_form_measures_and_names_the_missing_rivals(alone: ring.Results) -> None:
+    """Every engine of the tree has figures in each cell, and the file of figures has them."""
+    text = "\n".join(ring.lines(alone))
+    stored = json.loads(alone.figures_file.read_text())
+
+    assert ring.is_exact(alone)
+    assert {tuple(costs) for costs in figures.by_cell(alone.measured).values()} == {
+        ("floor", "ours", "original")
+    }
+    assert {row["engine"] for row in stored["costs"]} == OWN
+    assert all(row["ns_per_record"]["median"] > 0 for row in stored["costs"])
+    assert "missing: lttng-ust: not installed" in text
+    assert "missing: rte_ring: no apt" in text
+    assert stored["missing"] == alone.missing
+
+
+def test_the_plot_shows_every_engine_and_loads_nothing(alone: ring.Results) -> None:
+    """The SVG is well-formed, has a legend for each engine, and refers to no other file."""
+    text = alone.plot_file.read_text()
+    drawn = ET.fromstring(text)  # noqa: S314 - written by the line above
+    words = {node.text for node in drawn.iter("{http://www.w3.org/2000/svg}text")}
+
+    assert words >= OWN
+    assert "href" not in text
+    assert "url(" not in text
+
+
+def test_lttng_records_what_bench_ring_makes(tmp_path: Path) -> None:
+    """Beside daemons of its own LTTng is measured, and accounts for every record."""
+    needed = [one for one in system_packages.listed() if one.group == "rivals"]
+    if system_packages.missing(needed):
+        pytest.skip("LTTng is not installed: ./dev setup bench-ring installs it")
+
+    results = ran(tmp_path, rivals.Rivals(lttng=True, dpdk=None, missing={}))
+
+    (load,) = (one for one in results.measured.loads if one.engine == figures.LTTNG)
+    assert (load.made, load.error) == (12000, 0)
+    assert figures.LTTNG in {one.engine for one in results.measured.costs}
+
+
+def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
+    """The exit code depends on this: one record that is missing in one load is enough."""
+    (first, *others) = alone.measured.loads
+    bad = figures.Load(
+        engine=figures.OURS, cell=first.cell, made=10, read=8, drops=1, found_garbage=False
+    )
+    measured = figures.Measured(clock_ns=1.0, costs=alone.measured.costs, loads=(bad, *others))
+
+    assert not ring.is_exact(
+        ring.Results(
+            measured=measured,
+            goals=(),
+            machine={},
+            missing={},
+            figures_file=alone.figures_file,
+            plot_file=alone.plot_file,
+        )
+    )
+
+
+def test_missing_rivals_are_named_with_what_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packages that are not installed are named with one command; DPDK with apt's reason."""
+
+    def refuse(*_: object) -> None:
+        raise KernelError("apt-get could not download libdpdk-dev", hint="look at the network")
+
+    monkeypatch.setattr(system_packages, "missing", tuple)
+    monkeypatch.setattr(apt, "versions", lambda names: dict.fromkeys(names, "1"))
+    monkeypatch.setattr(apt, "download", refuse)
+
+    found = rivals.ensure(root=tmp_path, progress=lambda _: None)
+
+    assert (found.lttng, found.dpdk) == (False, None)
+    assert "liblttng-ust-dev" in found.missing["lttng-ust"]
+    assert "setup bench-ring" in found.missing["lttng-ust"]
+    assert found.missing["rte_ring"].endswith("libdpdk-dev; look at the network")
+    assert not list(tmp_path.glob("dpdk/*")), "a fetch that failed leaves nothing"
