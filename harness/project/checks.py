@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.host import process
 from harness.project import c_checks, cut_release, site, text_checks, tree_checks, wheel_check
+from harness.project.bench import instructions
 
 # Several times what the longest step takes on two cores; the nightly forms get more.
 _STEP_DEADLINE_S = 1800.0
@@ -71,6 +72,7 @@ def _steps() -> dict[str, Finding]:
     steps["clang-tidy"] = c_checks.clang_tidy
     steps["core-headers"] = c_checks.core_is_pure
     steps["compat"] = c_checks.compat_is_one_file
+    steps["instructions"] = instructions.instructions
     steps["host-paths"] = tree_checks.host_paths
     steps["size"] = tree_checks.size
     steps["folders"] = tree_checks.crowded_folders
