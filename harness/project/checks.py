@@ -45,10 +45,10 @@ class StepResult:
 Finding = Callable[[Path], Iterable[str]]
 
 
-def _steps() -> dict[str, Finding]:
-    """Return every step by its name, as a function that yields objections."""
+def _commands() -> dict[str, tuple[str, ...]]:
+    """Return the steps that are a command."""
     python = sys.executable
-    commands = {
+    return {
         "unit": _pytest("tests/unit", "tests/libvirt"),
         "macos-target": _pytest("tests/macos"),
         "fuzz": _pytest("tests/fuzz"),
@@ -64,8 +64,12 @@ def _steps() -> dict[str, Finding]:
         "licences": (_beside(python, "reuse"), "lint", "--lines"),
         "shell": ("sh", "-n", "dev", "harness/artefacts/images/debian.setup.sh"),
     }
+
+
+def _steps() -> dict[str, Finding]:
+    """Return every step by its name, as a function that yields objections."""
     steps: dict[str, Finding] = {
-        name: partial(_command, command) for name, command in commands.items()
+        name: partial(_command, command) for name, command in _commands().items()
     }
     steps["sparse"] = c_checks.sparse
     steps["c-style"] = c_checks.style
