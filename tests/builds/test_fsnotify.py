@@ -28,6 +28,18 @@ def test_the_driver_builds_where_a_mark_is_attached_to_a_list_without_an_fsid(
     headers.build("watch.o")
 
 
+def test_the_driver_builds_where_a_group_has_no_flags(headers: EditedHeaders) -> None:
+    """Before 5.19: fsnotify_alloc_group takes the operations alone."""
+    headers.edit(FSNOTIFY, "#define FSNOTIFY_GROUP_USER", "#define FSNOTIFY_GROUP_OF_LATER")
+    headers.edit(
+        FSNOTIFY,
+        "const struct fsnotify_ops *ops,\n\t\t\t\tint flags);",
+        "const struct fsnotify_ops *ops);",
+    )
+
+    headers.build("watch.o")
+
+
 def test_a_build_against_changed_headers_fails_when_the_driver_does_not_fit_them(
     headers: EditedHeaders,
 ) -> None:

@@ -231,6 +231,17 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 #define osq_kretprobe_of(instance) ((instance)->rp)
 #endif
 
+/* Since 5.19 a group has flags; it needs none of them. */
+static inline struct fsnotify_group *
+osq_fsnotify_alloc_group(const struct fsnotify_ops *ops)
+{
+#ifdef OSQ_HAVE_GROUP_FLAGS
+	return fsnotify_alloc_group(ops, 0);
+#else
+	return fsnotify_alloc_group(ops);
+#endif
+}
+
 /*
  * Since 6.8 a mark is attached without the number of its file system, and since
  * 6.10 to an object, not to the object's list.

@@ -230,7 +230,7 @@ int osq_watches_open(const struct fsnotify_ops *ops)
 	int err;
 
 	for (kind = 0; kind < KINDS; kind++) {
-		groups[kind] = fsnotify_alloc_group(ops, 0);
+		groups[kind] = osq_fsnotify_alloc_group(ops);
 		if (IS_ERR(groups[kind])) {
 			err = PTR_ERR(groups[kind]);
 			put_groups();
