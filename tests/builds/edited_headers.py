@@ -60,6 +60,14 @@ class EditedHeaders:
 
         assert done.returncode == 0, done.stdout
 
+    def parts(self) -> set[str]:
+        """Return the objects of os/linux of which the module would be made."""
+        return set(_asked(self, "$(osq-parts)"))
+
+    def flags(self) -> set[str]:
+        """Return the macros that Kbuild defines after a look into these headers."""
+        return {word for word in _asked(self, "$(ccflags-y)") if word.startswith("-DOSQ_HAVE_")}
+
     def make(self, *targets: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run make for targets in os/linux, and return its result; it may have failed."""
         words = [f"{name}={value}" for name, value in variables.items()]
@@ -85,6 +93,22 @@ def copy_headers(kdir: Path, to: Path) -> EditedHeaders:
     source_copy.mirror(DRIVER, to / "kernel")
     common = next((to / "src").glob("linux-headers-*-common*"))
     return EditedHeaders(kdir=to / "src" / kdir.name, common=common, driver=to / "kernel")
+
+
+def _asked(headers: EditedHeaders, expression: str) -> list[str]:
+    """Return the words of an expression, as make sees it after it has read the driver's Kbuild."""
+    folder = headers.driver / "os" / "linux"
+    config = headers.kdir / "include" / "config" / "auto.conf"
+    rules = f"include {config}\ninclude {folder}/Kbuild\nall:\n\t@echo {expression}\n"
+    done = subprocess.run(
+        ["make", "-s", "-f", "-", f"src={folder}", f"srctree={headers.common}", "all"],
+        input=rules,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_S,
+    )
+    return done.stdout.split()
 
 
 def _link(source: str, target: str) -> None:

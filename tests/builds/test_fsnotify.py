@@ -40,6 +40,33 @@ def test_the_driver_builds_where_a_group_has_no_flags(headers: EditedHeaders) ->
     headers.build("watch.o")
 
 
+@pytest.mark.parametrize("missing", ["FS_RENAME", "CONFIG_FSNOTIFY"])
+def test_the_driver_builds_without_file_records_where_fsnotify_reports_no_renames(
+    headers: EditedHeaders, missing: str
+) -> None:
+    """A kernel before FS_RENAME, or without fsnotify: CAPS reports file records as missing."""
+    if missing == "FS_RENAME":
+        headers.edit(FSNOTIFY, "FS_RENAME", "FS_RENAME_OF_LATER")
+    else:
+        headers.switch_off("CONFIG_FSNOTIFY")
+
+    parts = headers.parts()
+    headers.build("main.o", "no_files.o", "file_path.o", "held_filter.o")
+
+    assert "no_files.o" in parts
+    assert not parts & {"publish_file.o", "watch.o", "watch_order.o", "file_memory.o"}
+
+
+def test_the_driver_has_file_records_where_fsnotify_reports_renames(
+    headers: EditedHeaders,
+) -> None:
+    """6.1 has FS_RENAME, so the publisher is a part of the module, and its stand-in is not."""
+    parts = headers.parts()
+
+    assert "publish_file.o" in parts
+    assert "no_files.o" not in parts
+
+
 def test_a_build_against_changed_headers_fails_when_the_driver_does_not_fit_them(
     headers: EditedHeaders,
 ) -> None:

@@ -83,23 +83,26 @@ def test_while_osqtail_reads_osqstat_prints_counters_as_json_as_a_table_or_at_in
     assert guest.run("osqstat --file /nowhere", deadline_s=20, check=False).status == 1
 
 
+@pytest.mark.parametrize(
+    ("hook", "kind", "bit"), [("sched_process_exit", "exit", 4), ("fsnotify", "file", 6)]
+)
 def test_a_missing_hook_disables_only_its_record_type(
-    guest: Guest, variant: Callable[[str], Driver]
+    guest: Guest, variant: Callable[[str], Driver], hook: str, kind: str, bit: int
 ) -> None:
-    """Without the exit hook the driver loads, reports that, and records everything else."""
+    """Without one hook the driver loads, reports that, and records everything else."""
     test_build = variant("test")
-    test_build.load(hide="sched_process_exit")
+    test_build.load(hide=hook)
 
-    refused = guest.run("osqtail_test --type exit -c 1", deadline_s=20, check=False)
+    refused = guest.run(f"osqtail_test --type {kind} -c 1", deadline_s=20, check=False)
     works = guest.run(
         "osqtail_test --type fork --count 1 --stats & sleep 1; /bin/true; wait", deadline_s=20
     )
     caps = json.loads(guest.run("osqprobe caps /dev/osquery_test", deadline_s=20).stdout)
 
     assert refused.status == 1
-    assert "this kernel has no hook for exit" in refused.stderr
+    assert f"this kernel has no hook for {kind}" in refused.stderr
     assert '"type":"fork"' in works.stdout
-    assert caps["missing"] == 1 << 4
+    assert caps["missing"] == 1 << bit
     assert caps["types"] & 0b1100 == 0b1100
 
 

@@ -231,6 +231,7 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 #define osq_kretprobe_of(instance) ((instance)->rp)
 #endif
 
+#ifdef OSQ_HAVE_FSNOTIFY
 /* Since 5.19 a group has flags; it needs none of them. */
 static inline struct fsnotify_group *
 osq_fsnotify_alloc_group(const struct fsnotify_ops *ops)
@@ -256,9 +257,10 @@ static inline int osq_fsnotify_add_sb_mark(struct fsnotify_mark *mark,
 	return fsnotify_add_mark(mark, &sb->s_fsnotify_marks,
 				 FSNOTIFY_OBJ_TYPE_SB, 0);
 #else
-		return fsnotify_add_mark(mark, sb, FSNOTIFY_OBJ_TYPE_SB, 0);
+	return fsnotify_add_mark(mark, sb, FSNOTIFY_OBJ_TYPE_SB, 0);
 #endif
 }
+#endif /* OSQ_HAVE_FSNOTIFY */
 
 /* Since 6.17 the queue of schedule_work has another name. */
 #ifdef OSQ_HAVE_PERCPU_WQ

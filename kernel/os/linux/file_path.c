@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * file_path.c - find the place of a file in its file system: first whether a
- * watch can cover it, cheaply, by climbing from its dentry, then its path.
+ * watch can cover it, cheaply, by climbing from its dentry, then its path. And
+ * the other way, find the file at a path.
  *
  * Most events of a file system with a watch are not under the watch. They are
  * rejected without a buffer and without building a path.
  */
 #include <linux/dcache.h>
+#include <linux/namei.h>
+#include <linux/path.h>
 #include <linux/rcupdate.h>
 #include <linux/seqlock.h>
 
@@ -171,6 +174,30 @@ enum osq_sight osq_name_sight(const struct osq_name *name,
 	sight = look(name, watches, fs, action);
 	read_sequnlock_excl(&rename_lock);
 	return sight;
+}
+
+/*
+ * osq_path_find - look up a path, or the nearest existing folder above it.
+ * @path: of @len bytes, and room for one more; terminated meanwhile.
+ *
+ * Context: process, may sleep; no mutex is held.
+ * Return: the length of the path that was found; the error of the look-up.
+ */
+int osq_path_find(char *path, u32 len, struct path *found)
+{
+	int err;
+
+	for (;;) {
+		char cut = path[len];
+
+		path[len] = 0;
+		err = kern_path(len ? path : "/", LOOKUP_FOLLOW, found);
+		path[len] = cut;
+		if (err != -ENOENT || !len)
+			return err ? err : len;
+		while (path[--len] != '/')
+			;
+	}
 }
 
 /*

@@ -59,6 +59,7 @@ const struct osq_publisher osq_publishers[] = {
 		.type = OSQ_TYPE_FILE,
 		.options = OSQ_FILE_OPT_ALL,
 		.filters = BY_PROCESS,
+		.probe = osq_publish_file_probe,
 		.start = osq_publish_file_start,
 		.configure = osq_publish_file_configure,
 		.stop = osq_publish_file_stop,

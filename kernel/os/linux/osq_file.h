@@ -57,9 +57,6 @@ int osq_watches_open(const struct fsnotify_ops *ops);
 void osq_watches_close(void);
 void osq_mark_free(struct fsnotify_mark *mark);
 
-/* watch_order.c */
-int osq_path_find(char *path, u32 len, struct path *found);
-
 /* file_memory.c */
 int osq_file_memory_open(void);
 void osq_file_memory_close(void);
@@ -68,6 +65,8 @@ bool osq_file_is_remembered(u64 fs, u64 ino);
 bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid);
 
 /* file_path.c */
+int osq_path_find(char *path, u32 len, struct path *found);
+
 enum osq_sight {
 	OSQ_SIGHT_NONE, /* no watch covers it */
 	OSQ_SIGHT_COVERED, /* a watch covered it a moment ago */

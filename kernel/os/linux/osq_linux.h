@@ -198,6 +198,7 @@ int osq_publish_socket_start(struct osq_ring *ring, u64 options);
 void osq_publish_socket_configure(u64 options);
 void osq_publish_socket_stop(void);
 u64 osq_publish_socket_missed(void);
+bool osq_publish_file_probe(void);
 int osq_publish_file_start(struct osq_ring *ring, u64 options);
 void osq_publish_file_configure(u64 options);
 void osq_publish_file_stop(void);

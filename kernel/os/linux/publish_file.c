@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "osq_file.h"
+#include "osq_test_build.h"
 
 static_assert(sizeof(struct osq_file) +
 		      2 * (OSQ_WATCH_PATH_BYTES + OSQ_PATH_BUFFER_BYTES) <=
@@ -339,15 +340,21 @@ static const struct fsnotify_ops ops = {
 	.free_mark = osq_mark_free,
 };
 
+/* osq_publish_file_probe - see struct osq_publisher. */
+bool osq_publish_file_probe(void)
+{
+	return !osq_test_hides("fsnotify");
+}
+
 /*
  * osq_publish_file_start - see struct osq_publisher. Marks are added only with
  * the first watch.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; -EOPNOTSUPP where the probe fails.
  */
 int osq_publish_file_start(struct osq_ring *ring, u64 options)
 {
-	int err = osq_scratch_open();
+	int err = osq_publish_file_probe() ? osq_scratch_open() : -EOPNOTSUPP;
 
 	if (err)
 		return err;

@@ -9,7 +9,6 @@
 #include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
-#include <linux/namei.h>
 #include <linux/path.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -33,30 +32,6 @@ static int check(const struct osq_watch *watch)
 	    !osq_path_is_proper(watch->path, watch->path_bytes))
 		return -EINVAL;
 	return 0;
-}
-
-/*
- * osq_path_find - look up a path, or the nearest existing folder above it.
- * @path: of @len bytes, and room for one more; terminated meanwhile.
- *
- * Context: process, may sleep; no mutex is held.
- * Return: the length of the path that was found; the error of the look-up.
- */
-int osq_path_find(char *path, u32 len, struct path *found)
-{
-	int err;
-
-	for (;;) {
-		char cut = path[len];
-
-		path[len] = 0;
-		err = kern_path(len ? path : "/", LOOKUP_FOLLOW, found);
-		path[len] = cut;
-		if (err != -ENOENT || !len)
-			return err ? err : len;
-		while (path[--len] != '/')
-			;
-	}
 }
 
 /* The kernel writes the root as a slash; in a table it is empty. */

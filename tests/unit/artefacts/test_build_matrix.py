@@ -22,7 +22,10 @@ def settings() -> Settings:
     """Give this project's settings, with one kernel that is only built for."""
     whole = config.load(PROJECT / "pyproject.toml")
     spec = BuildSpec(
-        headers="linux-headers-arm64", suite="trixie", arch="arm64", variables={"OSQ_KPROBES": "n"}
+        headers="linux-headers-arm64",
+        suite="trixie",
+        arch="arm64",
+        variables={"OSQ_WITHOUT": "KPROBES"},
     )
     return replace(whole, kernels={"6.1": whole.kernels["6.1"]}, builds={"odd": spec})
 
@@ -68,7 +71,7 @@ def test_each_configured_kernel_is_built(
     assert found[1].cells[1] == "linux-headers-arm64 (trixie)"
     assert given == [
         {},
-        {"ARCH": "arm64", "CROSS_COMPILE": "aarch64-linux-gnu-", "OSQ_KPROBES": "n"},
+        {"ARCH": "arm64", "CROSS_COMPILE": "aarch64-linux-gnu-", "OSQ_WITHOUT": "KPROBES"},
     ]
     assert build_matrix.worst(found) == 0
 
