@@ -99,6 +99,7 @@ static bool in_pid_ns(const struct osq_held_filter *held,
 	return false;
 }
 
+#ifdef CONFIG_CGROUPS
 /*
  * Compare the process's own group and those above. The caller is in an RCU
  * reader: a css_set, its group and the groups above are freed a grace period
@@ -123,6 +124,13 @@ static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
 	}
 	return false;
 }
+#else
+/* No type takes a filter by group: see main.c. */
+static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
+{
+	return false;
+}
+#endif
 
 /*
  * osq_cred_is_raised - does it act with root's rights without being root?

@@ -8,8 +8,9 @@
 #include "osq_test_build.h"
 
 /* The conditions that can be checked for every process. */
-#define BY_PROCESS \
-	(OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS | OSQ_FILTER_BY_CGROUP)
+#define BY_PROCESS                                  \
+	(OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS | \
+	 (IS_ENABLED(CONFIG_CGROUPS) ? OSQ_FILTER_BY_CGROUP : 0))
 
 const struct osq_publisher osq_publishers[] = {
 	{

@@ -37,6 +37,23 @@ bool osq_namespaces_has_mnt(void)
 	return mnt_ns_known;
 }
 
+#ifdef CONFIG_CGROUPS
+static u64 number_of_cgroup(struct task_struct *task)
+{
+	u64 number;
+
+	rcu_read_lock();
+	number = cgroup_id(task_dfl_cgroup(task));
+	rcu_read_unlock();
+	return number;
+}
+#else
+static u64 number_of_cgroup(struct task_struct *task)
+{
+	return 0;
+}
+#endif
+
 /*
  * osq_namespaces_fill - fill in those of @task, which is current. Context: any.
  */
@@ -57,9 +74,7 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
 		exec->mnt_ns = ((struct ns_common *)all->mnt_ns)->inum;
 	else
 		exec->head.flags |= OSQ_FLAG_NO_MNT_NS;
-	rcu_read_lock();
-	exec->cgroup_id = cgroup_id(task_dfl_cgroup(task));
-	rcu_read_unlock();
+	exec->cgroup_id = number_of_cgroup(task);
 }
 
 /*
@@ -67,11 +82,15 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
  * @to: OSQ_CGROUP_MAX_BYTES.
  *
  * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
- * Return: its length; 0 when it is too long.
+ * Return: its length; 0 when it is too long, or the kernel has no groups.
  */
 u32 osq_cgroup_path(struct task_struct *task, char *to)
 {
+#ifdef CONFIG_CGROUPS
 	int len = cgroup_path(task_dfl_cgroup(task), to, OSQ_CGROUP_MAX_BYTES);
 
 	return len < 0 || len >= (int)OSQ_CGROUP_MAX_BYTES ? 0 : len;
+#else
+	return 0;
+#endif
 }

@@ -68,7 +68,8 @@ u64 osq_socket_cookie(struct sock *sk)
 
 bool osq_socket_is_inet(const struct sock *sk)
 {
-	return sk->sk_family == AF_INET || sk->sk_family == AF_INET6;
+	return sk->sk_family == AF_INET ||
+	       (IS_ENABLED(CONFIG_IPV6) && sk->sk_family == AF_INET6);
 }
 
 static void put_inet4(struct osq_socket_end *end, __be32 addr, __be16 port)
@@ -83,6 +84,31 @@ static void put_inet6(struct osq_socket_end *end, const struct in6_addr *addr,
 	memcpy(end->addr, addr, sizeof(*addr));
 	end->port = ntohs(port);
 }
+
+#if IS_ENABLED(CONFIG_IPV6)
+static void put_local6(struct osq_socket_end *end, const struct sock *sk)
+{
+	const struct in6_addr *addr = &sk->sk_v6_rcv_saddr;
+
+	if (ipv6_addr_any(addr) && inet6_sk(sk))
+		addr = &inet6_sk(sk)->saddr;
+	put_inet6(end, addr, inet_sk(sk)->inet_sport);
+}
+
+static void put_remote6(struct osq_socket_end *end, const struct sock *sk)
+{
+	put_inet6(end, &sk->sk_v6_daddr, inet_sk(sk)->inet_dport);
+}
+#else
+/* No socket has such an address. */
+static void put_local6(struct osq_socket_end *end, const struct sock *sk)
+{
+}
+
+static void put_remote6(struct osq_socket_end *end, const struct sock *sk)
+{
+}
+#endif
 
 /* @bytes: the length of @name, its family included. */
 static void put_unix(struct osq_socket_end *end, const struct sockaddr_un *name,
@@ -122,10 +148,8 @@ void osq_socket_local(struct osq_socket_end *end, const struct sock *sk)
 	} else if (sk->sk_family == AF_INET) {
 		put_inet4(end, inet->inet_rcv_saddr ?: inet->inet_saddr,
 			  inet->inet_sport);
-	} else if (ipv6_addr_any(&sk->sk_v6_rcv_saddr) && inet6_sk(sk)) {
-		put_inet6(end, &inet6_sk(sk)->saddr, inet->inet_sport);
 	} else {
-		put_inet6(end, &sk->sk_v6_rcv_saddr, inet->inet_sport);
+		put_local6(end, sk);
 	}
 }
 
@@ -152,7 +176,7 @@ void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk)
 	else if (sk->sk_family == AF_INET)
 		put_inet4(end, inet->inet_daddr, inet->inet_dport);
 	else
-		put_inet6(end, &sk->sk_v6_daddr, inet->inet_dport);
+		put_remote6(end, sk);
 }
 
 /*

@@ -14,4 +14,5 @@
 
 #ifdef OSQ_WITHOUT_CGROUPS
 #undef CONFIG_CGROUPS
+#undef CONFIG_CGROUP_BPF
 #endif

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Builds for kernels that were configured without something that the driver uses."""
+
+import pytest
+
+from tests.builds.edited_headers import EditedHeaders
+
+# What of the driver uses each option.
+USERS = {
+    "IPV6": ("socket_record.o", "socket_hooks.o"),
+    "CGROUPS": ("namespaces.o", "filter.o", "main.o"),
+    "KPROBES": ("socket_hooks.o", "publish_cred.o", "publish_ptrace.o", "programs.o"),
+}
+
+
+@pytest.mark.parametrize("option", USERS)
+def test_the_driver_builds_without_an_option(headers: EditedHeaders, option: str) -> None:
+    """What uses an option of the kernel compiles without that option."""
+    headers.build(*USERS[option], OSQ_WITHOUT=option)
