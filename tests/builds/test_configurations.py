@@ -9,6 +9,7 @@ from tests.builds.edited_headers import EditedHeaders
 USERS = {
     "IPV6": ("socket_record.o", "socket_hooks.o"),
     "CGROUPS": ("namespaces.o", "filter.o", "main.o"),
+    "ARGUMENTS": ("socket_hooks.o", "publish_cred.o", "publish_ptrace.o"),
     "KPROBES": ("socket_hooks.o", "publish_cred.o", "publish_ptrace.o", "programs.o"),
 }
 

@@ -17,6 +17,7 @@
 #include <linux/ns_common.h>
 #include <linux/preempt.h>
 #include <linux/proc_ns.h>
+#include <linux/ptrace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
@@ -230,6 +231,26 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 #else
 #define osq_kretprobe_of(instance) ((instance)->rp)
 #endif
+
+/*
+ * Can a probe at a function read the function's arguments? Not every
+ * architecture can, and not every kernel has probes.
+ */
+static inline bool osq_probes_have_arguments(void)
+{
+	return IS_ENABLED(CONFIG_KPROBES) &&
+	       IS_ENABLED(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API);
+}
+
+/* An argument of a probed function; only where osq_probes_have_arguments. */
+static inline unsigned long osq_argument(struct pt_regs *regs, unsigned int n)
+{
+#ifdef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
+	return regs_get_kernel_argument(regs, n);
+#else
+	return 0;
+#endif
+}
 
 #ifdef OSQ_HAVE_FSNOTIFY
 /* Since 5.19 a group has flags; it needs none of them. */

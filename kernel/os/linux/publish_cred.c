@@ -74,7 +74,7 @@ static u32 changed_in(const struct osq_cred *cred, bool groups_are_same)
 
 static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 {
-	const struct cred *now = (void *)regs_get_kernel_argument(regs, 0);
+	const struct cred *now = (void *)osq_argument(regs, 0);
 	const struct cred *old = current_real_cred();
 	u32 action = OSQ_CRED_ACTION;
 	u64 asked = READ_ONCE(chosen);
@@ -106,9 +106,7 @@ static struct kprobe hook;
 /* osq_publish_cred_probe - see struct osq_publisher. */
 bool osq_publish_cred_probe(void)
 {
-	return IS_ENABLED(CONFIG_KPROBES) &&
-	       IS_ENABLED(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API) &&
-	       !osq_test_hides(HOOK);
+	return osq_probes_have_arguments() && !osq_test_hides(HOOK);
 }
 
 /*

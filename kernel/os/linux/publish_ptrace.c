@@ -23,6 +23,7 @@
 
 #include <asm/syscall.h>
 
+#include "compat.h"
 #include "osq_linux.h"
 #include "osq_test_build.h"
 
@@ -93,17 +94,16 @@ static void publish(u32 action, struct task_struct *target)
 
 static int on_access(struct kprobe *probe, struct pt_regs *regs)
 {
-	unsigned int mode = regs_get_kernel_argument(regs, 1);
+	unsigned int mode = osq_argument(regs, 1);
 
 	if (mode & PTRACE_MODE_ATTACH)
-		publish(OSQ_PTRACE_ACCESS,
-			(void *)regs_get_kernel_argument(regs, 0));
+		publish(OSQ_PTRACE_ACCESS, (void *)osq_argument(regs, 0));
 	return 0;
 }
 
 static int on_traceme(struct kprobe *probe, struct pt_regs *regs)
 {
-	publish(OSQ_PTRACE_TRACEME, (void *)regs_get_kernel_argument(regs, 0));
+	publish(OSQ_PTRACE_TRACEME, (void *)osq_argument(regs, 0));
 	return 0;
 }
 
@@ -113,8 +113,7 @@ static struct kprobe *hooks[] = { &access_hook, &traceme_hook };
 /* osq_publish_ptrace_probe - see struct osq_publisher. */
 bool osq_publish_ptrace_probe(void)
 {
-	return IS_ENABLED(CONFIG_KPROBES) && IS_ENABLED(CONFIG_SECURITY) &&
-	       IS_ENABLED(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API) &&
+	return osq_probes_have_arguments() && IS_ENABLED(CONFIG_SECURITY) &&
 	       !osq_test_hides(ACCESS_HOOK);
 }
 

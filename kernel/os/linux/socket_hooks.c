@@ -127,15 +127,15 @@ static void take_call(struct osq_socket_call *call, u32 action,
 {
 	call->action = action;
 	call->handshakes = false;
-	call->sk = ((struct socket *)regs_get_kernel_argument(regs, 0))->sk;
+	call->sk = ((struct socket *)osq_argument(regs, 0))->sk;
 	call->address = NULL;
 	call->address_bytes = 0;
 	call->backlog = 0;
 	if (action == OSQ_SOCKET_LISTEN) {
-		call->backlog = regs_get_kernel_argument(regs, 1);
+		call->backlog = osq_argument(regs, 1);
 	} else {
-		call->address = (void *)regs_get_kernel_argument(regs, 1);
-		call->address_bytes = regs_get_kernel_argument(regs, 2);
+		call->address = (void *)osq_argument(regs, 1);
+		call->address_bytes = osq_argument(regs, 2);
 	}
 }
 
@@ -221,8 +221,7 @@ static int on_asked(struct kprobe *probe, struct pt_regs *regs)
 		container_of(probe, const struct point_hook, entry);
 	struct osq_socket_call call;
 
-	if (is_told_elsewhere((void *)regs_get_kernel_argument(regs, 0),
-			      hook->action))
+	if (is_told_elsewhere((void *)osq_argument(regs, 0), hook->action))
 		return 0;
 	take_call(&call, hook->action, regs);
 	if (call.sk)
@@ -232,14 +231,14 @@ static int on_asked(struct kprobe *probe, struct pt_regs *regs)
 
 static int on_accepted(struct kprobe *probe, struct pt_regs *regs)
 {
-	told->accepted((void *)regs_get_kernel_argument(regs, 0));
+	told->accepted((void *)osq_argument(regs, 0));
 	return 0;
 }
 
 /* A socket that was never given to a process has no sk. */
 static int on_closing(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct socket *sock = (void *)regs_get_kernel_argument(regs, 0);
+	struct socket *sock = (void *)osq_argument(regs, 0);
 
 	if (sock->sk)
 		told->closing(sock->sk);
@@ -309,6 +308,8 @@ bool osq_socket_hooks_probe(void)
 {
 	if (told || all_found)
 		return true;
+	if (!osq_probes_have_arguments())
+		return false;
 	if (prepare(KPROBE_FLAG_DISABLED) ||
 	    register_kprobes(entries, entry_count))
 		return false;
@@ -327,7 +328,7 @@ bool osq_socket_hooks_probe(void)
  */
 int osq_socket_hooks_start(const struct osq_socket_hooks *hooks)
 {
-	int err = prepare(0);
+	int err = osq_probes_have_arguments() ? prepare(0) : -EOPNOTSUPP;
 
 	told = hooks;
 	if (!err)

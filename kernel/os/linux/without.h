@@ -7,6 +7,14 @@
 #undef CONFIG_KRETPROBE_ON_RETHOOK
 #endif
 
+/* An architecture without this option has no such function. */
+#ifdef OSQ_WITHOUT_ARGUMENTS
+#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
+#include <linux/kprobes.h>
+#include <linux/ftrace.h>
+#pragma GCC poison regs_get_kernel_argument
+#endif
+
 #ifdef OSQ_WITHOUT_IPV6
 #undef CONFIG_IPV6
 #undef CONFIG_IPV6_MODULE
