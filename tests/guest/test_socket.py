@@ -2,6 +2,7 @@
 """Socket records agree, field by field, with a witness that logs each call that it makes."""
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -293,7 +294,7 @@ def test_within_a_subscription_a_threads_socket_records_skip_none_of_the_calls_i
             assert sockets.is_run_of(ours[tid], theirs[tid]), tid
 
 
-@pytest.mark.parametrize("hook", ["unix_listen", "inet_sock_set_state"])
+@pytest.mark.parametrize("hook", ["inet_listen", "inet_sock_set_state"])
 def test_with_a_missing_socket_hook_subscribing_to_socket_records_is_refused(
     guest: Guest, variant: Callable[[str], Driver], hook: str
 ) -> None:
@@ -305,3 +306,22 @@ def test_with_a_missing_socket_hook_subscribing_to_socket_records_is_refused(
 
     assert caps["missing"] == 1 << 5
     assert (done.status, "no hook for socket" in done.stderr) == (1, True)
+
+
+def test_binds_of_ipv6_are_reported_as_unseen_while_its_function_is_missing(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """IPv6 can be a module that is not loaded: then the other hooks work, and see its binds."""
+    variant("test").load(hide="inet6_bind")
+    script = (
+        "log=$(mktemp); osqtail_test --type socket --socket bind --count 1 >$log &"
+        " until grep -q ready $log; do sleep 0.2; done;"
+        " osqnet dgram 6 1 >/dev/null; wait; cat $log"
+    )
+
+    caps = json.loads(guest.run("osqprobe caps /dev/osquery_test", deadline_s=20).stdout)
+    records = sockets.lines_of(guest.run(script, deadline_s=SHORT_S).stdout)
+
+    binds = [one for one in records if one["type"] == "socket"]
+    assert caps["missing"] == 0
+    assert [(one["family"], one["status"]) for one in binds] == [(socket.AF_INET6, "unseen")]

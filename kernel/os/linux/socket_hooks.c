@@ -50,7 +50,8 @@ MODULE_PARM_DESC(socket_calls,
 struct call_hook {
 	const char *symbol;
 	u32 action;
-	bool absent; /* the kernel was configured without it */
+	bool optional; /* its protocol may be missing, or a module */
+	bool is_hooked;
 	bool waits; /* for a peer */
 	bool handshakes;
 	struct kprobe entry;
@@ -61,13 +62,10 @@ struct call_hook {
 struct point_hook {
 	const char *symbol;
 	u32 action; /* of a call that may be another protocol's */
-	bool absent;
+	bool optional;
 	int (*handler)(struct kprobe *probe, struct pt_regs *regs);
 	struct kprobe entry;
 };
-
-#define NO_IPV6 (!IS_ENABLED(CONFIG_IPV6))
-#define NO_UNIX (!IS_ENABLED(CONFIG_UNIX))
 
 static struct call_hook calls[] = {
 	{ .symbol = "__inet_stream_connect",
@@ -77,18 +75,18 @@ static struct call_hook calls[] = {
 	{ .symbol = "inet_dgram_connect", .action = OSQ_SOCKET_CONNECT },
 	{ .symbol = "unix_stream_connect",
 	  .action = OSQ_SOCKET_CONNECT,
-	  .absent = NO_UNIX,
+	  .optional = true,
 	  .waits = true },
 	{ .symbol = "unix_dgram_connect",
 	  .action = OSQ_SOCKET_CONNECT,
-	  .absent = NO_UNIX },
+	  .optional = true },
 	{ .symbol = "inet_bind", .action = OSQ_SOCKET_BIND },
-	{ .symbol = "inet6_bind", .action = OSQ_SOCKET_BIND, .absent = NO_IPV6 },
-	{ .symbol = "unix_bind", .action = OSQ_SOCKET_BIND, .absent = NO_UNIX },
+	{ .symbol = "inet6_bind", .action = OSQ_SOCKET_BIND, .optional = true },
+	{ .symbol = "unix_bind", .action = OSQ_SOCKET_BIND, .optional = true },
 	{ .symbol = "inet_listen", .action = OSQ_SOCKET_LISTEN },
 	{ .symbol = "unix_listen",
 	  .action = OSQ_SOCKET_LISTEN,
-	  .absent = NO_UNIX },
+	  .optional = true },
 };
 
 static int on_asked(struct kprobe *probe, struct pt_regs *regs);
@@ -108,7 +106,9 @@ static struct point_hook points[] = {
 	  .handler = on_asked },
 	{ .symbol = "security_sock_graft", .handler = on_accepted },
 	{ .symbol = "inet_release", .handler = on_closing },
-	{ .symbol = "unix_release", .absent = NO_UNIX, .handler = on_closing },
+	{ .symbol = "unix_release",
+	  .optional = !IS_BUILTIN(CONFIG_UNIX),
+	  .handler = on_closing },
 };
 
 /* Protected by device_mutex. */
@@ -209,7 +209,7 @@ static bool is_told_elsewhere(const struct socket *sock, u32 action)
 	if (function == inet_stream_connect)
 		return true;
 	for (at = 0; at < ARRAY_SIZE(calls); at++)
-		if (calls[at].action == action && !calls[at].absent &&
+		if (calls[at].action == action && calls[at].is_hooked &&
 		    is_at(&calls[at].entry, function))
 			return true;
 	return false;
@@ -245,13 +245,22 @@ static int on_closing(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-static void add_entry(struct kprobe *entry, const char *symbol, u32 flags,
+/*
+ * A probe structure that was registered before cannot be registered again as it
+ * is.
+ */
+static int hook_entry(struct kprobe *entry, const char *symbol, u32 flags,
 		      int (*handler)(struct kprobe *, struct pt_regs *))
 {
+	int err;
+
 	*entry = (struct kprobe){ .symbol_name = symbol,
 				  .pre_handler = handler,
 				  .flags = flags };
-	entries[entry_count++] = entry;
+	err = osq_test_hides(symbol) ? -ENOENT : register_kprobe(entry);
+	if (!err)
+		entries[entry_count++] = entry;
+	return err;
 }
 
 static void add_end(struct call_hook *hook)
@@ -271,31 +280,39 @@ static void add_end(struct call_hook *hook)
 }
 
 /*
- * A probe structure that was registered before cannot be registered again as it
- * is.
+ * Hook the beginning of each function, and prepare the hooks of the ends.
+ *
+ * A protocol that is a module may not be loaded: its functions are left out,
+ * and once it is loaded, its calls are reported by the security hooks, as those
+ * of other protocols.
  */
-static int prepare(u32 flags)
+static int hook_entries(u32 flags)
 {
 	size_t at;
+	int err;
 
 	entry_count = 0;
 	end_count = 0;
 	for (at = 0; at < ARRAY_SIZE(calls); at++) {
-		if (osq_test_hides(calls[at].symbol))
-			return -ENOENT;
-		if (calls[at].absent)
-			continue;
-		add_entry(&calls[at].entry, calls[at].symbol, flags, on_entry);
-		add_end(&calls[at]);
+		err = hook_entry(&calls[at].entry, calls[at].symbol, flags,
+				 on_entry);
+		calls[at].is_hooked = !err;
+		if (!err)
+			add_end(&calls[at]);
+		else if (err != -ENOENT || !calls[at].optional)
+			goto unhook;
 	}
 	for (at = 0; at < ARRAY_SIZE(points); at++) {
-		if (osq_test_hides(points[at].symbol))
-			return -ENOENT;
-		if (!points[at].absent)
-			add_entry(&points[at].entry, points[at].symbol, flags,
-				  points[at].handler);
+		err = hook_entry(&points[at].entry, points[at].symbol, flags,
+				 points[at].handler);
+		if (err && (err != -ENOENT || !points[at].optional))
+			goto unhook;
 	}
 	return 0;
+
+unhook:
+	unregister_kprobes(entries, entry_count);
+	return err;
 }
 
 /*
@@ -310,8 +327,7 @@ bool osq_socket_hooks_probe(void)
 		return true;
 	if (!osq_probes_have_arguments())
 		return false;
-	if (prepare(KPROBE_FLAG_DISABLED) ||
-	    register_kprobes(entries, entry_count))
+	if (hook_entries(KPROBE_FLAG_DISABLED))
 		return false;
 	unregister_kprobes(entries, entry_count);
 	all_found = true;
@@ -328,11 +344,11 @@ bool osq_socket_hooks_probe(void)
  */
 int osq_socket_hooks_start(const struct osq_socket_hooks *hooks)
 {
-	int err = osq_probes_have_arguments() ? prepare(0) : -EOPNOTSUPP;
+	int err = -EOPNOTSUPP;
 
 	told = hooks;
-	if (!err)
-		err = register_kprobes(entries, entry_count);
+	if (osq_probes_have_arguments())
+		err = hook_entries(0);
 	if (!err) {
 		err = register_kretprobes(ends, end_count);
 		if (err)
