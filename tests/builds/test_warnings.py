@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Warnings stop our own builds, and nobody else's."""
+
+from tests.builds.edited_headers import EditedHeaders
+
+UNUSED = "\nstatic int unused_by_everybody;\n"
+
+
+def add_a_warning(headers: EditedHeaders) -> None:
+    """Add to a file of the driver what a compiler warns of."""
+    file = headers.driver / "os" / "linux" / "main.c"
+    file.write_text(file.read_text() + UNUSED)
+
+
+def test_a_warning_stops_no_build_for_a_kernel_that_makes_warnings_errors(
+    headers: EditedHeaders,
+) -> None:
+    """A kernel with CONFIG_WERROR=y passes -Werror to modules, and DKMS builds all the same."""
+    add_a_warning(headers)
+
+    done = headers.make("main.o", KCPPFLAGS="-Werror")
+
+    assert done.returncode == 0, done.stdout
+    assert "unused_by_everybody" in done.stdout
+
+
+def test_a_warning_stops_a_build_with_osq_werror(headers: EditedHeaders) -> None:
+    """OSQ_WERROR=y, as our own builds have it, makes a warning an error."""
+    add_a_warning(headers)
+
+    done = headers.make("main.o", OSQ_WERROR="y")
+
+    assert done.returncode != 0
+    assert "unused_by_everybody" in done.stdout
