@@ -20,6 +20,7 @@
 #include <linux/ptrace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 
 #ifndef __LITTLE_ENDIAN
@@ -231,6 +232,16 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 #else
 #define osq_kretprobe_of(instance) ((instance)->rp)
 #endif
+
+/*
+ * Can what @lock protects be read? Without SMP no lock knows whether it is
+ * held, but nobody else runs as long as preemption is off.
+ * Context: preemption is off.
+ */
+static inline bool osq_is_protected(spinlock_t *lock)
+{
+	return !IS_ENABLED(CONFIG_SMP) || spin_is_locked(lock);
+}
 
 /*
  * Can a probe at a function read the function's arguments? Not every

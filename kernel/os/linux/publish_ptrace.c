@@ -85,7 +85,7 @@ static void publish(u32 action, struct task_struct *target)
 	if (action == OSQ_PTRACE_TRACEME) {
 		record.target_dev = record.actor.parent_dev;
 		record.target_ino = record.actor.parent_ino;
-	} else if (spin_is_locked(&target->alloc_lock)) {
+	} else if (osq_is_protected(&target->alloc_lock)) {
 		osq_program_of_locked(target, &record.target_dev,
 				      &record.target_ino);
 	}
