@@ -13,6 +13,10 @@
 #endif
 #include <unistd.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "records are little-endian, and read as they lie in memory"
+#endif
+
 /*
  * The ABI for which a file was built, readable without running it; as in the
  * driver.

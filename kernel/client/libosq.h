@@ -13,6 +13,10 @@
 
 #include "osq.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct osq_client {
 	int fd;
 	const uint8_t *ring;
@@ -92,5 +96,9 @@ const char *osq_client_bytes(const struct osq_record *record,
  */
 const char *osq_client_broken_law(const struct osq_sync *sync);
 const char *osq_client_broken_stats(const struct osq_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

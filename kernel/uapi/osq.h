@@ -689,11 +689,16 @@ struct osq_map {
 #define OSQ_IOC_MAP _IOR('q', 10, struct osq_map)
 #define OSQ_IOC_SHARE _IOW('q', 11, struct osq_share)
 
+#ifdef __cplusplus
+#define OSQ_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define OSQ_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
 #define OSQ_ASSERT_SIZE(type, bytes) \
-	_Static_assert(sizeof(struct type) == (bytes), #type)
-#define OSQ_ASSERT_OFFSET(type, field, bytes)                   \
-	_Static_assert(offsetof(struct type, field) == (bytes), \
-		       #type "." #field)
+	OSQ_ASSERT(sizeof(struct type) == (bytes), #type)
+#define OSQ_ASSERT_OFFSET(type, field, bytes) \
+	OSQ_ASSERT(offsetof(struct type, field) == (bytes), #type "." #field)
 
 OSQ_ASSERT_SIZE(osq_record, 64);
 OSQ_ASSERT_OFFSET(osq_record, seq, 8);
