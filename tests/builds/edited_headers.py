@@ -15,6 +15,7 @@ from harness.artefacts import source_copy
 
 DRIVER = Path(__file__).parents[2] / "kernel"
 _BUILD_S = 600.0
+_HAVE = "-DOSQ_HAVE_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +63,8 @@ class EditedHeaders:
 
     def parts(self) -> set[str]:
         """Return the objects of os/linux of which the module would be made."""
-        return set(_asked(self, "$(osq-parts)"))
-
-    def flags(self) -> set[str]:
-        """Return the macros that Kbuild defines after a look into these headers."""
-        return {word for word in _asked(self, "$(ccflags-y)") if word.startswith("-DOSQ_HAVE_")}
+        config = self.kdir / "include" / "config" / "auto.conf"
+        return set(_asked(self.common, "$(osq-parts)", config))
 
     def make(self, *targets: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run make for targets in os/linux, and return its result; it may have failed."""
@@ -95,13 +93,22 @@ def copy_headers(kdir: Path, to: Path) -> EditedHeaders:
     return EditedHeaders(kdir=to / "src" / kdir.name, common=common, driver=to / "kernel")
 
 
-def _asked(headers: EditedHeaders, expression: str) -> list[str]:
-    """Return the words of an expression, as make sees it after it has read the driver's Kbuild."""
-    folder = headers.driver / "os" / "linux"
-    config = headers.kdir / "include" / "config" / "auto.conf"
-    rules = f"include {config}\ninclude {folder}/Kbuild\nall:\n\t@echo {expression}\n"
+def macros(common: Path) -> set[str]:
+    """Return what Kbuild finds in headers: the macros OSQ_HAVE_*, without that beginning."""
+    words = _asked(common, "$(ccflags-y)")
+    return {word.removeprefix(_HAVE) for word in words if word.startswith(_HAVE)}
+
+
+def _asked(common: Path, expression: str, config: Path | None = None) -> list[str]:
+    """Return the words of an expression, as make sees it after it has read the driver's Kbuild.
+
+    Without a configuration, the kernel has fsnotify.
+    """
+    folder = DRIVER / "os" / "linux"
+    options = f"include {config}" if config else "CONFIG_FSNOTIFY := y"
+    rules = f"{options}\ninclude {folder}/Kbuild\nall:\n\t@echo {expression}\n"
     done = subprocess.run(
-        ["make", "-s", "-f", "-", f"src={folder}", f"srctree={headers.common}", "all"],
+        ["make", "-s", "-f", "-", f"src={folder}", f"srctree={common}", "all"],
         input=rules,
         check=True,
         capture_output=True,

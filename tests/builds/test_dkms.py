@@ -42,7 +42,7 @@ def test_a_kernel_without_what_the_driver_can_spare_is_built_for(
 
 
 def test_other_architectures_are_passed_over() -> None:
-    """The driver is built for x86_64 and arm64 alone, by the directive that old dkms knows, too."""
+    """The driver is built for x86_64 and arm64 alone; dkms of Debian 11 knows the directive."""
     found = re.search(r'^BUILD_EXCLUSIVE_ARCH="(.*)"$', CONF.read_text(), re.MULTILINE)
 
     assert found is not None
