@@ -33,6 +33,7 @@ TASKS = (
     guests.guest_stop,
     guests.image_build,
     guests.image_list,
+    guests.make_kernel_image,
     host.doctor,
     host.init,
     host.setup,
