@@ -19,9 +19,9 @@
 #include "libosq.h"
 
 #ifdef OSQ_TEST_BUILD
-#define PAGE_FILE "/sys/class/misc/osquery_test/stats"
+#define PAGE_FILE "/sys/class/osq_test/osquery_test/stats"
 #else
-#define PAGE_FILE "/sys/class/misc/osquery/stats"
+#define PAGE_FILE "/sys/class/osq/osquery/stats"
 #endif
 
 static const char help[] =

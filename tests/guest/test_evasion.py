@@ -210,7 +210,7 @@ def test_a_type_fills_its_share_of_the_ring_and_no_more(guest: Guest, tail: Tail
     with tail("--type exec --type exit --share exec=25 --ring-bytes 65536") as running:
         guest.run(
             "pkill -STOP -x osqtail; for n in $(seq 100); do /bin/true; done;"
-            "cat /sys/class/misc/osquery/stats > /tmp/stats; pkill -CONT -x osqtail",
+            "cat /sys/class/osq/osquery/stats > /tmp/stats; pkill -CONT -x osqtail",
             deadline_s=120,
         )
         unread = guest.run("awk '/unread_bytes/ {print $2}' /tmp/stats", deadline_s=20).stdout
@@ -253,7 +253,7 @@ def test_hooks_that_root_switches_off_are_reported_in_stats_and_log(
     """
     driver.unload()
     driver.load(hook_check_s="1")
-    off = "grep hooks_off /sys/class/misc/osquery/stats"
+    off = "grep hooks_off /sys/class/osq/osquery/stats"
 
     with tail("--type exec --type cred") as running:
         before = guest.run(off, deadline_s=20).stdout

@@ -180,3 +180,30 @@ kill $watcher; wait $watcher; tail -n 1 /tmp/said
         assert is_part_of(told, done)
         missed += len(done) - len(told)
     assert 0 < missed < sum(len(under(ever, log.events)) for log in logs(guest))
+
+
+def test_a_changed_file_of_sysfs_whose_folder_is_not_cached_is_no_fault_of_the_kernel(
+    guest: Guest, tail: Tailing
+) -> None:
+    """The kernel reports some changes with an inode alone: without a folder and without a name.
+
+    So it does for the event file of a control group whose folder nobody uses, while inotify holds
+    the file. The kernel's log, which the harness examines, must stay clean.
+    """
+    group = "/sys/fs/cgroup/osqgone"
+    with tail("--watch /sys/fs/cgroup") as running:
+        guest.run(
+            f"""
+mkdir {group}; sleep 300 > /dev/null 2>&1 < /dev/null & sleeper=$!
+echo $sleeper > {group}/cgroup.procs
+osqperm notice {group}/cgroup.events > /tmp/notice 2>&1 < /dev/null &
+until grep -q ready /tmp/notice; do sleep 0.05; done
+for turn in 1 2 3; do echo 2 > /proc/sys/vm/drop_caches; done
+kill $sleeper; wait $sleeper; sleep 1; pkill -x osqperm; rmdir {group}
+""",
+            deadline_s=60,
+        )
+        told = running.finish()
+
+    assert told.stats["dropped"] == 0
+    assert any(one["path"] == group and one["action"] == "unlink" for one in told.records)

@@ -22,7 +22,7 @@ count() {
 		"type 3 "*) fork=${line##* } ;;
 		"type 4 "*) exit_=${line##* } ;;
 		esac
-	done < /sys/class/misc/osquery/stats
+	done < /sys/class/osq/osquery/stats
 	echo $exec_ $fork $exit_
 }
 """

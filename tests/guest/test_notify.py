@@ -13,7 +13,7 @@ from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
-PAGE = "/sys/class/misc/osquery/stats"
+PAGE = "/sys/class/osq/osquery/stats"
 STORM = "osqprobe storm 200"
 
 

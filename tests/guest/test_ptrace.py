@@ -24,12 +24,12 @@ def test_each_way_to_get_hold_of_a_process_has_one_record_with_call_and_target(
         seen = running.finish()
 
     ways = [line.split() for line in said]
-    assert [way[0] for way in ways] == ["attach", "readv", "writev", "mem", "traceme"]
+    assert [way[0] for way in ways] == ["attach", "readv", "writev", "mem", "traceme", "parent"]
     callers = {int(way[2]) for way in ways}
     found = [one for one in of(seen.records) if one["pid"] in callers]
     got = [(one["syscall"], one["pid"], one["target_pid"]) for one in found]
     assert got == [(int(way[1]), int(way[2]), int(way[3])) for way in ways]
-    assert [one["action"] for one in found] == ["access"] * 4 + ["traceme"]
+    assert [one["action"] for one in found] == ["access"] * 4 + ["traceme", "access"]
     (program,) = seen.execs_of("/usr/local/bin/osqgrab")
     for one in found:
         assert one["flags"] == 0
@@ -42,7 +42,9 @@ def test_each_way_to_get_hold_of_a_process_has_one_record_with_call_and_target(
         if one["type"] == "fork"
     }
     assert found[0]["target_start_boot_ns"] == starts[found[0]["target_pid"]]
-    assert found[4]["target_start_boot_ns"] == program["start_boot_ns"]
+    for one in found[4:]:
+        assert one["target_start_boot_ns"] == program["start_boot_ns"]
+        assert (one["parent_dev"], one["parent_ino"]) == (program["dev"], program["ino"])
 
 
 def test_an_attach_that_the_ids_of_the_caller_forbid_makes_no_record(

@@ -16,7 +16,6 @@
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
@@ -25,6 +24,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "osq_node.h"
 #include "osq_opening.h"
 
 static DEFINE_MUTEX(device_mutex);
@@ -252,14 +252,6 @@ static const struct file_operations osq_fops = {
 	.llseek = noop_llseek,
 };
 
-static struct miscdevice osq_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = OSQ_NODE,
-	.fops = &osq_fops,
-	.mode = 0600,
-	.groups = osq_stats_groups,
-};
-
 void osq_device_peek(struct osq_stats *stats)
 {
 	mutex_lock(&device_mutex);
@@ -274,7 +266,7 @@ void osq_device_peek(struct osq_stats *stats)
  */
 int osq_device_register(void)
 {
-	return misc_register(&osq_misc);
+	return osq_node_add(&osq_fops);
 }
 
 /*
@@ -285,7 +277,7 @@ int osq_device_register(void)
  */
 void osq_device_unregister(void)
 {
-	misc_deregister(&osq_misc);
+	osq_node_remove();
 	cancel_work_sync(&owner_work);
 	osq_readers_sync();
 }

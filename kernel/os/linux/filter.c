@@ -9,10 +9,12 @@
  */
 #include <linux/cgroup.h>
 #include <linux/cred.h>
+#include <linux/llist.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/user_namespace.h>
+#include <linux/workqueue.h>
 
 #include "compat.h"
 #include "osq_filter.h"
@@ -63,6 +65,23 @@ int osq_filter_set(const struct osq_session *session,
 	return 0;
 }
 
+/*
+ * Filters that nobody uses any more. A work frees them: if one holds the last
+ * reference on an unmounted file system, that takes until its disk or server
+ * has answered, and nobody who needs device_mutex shall wait for this.
+ */
+static LLIST_HEAD(retired);
+
+static void put_retired(struct work_struct *work)
+{
+	struct osq_held_filter *held, *next;
+
+	llist_for_each_entry_safe(held, next, llist_del_all(&retired), retired)
+		osq_held_filter_put(held);
+}
+
+static DECLARE_WORK(put_work, put_retired);
+
 /* osq_filter_clear - remove all filters. Context: as osq_filter_set. */
 void osq_filter_clear(void)
 {
@@ -74,10 +93,22 @@ void osq_filter_clear(void)
 		old[type] = replace(type, NULL);
 		any |= !!old[type];
 	}
-	if (any)
-		synchronize_rcu();
+	if (!any)
+		return;
+	synchronize_rcu();
 	for (type = 0; type < OSQ_TYPE_COUNT; type++)
-		osq_held_filter_put(old[type]);
+		if (old[type])
+			llist_add(&old[type]->retired, &retired);
+	schedule_work(&put_work);
+}
+
+/*
+ * osq_filter_drain - wait until the removed filters are freed. Context: may
+ * sleep; no file is open.
+ */
+void osq_filter_drain(void)
+{
+	flush_work(&put_work);
 }
 
 /*

@@ -22,10 +22,10 @@
 #include "osq_filter.h"
 #include "osq_held_filter.h"
 
-/* Context: an RCU reader. Return: the namespace, when @task is in or below it. */
-static const struct pid_namespace *above(struct task_struct *task, u32 inum)
+/* Return: the namespace, when @pid is in or below it; @pid, or NULL, is held. */
+static const struct pid_namespace *above(struct pid *pid, u32 inum)
 {
-	struct pid_namespace *ns = task_active_pid_ns(task);
+	struct pid_namespace *ns = ns_of_pid(pid);
 
 	while (ns && ns->ns.inum != inum)
 		ns = ns->parent;
@@ -44,14 +44,17 @@ static int hold_pid_ns(struct osq_held_filter *held, u32 number)
 
 	rcu_read_lock();
 	for_each_process(task) {
-		const struct pid_namespace *ns = above(task, inum);
+		/* It is NULL for a task that is being reaped. */
+		struct pid *pid = get_task_pid(task, PIDTYPE_PID);
+		const struct pid_namespace *ns = above(pid, inum);
 
-		if (!ns)
-			continue;
-		held->pid_ns[number] = ns;
-		held->in_ns[number] = get_task_pid(task, PIDTYPE_PID);
-		err = 0;
-		break;
+		if (ns) {
+			held->pid_ns[number] = ns;
+			held->in_ns[number] = pid;
+			err = 0;
+			break;
+		}
+		put_pid(pid);
 	}
 	rcu_read_unlock();
 	return err;

@@ -128,6 +128,7 @@ static int __init osq_init(void)
 static void __exit osq_exit(void)
 {
 	osq_device_unregister();
+	osq_filter_drain();
 	osq_watches_drain();
 	pr_info(OSQ_NAME ": unloaded\n");
 }

@@ -7,6 +7,7 @@
 #define OSQ_HELD_FILTER_H
 
 #include <linux/fs.h>
+#include <linux/llist.h>
 
 #include "osq_linux.h"
 #include "osq_watch.h"
@@ -29,6 +30,7 @@ struct osq_held_filter {
 	struct pid *in_ns[OSQ_FILTER_LIST_MAX]; /* a pid in it or below */
 	const struct pid_namespace *pid_ns[OSQ_FILTER_LIST_MAX];
 	struct osq_filter_place places[OSQ_FILTER_LIST_MAX];
+	struct llist_node retired; /* of filter.c, when it is not used any more */
 };
 
 bool osq_held_filter_has_file(const struct osq_held_filter *held,

@@ -163,6 +163,7 @@ bool osq_cred_is_raised(const struct cred *cred);
 int osq_filter_set(const struct osq_session *session,
 		   struct osq_held_filter **held);
 void osq_filter_clear(void);
+void osq_filter_drain(void);
 bool osq_filter_takes(u32 type, const struct osq_about *about);
 bool osq_filter_pass(struct osq_ring *ring, u32 type,
 		     const struct osq_about *about);

@@ -293,7 +293,7 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 {
 	struct fsnotify_mark *mark = fsnotify_iter_sb_mark(iter_info);
 	struct dentry *dentry = fsnotify_data_dentry(data, data_type);
-	struct dentry *folder = NULL;
+	struct dentry *found = NULL;
 	struct event event = {
 		.action = osq_watch_action(mask, data_type),
 		.fs = container_of(mark, struct osq_mark, mark)->fs,
@@ -304,16 +304,19 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 
 	if (!(READ_ONCE(chosen) & wanted(&event)))
 		return;
-	/* A name was removed, or is not yet its dentry's, or was another. */
+	/*
+	 * A name was removed, or is not yet its dentry's, or was another; or
+	 * it is not known (kernfs tells of an inode whose folder is forgotten).
+	 */
 	if (!dentry || event.action == OSQ_FILE_RENAME) {
-		folder = d_find_any_alias(dir);
-		event.name.dentry = folder;
+		found = dir ? d_find_any_alias(dir) : NULL;
+		event.name.dentry = found;
 		event.name.below = file_name;
 		event.dest.dentry = dentry;
 	}
 	if (event.name.dentry && is_of_interest(&event))
 		publish(&event);
-	dput(folder);
+	dput(found);
 }
 
 /*

@@ -88,6 +88,11 @@ static void publish(u32 action, struct task_struct *target)
 	} else if (osq_is_protected(&target->alloc_lock)) {
 		osq_program_of_locked(target, &record.target_dev,
 				      &record.target_ino);
+		/* Of a parent that is the target, the lock was not to be had. */
+		if (record.head.ppid == target->tgid) {
+			record.actor.parent_dev = record.target_dev;
+			record.actor.parent_ino = record.target_ino;
+		}
 	}
 	osq_publish(target_ring, &record.head, osq_rank_of_caller());
 }

@@ -141,10 +141,14 @@ static void take_call(struct osq_socket_call *call, u32 action,
 
 static int on_call(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	const struct call_hook *hook = container_of(
-		osq_kretprobe_of(instance), const struct call_hook, ends);
+	struct kretprobe *ends = osq_kretprobe_of(instance);
 	struct osq_socket_call *call = (void *)instance->data;
+	const struct call_hook *hook;
 
+	/* From 5.11 until an architecture has rethook: it is being removed. */
+	if (!ends)
+		return 1;
+	hook = container_of(ends, const struct call_hook, ends);
 	__this_cpu_write(mark, true);
 	take_call(call, hook->action, regs);
 	call->handshakes = hook->handshakes;

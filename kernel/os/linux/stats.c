@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stats.c - /sys/class/misc/osquery/stats: all counters of one moment, for
+ * stats.c - /sys/class/osq/osquery/stats: all counters of one moment, for
  * people and osqstat, while the owner has the device open. Only root can read
  * it.
  */

@@ -3,7 +3,8 @@
  * osqgrab.c - a process that gets hold of another one in each way, and looks
  * at it in ways that get no hold.
  *
- *	osqgrab		all ways, at a child of its own
+ *	osqgrab		all ways, at a child of its own, and a child at this
+ *			process
  *	osqgrab PID	attach to that process, which must be refused
  *
  * A line for each way that gets hold: its name, the number of its system
@@ -44,13 +45,22 @@ static void attach(pid_t child)
 	must(!ptrace(PTRACE_DETACH, child, 0, 0), "detach");
 }
 
-static void copy(pid_t child)
+static int copy_from(pid_t pid)
 {
 	char own[sizeof(word)];
 	struct iovec here = { own, sizeof(own) };
 	struct iovec there = { word, sizeof(word) };
 
-	must(process_vm_readv(child, &here, 1, &there, 1, 0) > 0, "readv");
+	return process_vm_readv(pid, &here, 1, &there, 1, 0) > 0;
+}
+
+static void copy(pid_t child)
+{
+	char own[sizeof(word)] = "Word";
+	struct iovec here = { own, sizeof(own) };
+	struct iovec there = { word, sizeof(word) };
+
+	must(copy_from(child), "readv");
 	told("readv", SYS_process_vm_readv, getpid(), child);
 	must(process_vm_writev(child, &here, 1, &there, 1, 0) > 0, "writev");
 	told("writev", SYS_process_vm_writev, getpid(), child);
@@ -81,6 +91,17 @@ static void traceme(void)
 	told("traceme", SYS_ptrace, child, getpid());
 }
 
+static void parent(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		_exit(!copy_from(getppid()));
+	must(waitpid(child, &status, 0) == child && !status, "parent");
+	told("parent", SYS_process_vm_readv, child, getpid());
+}
+
 int main(int argc, char **argv)
 {
 	pid_t child;
@@ -99,6 +120,7 @@ int main(int argc, char **argv)
 	open_file(child, "mem", O_RDWR);
 	told("mem", SYS_openat, getpid(), child);
 	traceme();
+	parent();
 	kill(child, SIGKILL);
 	must(waitpid(child, NULL, 0) == child, "end");
 	return 0;

@@ -9,6 +9,11 @@
  * or in FOLDER itself (MARK is "mount", "filesystem" or "folder"). It allows
  * everything at once, except for a file named HELD: that has to wait until
  * the file ANSWER is there. Says "ready", "holding" and "answered".
+ *
+ *	osqperm notice FILE
+ *
+ * Asks inotify for the changes of FILE, without opening it, until killed. Says
+ * "ready".
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #define POLL_MS 50
@@ -96,11 +102,22 @@ static int take_events(int listener, const char *name, int held)
 	return held;
 }
 
+static _Noreturn void notice(const char *file)
+{
+	if (inotify_add_watch(inotify_init1(IN_CLOEXEC), file, IN_MODIFY) < 0)
+		fail("inotify");
+	say("ready");
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	struct pollfd asked = { .events = POLLIN };
 	int held = -1;
 
+	if (argc == 3 && !strcmp(argv[1], "notice"))
+		notice(argv[2]);
 	if (argc != 6)
 		return 2;
 	asked.fd = listen_to(argv[1], argv[2], argv[3]);

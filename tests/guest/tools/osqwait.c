@@ -6,7 +6,9 @@
  *	osqwait ways	SYNC with WAIT, poll and epoll: what ends each wait
  *	osqwait latency	how long, in ms, a shorter latency takes after a long one
  *			(osqwait_test, which speaks to the test build)
- *	osqwait busy	maps the ring while another call is slow (osqwait_test)
+ *	osqwait busy	maps the ring, and opens another device, while another
+ *			call is slow and a third process opens this device
+ *			(osqwait_test)
  *	osqwait shared	the owner dies, and a child shares its descriptor table
  *	osqwait mapped	no JSON: a mapping without a descriptor, until killed
  *	osqwait idle COMMAND	runs it while a ring is there and nothing subscribed
@@ -35,7 +37,9 @@
 #define SHORT_MS 1500u
 #define POLL_MS 30000
 #define PAUSE_US 200000
-#define PAGE_FILE "/sys/class/misc/osquery/stats"
+/* Misc devices are opened under one lock of the kernel. */
+#define OTHER_DEVICE "/dev/cpu_dma_latency"
+#define PAGE_FILE "/sys/class/osq/osquery/stats"
 
 struct ring {
 	int fd;
@@ -327,15 +331,32 @@ static void *be_slow(void *arg)
 	return NULL;
 }
 
-/* A kernel that makes the mapping wait for the other call says so here. */
+/* Another process opens the device, which has an owner. */
+static pid_t open_elsewhere(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(open(OSQ_DEVICE, O_RDWR | O_CLOEXEC) >= 0);
+	must(pid > 0, "fork");
+	usleep(PAUSE_US);
+	return pid;
+}
+
+/* A call that waits for the slow one says so here. */
 static void busy(void)
 {
 	struct ring ring = open_ring(O_CLOEXEC);
 	pthread_t other;
 	void *at;
+	int fd;
 
 	must(!pthread_create(&other, NULL, be_slow, &ring), "thread");
 	usleep(PAUSE_US);
+	must(waitpid(open_elsewhere(), NULL, WNOHANG) >= 0, "waitpid");
+	fd = open(OTHER_DEVICE, O_RDONLY | O_CLOEXEC);
+	say("opened_late", __atomic_load_n(&slow_is_over, __ATOMIC_SEQ_CST));
+	must(fd >= 0, OTHER_DEVICE);
 	at = mmap(NULL, 2 * RING_BYTES, PROT_READ, MAP_SHARED, ring.fd, 0);
 	say("waited", __atomic_load_n(&slow_is_over, __ATOMIC_SEQ_CST));
 	say("mapped", at != MAP_FAILED);
