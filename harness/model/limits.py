@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Limits from the configuration: the deadlines of a run, and how many memory dumps are kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 # As in `settings`, a key that is not a field is an error.
@@ -17,7 +17,7 @@ class Timeouts:
             its console goes on printing, as on a busy host.
         ssh_s: To connect over SSH to a guest that runs already.
         load_s: For insmod and rmmod, and for device nodes to appear.
-        test_s: For one test.
+        test_s: For one test; when several modules are loaded, each further one adds `load_s`.
         silence_s: How long the heartbeat of the guest's kernel may be missing on the console
             before the guest counts as hung.
         tcg_factor: By what every deadline is multiplied when the guest is emulated.
@@ -33,6 +33,10 @@ class Timeouts:
     silence_s: float = 10.0
     tcg_factor: float = 4.0
     long_factor: float = 15.0
+
+    def for_modules(self, count: int) -> "Timeouts":
+        """Return the deadlines for that many modules, which one test may unload and load again."""
+        return replace(self, test_s=self.test_s + self.load_s * (count - 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,6 +152,8 @@ def open_guest(
     with ExitStack() as stack:
         with record.stage("guest"):
             token = secrets.token_hex(8)
+            limits = asked.timeouts.for_modules(len(build.loaded))
+            asked = replace(asked, timeouts=limits)
             opened = session.open_session(asked, token=token, progress=record.view.note)
             live = stack.enter_context(opened)
             # Callbacks run in reverse order, so the history is read before the session ends.

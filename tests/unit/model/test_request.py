@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of model.request: a long run has longer deadlines for tests and suites only."""
+"""Tests of the deadlines of a run: a long one has more time, and so has one of many modules."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from harness.host import config
+from harness.model.limits import Timeouts
 from harness.model.request import for_long_run
 from tests.unit.host.test_config import project
 
@@ -21,3 +22,11 @@ def test_for_long_run_multiplies_test_and_suite_deadlines_and_leaves_other_timeo
     assert long.timeouts == replace(limits, test_s=900.0)
     assert [spec.deadline_s for spec in long.tests] == [9000.0, 75.0]
     assert [spec.name for spec in long.tests] == [spec.name for spec in plain.tests]
+
+
+def test_a_test_has_load_s_more_for_each_module_beyond_the_first() -> None:
+    """One test may unload and load all modules; no other deadline changes."""
+    limits = Timeouts(test_s=60.0, load_s=10.0)
+
+    assert limits.for_modules(1) == limits
+    assert limits.for_modules(27) == replace(limits, test_s=320.0)
