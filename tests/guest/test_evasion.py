@@ -161,7 +161,7 @@ def test_another_protocol_hides_no_connection(
 
     with tail(f"--type socket {options}") as running:
         connected = guest.run(
-            f"{USER} osqevade protocol {protocol.family} 1 {protocol.number} {port}",
+            f"{USER} osqsocks calls {protocol.family} 1 {protocol.number} {port}",
             deadline_s=60,
             check=False,
         )

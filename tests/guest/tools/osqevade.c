@@ -9,11 +9,16 @@
  *	osqevade ways WATCHED OUTSIDE
  *		write to a file of WATCHED by each way that there is, and keep
  *		all of them open: the file is named after the way; then wait
+ *	osqevade late WATCHED
+ *		write to the files "cut" and "two" of WATCHED and close them,
+ *		then change them at once: by truncate(2), and by another
+ *		descriptor that stays open; then wait
+ *	osqevade leader
+ *		end with status 3, and later a thread of the process with 0
  *	osqevade capability FILE NUMBER
  *		have FILE, when it runs, get the capability of that number
- *	osqevade protocol FAMILY TYPE PROTOCOL PORT
- *		bind a socket of that kind to 127.0.0.1 and listen, and connect
- *		another one to it
+ *	osqevade keepcaps TIMES
+ *		change the own securebits so often, as anybody may
  *	osqevade memfd PROGRAM
  *		run a copy of PROGRAM that is in no file system
  *	osqevade namespaces TRIES PROGRAM
@@ -25,17 +30,19 @@
  */
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -86,6 +93,23 @@ static int opened(int folder, const char *name)
 
 	must(fd >= 0, name);
 	return fd;
+}
+
+static _Noreturn void late(const char *watched)
+{
+	int in = open(watched, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = opened(in, "cut"), other = opened(in, "two");
+
+	must(!chdir(watched) && write(fd, "hello", 5) == 5 && !close(fd) &&
+		     !truncate("cut", 3),
+	     "cut");
+	fd = opened(in, "two");
+	must(write(fd, "x", 1) == 1 && !close(fd) && write(other, "y", 1) == 1,
+	     "two");
+	puts("done");
+	fflush(stdout);
+	for (;;)
+		pause();
 }
 
 static void by_splice(int to)
@@ -148,20 +172,28 @@ static _Noreturn void ways(const char *watched, const char *outside)
 		pause();
 }
 
-static int protocol(int family, int type, int number, int port)
+static void *last_thread(void *unused)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET,
-				  .sin_port = htons((unsigned short)port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int server = socket(family, type | SOCK_CLOEXEC, number);
-	int client = socket(family, type | SOCK_CLOEXEC, number);
+	char state = 0;
 
-	must(server >= 0 && client >= 0, "socket");
-	must(!bind(server, (void *)&at, sizeof(at)), "bind");
-	must(!listen(server, 1), "listen");
-	must(!connect(client, (void *)&at, sizeof(at)), "connect");
-	must(accept(server, NULL, NULL) >= 0, "accept");
-	return 0;
+	while (state != 'Z') {
+		FILE *stat = fopen("/proc/self/stat", "re");
+
+		must(stat && fscanf(stat, "%*d (%*[^)]) %c", &state) == 1,
+		     "stat");
+		fclose(stat);
+	}
+	syscall(SYS_exit, 0);
+	return unused;
+}
+
+static _Noreturn void leader(void)
+{
+	pthread_t thread;
+
+	must(!pthread_create(&thread, NULL, last_thread, NULL), "thread");
+	for (;;)
+		syscall(SYS_exit, 3);
 }
 
 static int from_memory(const char *program)
@@ -188,6 +220,13 @@ static int capability(const char *path, unsigned int number)
 
 	must(!setxattr(path, "security.capability", &data, XATTR_CAPS_SZ_2, 0),
 	     "setxattr");
+	return 0;
+}
+
+static int keepcaps(long times)
+{
+	for (; times > 0; times--)
+		must(!prctl(PR_SET_KEEPCAPS, times % 2, 0, 0, 0), "prctl");
 	return 0;
 }
 
@@ -282,9 +321,12 @@ int main(int argc, char **argv)
 		ways(argv[2], argv[3]);
 	if (!strcmp(scene, "capability") && argc == 4)
 		return capability(argv[2], (unsigned int)atoi(argv[3]));
-	if (!strcmp(scene, "protocol") && argc == 6)
-		return protocol(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]),
-				atoi(argv[5]));
+	if (!strcmp(scene, "late") && argc == 3)
+		late(argv[2]);
+	if (!strcmp(scene, "leader") && argc == 2)
+		leader();
+	if (!strcmp(scene, "keepcaps") && argc == 3)
+		return keepcaps(atol(argv[2]));
 	if (!strcmp(scene, "memfd") && argc == 3)
 		return from_memory(argv[2]);
 	if (!strcmp(scene, "namespaces") && argc == 4)
