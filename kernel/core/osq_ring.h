@@ -28,13 +28,14 @@ struct osq_counters {
 };
 
 /*
- * How much of a ring a record may fill. Any user can cause any number of execs
- * or connects. Changes of credentials, and actions of root and modules, must
- * still find room then. The last rank is for actions that only root can do.
+ * How much of a ring a record may fill. Any user can cause any number of execs,
+ * connects or changes of credentials. Changes that raise to rights of root, and
+ * actions of root and modules, must still find room then. The last rank is for
+ * actions that only root can do.
  */
 enum osq_rank {
 	OSQ_RANK_ANY, /* all but the kept bytes */
-	OSQ_RANK_CRED, /* half of the kept bytes, too */
+	OSQ_RANK_CRED, /* half of the kept bytes, too: rights of root, not uid 0 */
 	OSQ_RANK_ROOT, /* the whole ring */
 };
 

@@ -193,15 +193,42 @@ def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
 
     with tail("--type exec --type cred --ring-bytes 65536") as running:
         guest.run(
-            f"pkill -STOP -x osqtail; {USER} osqprobe storm 300;"
-            f"{USER} unshare -U /bin/true; {TOP}/root; pkill -CONT -x osqtail",
+            f"pkill -STOP -x osqtail; {USER} osqprobe storm 300; {TOP}/root;"
+            "pkill -CONT -x osqtail",
             deadline_s=120,
         )
         seen = running.finish()
 
     assert seen.stats["dropped_full"] > 50
     assert len(seen.execs_of(f"{TOP}/root")) == 1
-    assert [one for one in seen.records if one["type"] == "cred" and one["old"]["uid"] == 1000]
+    assert seen.stats["attempts"] == seen.stats["committed"] + seen.stats["dropped"]
+
+
+def test_another_users_setuid_program_is_recorded_after_a_user_filled_the_ring(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A user who changes his own credentials without end hides no other user's setuid program."""
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {TOP}; cp /usr/local/bin/osqprobe {TOP}/suid;"
+        f"chmod 4755 {TOP}/suid",
+        deadline_s=20,
+    )
+    as_another = USER.replace("1000", "2000")
+
+    with tail("--type exec --type cred --ring-bytes 262144") as running:
+        guest.run(
+            f"pkill -STOP -x osqtail; {USER} osqevade keepcaps 2000;"
+            f"{as_another} {TOP}/suid exit; pkill -CONT -x osqtail",
+            deadline_s=120,
+        )
+        seen = running.finish()
+
+    creds = [one for one in seen.records if one["type"] == "cred"]
+    ids = [(one["old"]["euid"], one["now"]["euid"]) for one in creds]
+    assert seen.stats["dropped_full"] > 50
+    assert ids.count((1000, 1000)) > 100
+    assert ids.count((2000, 0)) == 1
+    assert len(seen.execs_of(f"{TOP}/suid")) == 1
     assert seen.stats["attempts"] == seen.stats["committed"] + seen.stats["dropped"]
 
 

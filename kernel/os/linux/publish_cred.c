@@ -80,6 +80,7 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 	u64 asked = READ_ONCE(chosen);
 	struct osq_about about = { .task = current };
 	struct osq_cred record;
+	enum osq_rank rank;
 
 	if (asked && !(asked & OSQ_CRED_OPT(action)))
 		return 0;
@@ -96,8 +97,11 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 	record.action = action;
 	record.auid = from_kuid(&init_user_ns, audit_get_loginuid(current));
 	record.session = audit_get_sessionid(current);
-	osq_publish(target, &record.head,
-		    max(osq_rank_of_caller(), OSQ_RANK_CRED));
+	/* Any user can make changes that raise nothing, in any number. */
+	rank = osq_rank_of_caller();
+	if (about.raises)
+		rank = max(rank, OSQ_RANK_CRED);
+	osq_publish(target, &record.head, rank);
 	return 0;
 }
 
