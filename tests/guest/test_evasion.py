@@ -185,6 +185,61 @@ def test_another_protocol_hides_no_connection(
     assert seen.stats["dropped"] == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detour:
+    """A connection by calls beside bind, listen, connect and accept, and what must be recorded."""
+
+    scene: str
+    module: str
+    records: tuple[tuple[str, int], ...]
+
+
+TCP_NUMBER = 6
+BY_TCP = tuple((action, TCP_NUMBER) for action in ("bind", "listen", "connect", "accept"))
+BY_SCTP = tuple((action, SCTP.number) for action in ("bind", "listen", "connect", "accept"))
+DETOURS = (
+    Detour(scene="fallback", module="smc", records=BY_TCP),
+    Detour(scene="fastopen", module="smc", records=BY_TCP),
+    # The second connect is recorded when the first data are sent.
+    Detour(scene="deferred", module="", records=(*BY_TCP[:3], *BY_TCP[2:])),
+    Detour(
+        scene="plain",
+        module="",
+        records=(
+            ("bind", MPTCP.number),
+            ("listen", MPTCP.number),
+            ("connect", TCP_NUMBER),
+            ("accept", TCP_NUMBER),
+        ),
+    ),
+    Detour(scene="connectx", module="sctp", records=BY_SCTP),
+    Detour(scene="sendto", module="sctp", records=BY_SCTP),
+)
+
+
+@pytest.mark.parametrize("detour", DETOURS, ids=lambda detour: f"{detour.scene}")
+def test_another_protocol_hides_no_connection_that_is_made_by_other_calls(
+    guest: Guest, tail: Tailing, detour: Detour
+) -> None:
+    """A socket of SMC that became one of TCP, and each way of SCTP to connect, has its records."""
+    port = 7_900 + DETOURS.index(detour)
+    options = "--socket bind --socket listen --socket connect --socket accept"
+    look = f"test -z '{detour.module}' || modprobe --dry-run --quiet {detour.module}"
+    if guest.run(look, deadline_s=20, check=False).status:
+        pytest.skip(f"this kernel has no {detour.module}")
+
+    with tail(f"--type socket {options}") as running:
+        guest.run(f"{USER} osqsocks {detour.scene} {port}", deadline_s=60)
+        seen = running.finish()
+
+    own = [one for one in seen.records if one["uid"] == 1000]
+    client = next(one for one in own if one["action"] == "connect")
+    server = next(one for one in own if one["action"] == "bind")
+    assert tuple((one["action"], one["protocol"]) for one in own) == detour.records
+    assert (client["remote_address"], client["remote_port"]) == (HERE, port)
+    assert (server["local_address"], server["local_port"]) == (HERE, port)
+
+
 def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
     guest: Guest, tail: Tailing
 ) -> None:

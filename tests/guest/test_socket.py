@@ -19,9 +19,9 @@ SHORT_S = 240.0
 PREPARE = "set -e; cd $(mktemp -d);"
 FAMILIES = "46u"
 COUNT, PAIRS = 15, 4
-# A kprobe for each of 15 functions, and a kretprobe at nine of them.
-PROBES = 24
-PROBES_LISTED = "grep -cE '(inet6?|unix)_|security_sock' /sys/kernel/debug/kprobes/list || true"
+# A kprobe for each of 16 functions, and a kretprobe at nine of them.
+PROBES = 25
+PROBES_LISTED = "grep -cE '(inet6?|unix)_|security_(sock|sctp)' /sys/kernel/debug/kprobes/list || true"
 
 
 @dataclass(frozen=True, kw_only=True)

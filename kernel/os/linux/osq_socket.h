@@ -8,6 +8,8 @@
 
 #include "osq_linux.h"
 
+struct pt_regs;
+
 /*
  * The owner of a socket: ids that stay valid outside the context they were read
  * in.
@@ -76,6 +78,7 @@ struct osq_socket_call {
 	u32 action; /* enum osq_socket_action */
 	bool handshakes; /* a connect whose outcome may come later */
 	struct sock *sk;
+	const struct socket *socket;
 	/* The call's other arguments; they stay valid as long as the call. */
 	const struct sockaddr *address;
 	int address_bytes;
@@ -95,14 +98,19 @@ struct osq_socket_hooks {
 	 * or it is another protocol's.
 	 */
 	void (*unseen)(const struct osq_socket_call *call);
-	void (*accepted)(struct sock *sk);
-	void (*closing)(struct sock *sk);
+	/* @socket: what the process that accepts gets a file of. */
+	void (*accepted)(struct sock *sk, const struct socket *socket);
+	void (*closing)(const struct socket *socket);
 };
 
 bool osq_socket_hooks_probe(void);
 int osq_socket_hooks_start(const struct osq_socket_hooks *hooks);
 void osq_socket_hooks_stop(void);
 u64 osq_socket_hooks_missed(void);
+
+/* socket_sctp.c */
+void osq_socket_sctp_calls(struct pt_regs *regs,
+			   void (*unseen)(const struct osq_socket_call *call));
 
 /*
  * socket_owners.c - remember the owner of a socket, and connects in progress.

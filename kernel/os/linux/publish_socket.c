@@ -27,11 +27,16 @@ static bool live; /* until all is hooked no miss is counted */
 /*
  * Events of the kernel's own sockets are not recorded, nor those of netlink,
  * which leads to the kernel alone.
+ *
+ * SMC and MPTCP make a socket of TCP as the kernel's, and may give it to the
+ * process afterwards: then a file leads to it. NFS has files for its sockets,
+ * too, which no process uses.
  */
-static bool is_watched(const struct sock *sk)
+static bool is_watched(const struct sock *sk, const struct socket *socket)
 {
-	return READ_ONCE(live) && !sk->sk_kern_sock &&
-	       sk->sk_family != AF_NETLINK;
+	return READ_ONCE(live) && sk->sk_family != AF_NETLINK &&
+	       (!sk->sk_kern_sock ||
+		(socket && socket->file && !(current->flags & PF_KTHREAD)));
 }
 
 static bool is_chosen(u32 action)
@@ -65,7 +70,7 @@ static bool begin(const struct osq_socket_call *call)
 	struct osq_socket_owner owner;
 	u64 cookie;
 
-	if (!is_watched(call->sk))
+	if (!is_watched(call->sk, call->socket))
 		return false;
 	cookie = osq_socket_cookie(call->sk);
 	osq_socket_owner_take(&owner);
@@ -159,7 +164,7 @@ static void unseen(const struct osq_socket_call *call)
 		.backlog = call->backlog,
 	};
 
-	if (!is_watched(call->sk))
+	if (!is_watched(call->sk, call->socket))
 		return;
 	osq_socket_owner_take(&owner);
 	osq_socket_owners_remember(osq_socket_cookie(call->sk), &owner);
@@ -167,7 +172,7 @@ static void unseen(const struct osq_socket_call *call)
 	publish(&event);
 }
 
-static void accepted(struct sock *sk)
+static void accepted(struct sock *sk, const struct socket *socket)
 {
 	struct osq_socket_owner owner;
 	struct osq_socket_event event = {
@@ -176,7 +181,7 @@ static void accepted(struct sock *sk)
 		.action = OSQ_SOCKET_ACCEPT,
 	};
 
-	if (!is_watched(sk))
+	if (!is_watched(sk, socket))
 		return;
 	osq_socket_owner_take(&owner);
 	osq_socket_owners_remember(osq_socket_cookie(sk), &owner);
@@ -186,8 +191,9 @@ static void accepted(struct sock *sk)
 }
 
 /* A kernel thread closes only sockets that a process has left. */
-static void closing(struct sock *sk)
+static void closing(const struct socket *socket)
 {
+	struct sock *sk = socket->sk;
 	struct osq_socket_owner owner;
 	struct osq_socket_event event = {
 		.sk = sk,
@@ -196,7 +202,7 @@ static void closing(struct sock *sk)
 	};
 	bool known;
 
-	if (!is_watched(sk))
+	if (!is_watched(sk, socket))
 		return;
 	known = osq_socket_owners_forget(osq_socket_cookie(sk), &owner);
 	if (!(current->flags & PF_KTHREAD)) {
@@ -220,8 +226,9 @@ static const struct osq_socket_hooks hooks = {
 };
 
 /*
- * The tracepoint is called before the state changes. A socket without a
- * cookie has not been seen by begin. Context: soft interrupt or process.
+ * The tracepoint is called before the state changes. A socket that begin has
+ * not seen is not remembered, and mostly has no cookie. Context: soft interrupt
+ * or process.
  */
 static void on_state(void *data, const struct sock *sk, const int from,
 		     const int to)
@@ -237,7 +244,7 @@ static void on_state(void *data, const struct sock *sk, const int from,
 	if (!(1 << from & HANDSHAKE) || !(1 << to & HANDSHAKE_OVER))
 		return;
 	cookie = atomic64_read(&sk->sk_cookie);
-	if (!cookie || !is_watched(sk))
+	if (!cookie || !READ_ONCE(live))
 		return;
 	if (to == TCP_CLOSE)
 		event.result = -(READ_ONCE(sk->sk_err) ?: ECONNABORTED);

@@ -12,7 +12,7 @@
  * Other protocols have functions of their own (MPTCP, SCTP, SMC, VSOCK), in
  * modules that come and go. A call on one of their sockets is seen at the
  * security hook before it: it is reported as it begins, and its end is not
- * seen.
+ * seen. SCTP also asks a hook of its own.
  *
  * A kretprobe reports how a call ended. It needs an instance from entry to
  * return, and connect may wait long. When all instances are in use, the kernel
@@ -90,6 +90,7 @@ static struct call_hook calls[] = {
 };
 
 static int on_asked(struct kprobe *probe, struct pt_regs *regs);
+static int on_sctp(struct kprobe *probe, struct pt_regs *regs);
 static int on_accepted(struct kprobe *probe, struct pt_regs *regs);
 static int on_closing(struct kprobe *probe, struct pt_regs *regs);
 
@@ -104,6 +105,7 @@ static struct point_hook points[] = {
 	{ .symbol = "security_socket_listen",
 	  .action = OSQ_SOCKET_LISTEN,
 	  .handler = on_asked },
+	{ .symbol = "security_sctp_bind_connect", .handler = on_sctp },
 	{ .symbol = "security_sock_graft", .handler = on_accepted },
 	{ .symbol = "inet_release", .handler = on_closing },
 	{ .symbol = "unix_release",
@@ -125,12 +127,11 @@ static DEFINE_PER_CPU(bool, mark);
 static void take_call(struct osq_socket_call *call, u32 action,
 		      struct pt_regs *regs)
 {
-	call->action = action;
-	call->handshakes = false;
-	call->sk = ((struct socket *)osq_argument(regs, 0))->sk;
-	call->address = NULL;
-	call->address_bytes = 0;
-	call->backlog = 0;
+	const struct socket *socket = (void *)osq_argument(regs, 0);
+
+	*call = (struct osq_socket_call){ .action = action,
+					  .sk = socket->sk,
+					  .socket = socket };
 	if (action == OSQ_SOCKET_LISTEN) {
 		call->backlog = osq_argument(regs, 1);
 	} else {
@@ -225,27 +226,32 @@ static int on_asked(struct kprobe *probe, struct pt_regs *regs)
 		container_of(probe, const struct point_hook, entry);
 	struct osq_socket_call call;
 
-	if (is_told_elsewhere((void *)osq_argument(regs, 0), hook->action))
-		return 0;
 	take_call(&call, hook->action, regs);
-	if (call.sk)
+	if (call.sk && !is_told_elsewhere(call.socket, hook->action))
 		told->unseen(&call);
+	return 0;
+}
+
+static int on_sctp(struct kprobe *probe, struct pt_regs *regs)
+{
+	osq_socket_sctp_calls(regs, told->unseen);
 	return 0;
 }
 
 static int on_accepted(struct kprobe *probe, struct pt_regs *regs)
 {
-	told->accepted((void *)osq_argument(regs, 0));
+	told->accepted((void *)osq_argument(regs, 0),
+		       (void *)osq_argument(regs, 1));
 	return 0;
 }
 
 /* A socket that was never given to a process has no sk. */
 static int on_closing(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct socket *sock = (void *)osq_argument(regs, 0);
+	const struct socket *sock = (void *)osq_argument(regs, 0);
 
 	if (sock->sk)
-		told->closing(sock->sk);
+		told->closing(sock);
 	return 0;
 }
 

@@ -179,10 +179,27 @@ void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk)
 		put_remote6(end, sk);
 }
 
-/*
- * One that is too short, or of another family, is refused by the kernel. SMC
- * takes addresses of IP.
- */
+/* SMC takes addresses of IP, and SCTP those of IPv4 for a socket of IPv6. */
+static bool takes_both(const struct sock *sk)
+{
+	return sk->sk_family == AF_SMC || sk->sk_protocol == IPPROTO_SCTP;
+}
+
+/* A socket of IPv6 has addresses of IPv6 in all its records. */
+static void put_asked4(struct osq_socket_end *end, const struct sock *sk,
+		       const struct sockaddr_in *asked)
+{
+	struct in6_addr mapped;
+
+	if (sk->sk_family != AF_INET6) {
+		put_inet4(end, asked->sin_addr.s_addr, asked->sin_port);
+		return;
+	}
+	ipv6_addr_set_v4mapped(asked->sin_addr.s_addr, &mapped);
+	put_inet6(end, &mapped, asked->sin_port);
+}
+
+/* One that is too short, or of another family, is refused by the kernel. */
 void osq_socket_asked(struct osq_socket_end *end, const struct sock *sk,
 		      const struct sockaddr *address, int bytes)
 {
@@ -190,12 +207,12 @@ void osq_socket_asked(struct osq_socket_end *end, const struct sock *sk,
 	const struct sockaddr_in6 *in6 = (const void *)address;
 
 	if (!address || bytes < (int)sizeof(address->sa_family) ||
-	    (address->sa_family != sk->sk_family && sk->sk_family != AF_SMC))
+	    (address->sa_family != sk->sk_family && !takes_both(sk)))
 		return;
 	if (address->sa_family == AF_UNIX)
 		put_unix(end, (const void *)address, bytes);
 	else if (address->sa_family == AF_INET && bytes >= (int)sizeof(*in4))
-		put_inet4(end, in4->sin_addr.s_addr, in4->sin_port);
+		put_asked4(end, sk, in4);
 	else if (address->sa_family == AF_INET6 && bytes >= SIN6_LEN_RFC2133)
 		put_inet6(end, &in6->sin6_addr, in6->sin6_port);
 }
