@@ -289,7 +289,7 @@ struct osq_fork {
 /* OSQ_TYPE_EXIT: the head's thread has ended. */
 struct osq_exit {
 	struct osq_record head;
-	__u32 status; /* as wait() gives it */
+	__u32 status; /* as wait() gives it; of the process, if last is set */
 	__u32 last; /* 1: no thread of the process runs any more */
 	struct osq_actor actor;
 };

@@ -44,6 +44,20 @@ def test_the_exit_status_of_a_killed_process_contains_the_signal(
     assert end["status"] & 0x7F == 9
 
 
+def test_the_last_exit_record_of_a_process_has_the_status_that_wait_returns(
+    guest: Guest, tail: Tailing
+) -> None:
+    """When its first thread and its last one end with other numbers, wait's number is recorded."""
+    with tail("--type exit --processes") as running:
+        said = guest.run("osqevade leader & p=$!; wait $p; echo $p $?", deadline_s=20).stdout
+        seen = running.finish()
+
+    pid, status = (int(word) for word in said.split())
+    (end,) = [one for one in seen.records if one["pid"] == pid]
+    assert end["status"] == status << 8
+    assert (end["last"], end["tid"] == pid) == (1, False)
+
+
 def test_each_of_many_processes_has_fork_exec_and_exit_in_this_order(
     guest: Guest,
     tail: Tailing,

@@ -5,6 +5,7 @@
  *
  * The tracepoint fires in the thread itself.
  */
+#include <linux/sched/signal.h>
 #include <linux/tracepoint.h>
 
 #include "compat.h"
@@ -13,6 +14,20 @@
 static struct osq_ring *target;
 static struct tracepoint *hook;
 static u64 chosen; /* OSQ_EXIT_* */
+
+/*
+ * What wait(2) gives: the number that ended all threads at once; or else that of
+ * the last thread, which newer kernels (6.1, not 5.10) have put there, too; or
+ * else that of the first thread.
+ */
+static u32 process_status(const struct task_struct *task)
+{
+	const struct signal_struct *all = task->signal;
+
+	if (READ_ONCE(all->flags) & SIGNAL_GROUP_EXIT)
+		return all->group_exit_code;
+	return task->group_leader->exit_code;
+}
 
 static void publish(struct task_struct *task, bool last)
 {
@@ -27,7 +42,7 @@ static void publish(struct task_struct *task, bool last)
 	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT,
 		      &record.actor);
 	record.last = last;
-	record.status = task->exit_code;
+	record.status = last ? process_status(task) : task->exit_code;
 	osq_publish(target, &record.head, osq_rank_of_caller());
 }
 
