@@ -9,6 +9,8 @@ from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
+PROBE = "/usr/local/bin/osqprobe"
+
 
 def test_one_exec_gives_one_record_with_the_right_path_arguments_ids_file_and_times(
     guest: Guest, tail: Tailing
@@ -284,3 +286,25 @@ def test_a_record_is_dropped_and_counted_if_every_encoding_buffer_is_in_use(
         "after": {"execs": 40, "losses": 1, "lost": 40, "nested": 40},
         "again": {"execs": 40, "losses": 0, "lost": 0, "nested": 0},
     }
+
+
+def test_the_path_of_a_cgroup_is_whole_up_to_1023_bytes_and_empty_beyond(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A control group's path of 1,023 bytes is recorded; a longer one is empty, however deep."""
+    top = "/sys/fs/cgroup"
+    whole = "/osq" + "/".join(["", *["x" * 63] * 15, "x" * 58])
+    groups = (whole, f"{whole}x", f"/osq{'/d' * 600}")
+    run = f"sh -c 'echo $$ > $1/cgroup.procs; exec {PROBE} exit' sh"
+
+    with tail("--type exec") as running:
+        for group in groups:
+            guest.run(
+                f"cd {top}; mkdir -p .{group}; {run} .{group}; rmdir -p .{group}",
+                deadline_s=60,
+                check=False,
+            )
+        seen = running.finish()
+
+    assert len(whole) == 1_023
+    assert [one["cgroup"] for one in seen.execs_of(PROBE)] == [whole, "", ""]

@@ -3,10 +3,12 @@
 #include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/ipc_namespace.h>
+#include <linux/kernfs.h>
 #include <linux/nsproxy.h>
 #include <linux/pid_namespace.h>
 #include <linux/proc_ns.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 #include <linux/utsname.h>
@@ -79,17 +81,37 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
 
 /*
  * osq_cgroup_path - the path of a process's group in the unified hierarchy.
- * @to: OSQ_CGROUP_MAX_BYTES.
+ * @to: OSQ_CGROUP_MAX_BYTES; the path is written to its end.
+ *
+ * The kernel's cgroup_path() goes through the groups above once for each of
+ * them, with a lock that has interrupts off, and any user may nest groups. Here
+ * they are climbed once, until the path is too long. No group of this hierarchy
+ * can be renamed, and each holds its name and the group above.
  *
  * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
- * Return: its length; 0 when it is too long, or the kernel has no groups.
+ * Return: its length; 0 when it has OSQ_CGROUP_MAX_BYTES or more, or the kernel
+ * has no groups.
  */
 u32 osq_cgroup_path(struct task_struct *task, char *to)
 {
 #ifdef CONFIG_CGROUPS
-	int len = cgroup_path(task_dfl_cgroup(task), to, OSQ_CGROUP_MAX_BYTES);
+	struct cgroup *group = task_dfl_cgroup(task);
+	u32 at = OSQ_CGROUP_MAX_BYTES;
 
-	return len < 0 || len >= (int)OSQ_CGROUP_MAX_BYTES ? 0 : len;
+	for (; cgroup_parent(group); group = cgroup_parent(group)) {
+		/* Newer kernels (7.3) mark it as read under RCU. */
+		const char *name = rcu_dereference_raw(group->kn->name);
+		size_t len = strlen(name);
+
+		if (len + 1 >= at)
+			return 0;
+		at -= len;
+		memcpy(to + at, name, len);
+		to[--at] = '/';
+	}
+	if (at == OSQ_CGROUP_MAX_BYTES)
+		to[--at] = '/';
+	return OSQ_CGROUP_MAX_BYTES - at;
 #else
 	return 0;
 #endif

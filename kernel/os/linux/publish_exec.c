@@ -150,7 +150,7 @@ static void put_cgroup(struct osq_scratch *scratch, struct task_struct *task)
 	u32 len = osq_cgroup_path(task, scratch->path);
 
 	memcpy(append(&scratch->exec, &scratch->exec.cgroup, len),
-	       scratch->path, len);
+	       scratch->path + OSQ_CGROUP_MAX_BYTES - len, len);
 }
 
 static void put_filename(struct osq_exec *exec, const char *filename)
