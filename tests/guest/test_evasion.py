@@ -240,6 +240,32 @@ def test_another_protocol_hides_no_connection_that_is_made_by_other_calls(
     assert (server["local_address"], server["local_port"]) == (HERE, port)
 
 
+def test_an_including_path_filter_passes_a_program_that_is_too_deep_to_be_placed(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A program more than 512 folders deep, seen elsewhere in a chroot, passes a path filter."""
+    deep = "/mnt/osqdeep"
+    folder = f"{deep}{'/d' * 520}"
+    guest.run(
+        f"mkdir -p {deep}; mount -t tmpfs none {deep}; mkdir -p {folder} {deep}/near;"
+        f"cp /usr/local/bin/osqprobe {folder}/evil; cp /usr/local/bin/osqprobe {deep}/near/evil;"
+        f"mkdir {deep}/other; cp /usr/local/bin/osqprobe {deep}/other/evil",
+        deadline_s=60,
+    )
+    chroots = (
+        f"{USER} unshare -Ur chroot {at} /evil exit"
+        for at in (folder, f"{deep}/near", f"{deep}/other")
+    )
+
+    with tail(f"--type exec --below {deep}/near --below {deep}/d") as running:
+        guest.run("; ".join(chroots), deadline_s=60)
+        seen = running.finish()
+
+    guest.run(f"umount {deep}", deadline_s=60)
+    # The third is in neither folder.
+    assert len(seen.execs_of("/evil")) == 2
+
+
 def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
     guest: Guest, tail: Tailing
 ) -> None:

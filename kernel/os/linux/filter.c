@@ -191,6 +191,7 @@ bool osq_filter_takes(u32 type, const struct osq_about *about)
 	};
 	const struct osq_held_filter *held;
 	const struct cred *cred;
+	enum osq_found found;
 	bool lets = true;
 
 	rcu_read_lock();
@@ -201,7 +202,10 @@ bool osq_filter_takes(u32 type, const struct osq_about *about)
 		subject.raised = about->raises || osq_cred_is_raised(cred);
 		subject.in_pid_ns = in_pid_ns(held, about->task);
 		subject.in_cgroup = in_cgroup(&held->filter, about->task);
-		subject.in_place = osq_held_filter_has_file(held, about);
+		found = osq_held_filter_find(held, about);
+		subject.in_place = found == OSQ_FOUND_LISTED;
+		if (found == OSQ_FOUND_UNKNOWN)
+			subject.path = NULL;
 		lets = osq_filter_lets(&held->filter, &subject);
 	}
 	rcu_read_unlock();

@@ -191,25 +191,26 @@ static bool has_sb(const struct osq_held_filter *held,
 }
 
 /*
- * osq_held_filter_has_file - is a file at a listed path or below one?
+ * osq_held_filter_find - is a file at a listed path or below one?
  *
  * Context: osq_encode_begin, when about->dentry is there.
  */
-bool osq_held_filter_has_file(const struct osq_held_filter *held,
-			      const struct osq_about *about)
+enum osq_found osq_held_filter_find(const struct osq_held_filter *held,
+				    const struct osq_about *about)
 {
 	struct osq_name name = { .dentry = about->dentry };
 	struct osq_path path;
 	bool cut = false;
 	u32 i;
 
-	if (!about->dentry || !has_sb(held, about->dentry->d_sb) ||
-	    !osq_name_has_path(&name) ||
+	if (!about->dentry || !has_sb(held, about->dentry->d_sb))
+		return OSQ_FOUND_OUTSIDE;
+	if (!osq_name_has_path(&name) ||
 	    !osq_name_path(&name, about->buffer, &path, &cut))
-		return false;
+		return OSQ_FOUND_UNKNOWN;
 	for (i = 0; i < held->filter.path_count; i++)
 		if (held->places[i].sb == about->dentry->d_sb &&
 		    osq_path_covers(&held->places[i].place, &path))
-			return true;
-	return false;
+			return OSQ_FOUND_LISTED;
+	return OSQ_FOUND_OUTSIDE;
 }

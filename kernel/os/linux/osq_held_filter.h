@@ -33,7 +33,13 @@ struct osq_held_filter {
 	struct llist_node retired; /* of filter.c, when it is not used any more */
 };
 
-bool osq_held_filter_has_file(const struct osq_held_filter *held,
-			      const struct osq_about *about);
+enum osq_found {
+	OSQ_FOUND_OUTSIDE, /* of all listed paths; or the file is not known yet */
+	OSQ_FOUND_LISTED,
+	OSQ_FOUND_UNKNOWN, /* it has no path, or is too deep to have one here */
+};
+
+enum osq_found osq_held_filter_find(const struct osq_held_filter *held,
+				    const struct osq_about *about);
 
 #endif
