@@ -11,6 +11,7 @@ import pytest
 
 from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
+from tests.guest.file_log import OTHER_CONTEXT
 from tests.guest.tailing import Record, Tailing
 
 USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
@@ -238,6 +239,32 @@ def test_another_protocol_hides_no_connection_that_is_made_by_other_calls(
     assert tuple((one["action"], one["protocol"]) for one in own) == detour.records
     assert (client["remote_address"], client["remote_port"]) == (HERE, port)
     assert (server["local_address"], server["local_port"]) == (HERE, port)
+
+
+def test_the_kernels_closes_of_a_users_files_take_no_room_of_roots_programs(
+    guest: Guest, tail: Tailing
+) -> None:
+    """When a user lets the kernel close many watched files, root's later programs are recorded."""
+    watched = f"{TOP}/watched"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched}; cp /bin/true {TOP}/root; echo x > {watched}/file;"
+        f"chown -R 1000:1000 {TOP}",
+        deadline_s=20,
+    )
+
+    options = f"--type exec --watch {watched} --action close_write --ring-bytes 65536"
+    with tail(options) as running:
+        guest.run(
+            f"pkill -STOP -x osqtail; {USER} osquring {watched}/file 600; {TOP}/root;"
+            "pkill -CONT -x osqtail",
+            deadline_s=120,
+        )
+        seen = running.finish()
+
+    closed = [one for one in seen.records if one["type"] == "file"]
+    assert seen.stats["dropped_full"] > 50
+    assert {one["flags"] for one in closed} == {OTHER_CONTEXT}
+    assert len(seen.execs_of(f"{TOP}/root")) == 1
 
 
 def test_an_including_path_filter_passes_a_program_that_is_too_deep_to_be_placed(

@@ -7,7 +7,7 @@ The user writes by every call, by other names, from other folders and through mo
 from collections import Counter
 
 from harness.systems.ssh import Guest
-from tests.guest.file_log import NO_PATH, OTHER_NAME
+from tests.guest.file_log import NO_PATH, OTHER_CONTEXT, OTHER_NAME
 from tests.guest.tailing import Tailing
 
 USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
@@ -51,6 +51,26 @@ def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside
     assert {str(one["ino"]) for one in other} == {numbers}
     assert all(one["path"].endswith("outside/other") for one in other)
     assert told.stats["dropped"] == 0
+
+
+def test_a_change_through_a_mapping_that_the_kernel_closes_is_recorded_despite_a_uid_filter(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A filter that keeps root out does not keep out a kernel thread's close of a user's file."""
+    watched = f"{TOP}/watched"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched}; echo x > {watched}/file; chown -R 1000:1000 {TOP}",
+        deadline_s=20,
+    )
+
+    with tail(f"--watch {watched} --action close_write --not-uid 0") as running:
+        guest.run(f"{USER} osquring {watched}/file 1; echo x > {watched}/roots", deadline_s=60)
+        told = running.finish()
+
+    assert [(one["path"], one["flags"]) for one in told.records] == [
+        (f"{watched}/file", OTHER_CONTEXT)
+    ]
+    assert told.stats["filtered"] == 1
 
 
 def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(

@@ -207,6 +207,16 @@ static bool encode(struct osq_scratch *scratch, const struct event *event)
 	return put_paths(scratch, event, rcu_dereference(osq_watches));
 }
 
+/*
+ * A thread of the kernel closes files for others, and nobody knows for whom: no
+ * filter rejects that.
+ */
+static bool is_let_in(void)
+{
+	return current->flags & PF_KTHREAD ||
+	       osq_filter_pass_task(target, OSQ_TYPE_FILE, current);
+}
+
 static void publish(const struct event *event)
 {
 	bool traded = osq_encode_begin();
@@ -217,8 +227,7 @@ static void publish(const struct event *event)
 		osq_publish_nothing(target, OSQ_TYPE_FILE, OSQ_DROP_NESTED);
 	} else {
 		/* Only events of watched files count as filtered. */
-		if (encode(scratch, event) &&
-		    osq_filter_pass_task(target, OSQ_TYPE_FILE, current))
+		if (encode(scratch, event) && is_let_in())
 			osq_publish(target, &scratch->head,
 				    osq_rank_of_caller());
 		osq_scratch_put(scratch);

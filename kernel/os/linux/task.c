@@ -64,8 +64,11 @@ enum osq_rank osq_rank_of(kuid_t uid, kuid_t euid)
 	return uid_eq(euid, GLOBAL_ROOT_UID) ? OSQ_RANK_CRED : OSQ_RANK_ANY;
 }
 
+/* A thread of the kernel closes any user's files. */
 enum osq_rank osq_rank_of_caller(void)
 {
+	if (current->flags & PF_KTHREAD)
+		return OSQ_RANK_ANY;
 	return osq_rank_of(current_uid(), current_euid());
 }
 
