@@ -73,6 +73,31 @@ def test_a_change_through_a_mapping_that_the_kernel_closes_is_recorded_despite_a
     assert told.stats["filtered"] == 1
 
 
+def test_a_users_change_through_roots_overlayfs_has_the_users_ids(
+    guest: Guest, tail: Tailing
+) -> None:
+    """Who unlinks through an overlay that root mounted is recorded, not who mounted it."""
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {TOP}/watched {TOP}/lower {TOP}/work {TOP}/merged;"
+        f"echo old > {TOP}/watched/file; chown -R 1000:1000 {TOP}/watched;"
+        f"mount -t overlay overlay -o lowerdir={TOP}/lower,upperdir={TOP}/watched,"
+        f"workdir={TOP}/work {TOP}/merged",
+        deadline_s=20,
+    )
+
+    with tail(f"--watch {TOP}/watched --action unlink") as running:
+        guest.run(f"{USER} rm -f {TOP}/merged/file", deadline_s=60)
+        told = running.finish()
+    guest.run(f"umount {TOP}/merged", deadline_s=20)
+
+    (record,) = told.records
+    names = ("uid", "euid", "suid", "gid", "egid", "sgid")
+    assert record["path"] == f"{TOP}/watched/file"
+    assert {record[name] for name in names} == {1000}
+    # The rights that the file system has looked at are the mounter's.
+    assert record["fsuid"] == 0
+
+
 def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:

@@ -49,19 +49,23 @@ struct place {
 	bool found;
 };
 
+/*
+ * The file system looks at fsuid, fsgid and capabilities, and overlayfs gives a
+ * process those of who mounted it for a moment. Who acts has the other ids.
+ */
 static void put_ids(struct osq_file *file)
 {
-	const struct cred *cred = current_cred();
+	const struct cred *cred = current_real_cred();
 	struct user_namespace *ns = &init_user_ns;
 
 	file->uid = from_kuid(ns, cred->uid);
 	file->euid = from_kuid(ns, cred->euid);
 	file->suid = from_kuid(ns, cred->suid);
-	file->fsuid = from_kuid(ns, cred->fsuid);
+	file->fsuid = from_kuid(ns, current_fsuid());
 	file->gid = from_kgid(ns, cred->gid);
 	file->egid = from_kgid(ns, cred->egid);
 	file->sgid = from_kgid(ns, cred->sgid);
-	file->fsgid = from_kgid(ns, cred->fsgid);
+	file->fsgid = from_kgid(ns, current_fsgid());
 	file->auid = from_kuid(ns, audit_get_loginuid(current));
 	file->session = audit_get_sessionid(current);
 }

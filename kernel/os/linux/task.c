@@ -64,12 +64,17 @@ enum osq_rank osq_rank_of(kuid_t uid, kuid_t euid)
 	return uid_eq(euid, GLOBAL_ROOT_UID) ? OSQ_RANK_CRED : OSQ_RANK_ANY;
 }
 
-/* A thread of the kernel closes any user's files. */
+/*
+ * The ids are the process's own: overlayfs takes those of who mounted it for a
+ * moment. A thread of the kernel closes any user's files.
+ */
 enum osq_rank osq_rank_of_caller(void)
 {
+	const struct cred *cred = current_real_cred();
+
 	if (current->flags & PF_KTHREAD)
 		return OSQ_RANK_ANY;
-	return osq_rank_of(current_uid(), current_euid());
+	return osq_rank_of(cred->uid, cred->euid);
 }
 
 void osq_publish(struct osq_ring *ring, struct osq_record *record,
