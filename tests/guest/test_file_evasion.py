@@ -53,6 +53,27 @@ def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside
     assert told.stats["dropped"] == 0
 
 
+def test_changes_of_a_file_right_after_a_close_by_the_same_process_are_recorded(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A truncation and another descriptor's write within a second of a close have records."""
+    watched = f"{TOP}/watched"
+    guest.run(f"rm -rf {TOP}; mkdir -p {watched}; : > {watched}/cut", deadline_s=20)
+
+    with tail(f"--watch {watched} --action modify --action close_write") as running:
+        guest.run(
+            f"osqevade late {watched} > /tmp/evade 2>&1 < /dev/null &"
+            "until grep -q done /tmp/evade; do sleep 0.05; done",
+            deadline_s=60,
+        )
+        told = running.finish()
+    guest.run("pkill -x osqevade", deadline_s=20)
+
+    for name in ("cut", "two"):
+        actions = [one["action"] for one in told.records if one["path"] == f"{watched}/{name}"]
+        assert actions == ["modify", "close_write", "modify"], name
+
+
 def test_a_change_through_a_mapping_that_the_kernel_closes_is_recorded_despite_a_uid_filter(
     guest: Guest, tail: Tailing
 ) -> None:

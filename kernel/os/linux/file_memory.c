@@ -142,3 +142,18 @@ bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid)
 	osq_set_unlock(&set->base);
 	return is_fresh;
 }
+
+/*
+ * osq_file_forget_changes - the next change of the file is a first one again,
+ * whoever makes it. Context: any.
+ */
+void osq_file_forget_changes(u64 fs, u64 ino)
+{
+	struct set *set = lock_set_of(fs, ino);
+	int at;
+
+	for (at = 0; at < WAYS; at++)
+		if (set->changes[at].fs == fs && set->changes[at].ino == ino)
+			set->changes[at].fs = 0;
+	osq_set_unlock(&set->base);
+}

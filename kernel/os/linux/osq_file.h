@@ -63,6 +63,25 @@ void osq_file_memory_close(void);
 void osq_file_remember(u64 fs, u64 ino);
 bool osq_file_is_remembered(u64 fs, u64 ino);
 bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid);
+void osq_file_forget_changes(u64 fs, u64 ino);
+
+/* file_event.c */
+
+/* One call of fsnotify. */
+struct osq_file_event {
+	u32 action;
+	u64 fs;
+	const struct super_block *sb;
+	const struct inode *inode; /* NULL where a name comes before its file */
+	struct osq_name name; /* the old one of a rename */
+	struct osq_name dest; /* the new one */
+	bool has_path; /* its place in its file system is known */
+	bool by_other_name; /* a watch covers only another name of it */
+	bool by_descriptor; /* which is closed later */
+};
+
+bool osq_file_event_is_deleted(const struct osq_file_event *event);
+bool osq_file_event_is_of_interest(struct osq_file_event *event);
 
 /* file_path.c */
 int osq_path_find(char *path, u32 len, struct path *found);

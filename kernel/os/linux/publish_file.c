@@ -29,18 +29,6 @@ static_assert(sizeof(struct osq_file) +
 static struct osq_ring *target;
 static u64 chosen; /* OSQ_FILE_OPT */
 
-/* One call of fsnotify. */
-struct event {
-	u32 action;
-	u64 fs;
-	const struct super_block *sb;
-	const struct inode *inode; /* NULL where a name comes before its file */
-	struct osq_name name; /* the old one of a rename */
-	struct osq_name dest; /* the new one */
-	bool has_path; /* its place in its file system is known */
-	bool by_other_name; /* a watch covers only another name of it */
-};
-
 /* A name as a path, and the watch that covers it. */
 struct place {
 	struct osq_path path; /* in the scratch buffer */
@@ -70,7 +58,7 @@ static void put_ids(struct osq_file *file)
 	file->session = audit_get_sessionid(current);
 }
 
-static void put_inode(struct osq_file *file, const struct event *event)
+static void put_inode(struct osq_file *file, const struct osq_file_event *event)
 {
 	dev_t dev = event->sb->s_dev;
 	const struct inode *inode = event->inode;
@@ -85,7 +73,7 @@ static void put_inode(struct osq_file *file, const struct event *event)
 	file->nlink = inode->i_nlink;
 }
 
-static u64 wanted(const struct event *event)
+static u64 wanted(const struct osq_file_event *event)
 {
 	return OSQ_FILE_OPT(event->action);
 }
@@ -94,7 +82,7 @@ static u64 wanted(const struct event *event)
 static struct place look_up(struct osq_scratch *scratch,
 			    const struct osq_name *name,
 			    const struct osq_watches *watches,
-			    const struct event *event)
+			    const struct osq_file_event *event)
 {
 	struct place place = {};
 	bool cut = false;
@@ -155,7 +143,8 @@ static void put_place(struct osq_file *file, struct osq_span *span,
  *
  * Return: false when no path turns out to be watched.
  */
-static bool put_paths(struct osq_scratch *scratch, const struct event *event,
+static bool put_paths(struct osq_scratch *scratch,
+		      const struct osq_file_event *event,
 		      const struct osq_watches *watches)
 {
 	struct osq_file *file = &scratch->file;
@@ -185,23 +174,16 @@ static bool put_paths(struct osq_scratch *scratch, const struct event *event,
 	return true;
 }
 
-/* Was the name removed before the event? A rename or an unlink still has it. */
-static bool is_deleted(const struct event *event)
-{
-	return !event->name.below && !event->dest.dentry &&
-	       event->action != OSQ_FILE_CREATE &&
-	       d_unlinked((struct dentry *)event->name.dentry);
-}
-
 /* Return: false when the file is not watched after all. */
-static bool encode(struct osq_scratch *scratch, const struct event *event)
+static bool encode(struct osq_scratch *scratch,
+		   const struct osq_file_event *event)
 {
 	struct osq_file *file = &scratch->file;
 
 	osq_head_fill(&file->head, sizeof(*file), OSQ_TYPE_FILE, &file->actor);
 	if (current->flags & PF_KTHREAD)
 		file->head.flags |= OSQ_FLAG_OTHER_CONTEXT;
-	if (is_deleted(event))
+	if (osq_file_event_is_deleted(event))
 		file->head.flags |= OSQ_FLAG_DELETED;
 	if (event->by_other_name)
 		file->head.flags |= OSQ_FLAG_OTHER_NAME;
@@ -221,7 +203,7 @@ static bool is_let_in(void)
 	       osq_filter_pass_task(target, OSQ_TYPE_FILE, current);
 }
 
-static void publish(const struct event *event)
+static void publish(const struct osq_file_event *event)
 {
 	bool traded = osq_encode_begin();
 	struct osq_scratch *scratch;
@@ -239,67 +221,6 @@ static void publish(const struct event *event)
 	osq_encode_end(traded);
 }
 
-/* Return: can a watch cover one of the event's names? */
-static bool is_in_sight(struct event *event)
-{
-	const struct osq_watches *watches;
-	enum osq_sight sight;
-
-	rcu_read_lock();
-	watches = rcu_dereference(osq_watches);
-	sight = osq_name_sight(&event->name, watches, event->fs, event->action);
-	if (sight == OSQ_SIGHT_NONE && event->dest.dentry)
-		sight = osq_name_sight(&event->dest, watches, event->fs,
-				       event->action);
-	rcu_read_unlock();
-	event->has_path = sight != OSQ_SIGHT_UNKNOWN;
-	return sight != OSQ_SIGHT_NONE;
-}
-
-/*
- * Can the file have names beside the event's? It has more than one; or it had
- * a moment ago; or the event's name is gone while the file is not. Such is a
- * file made without a name (O_TMPFILE) that was linked afterwards, which its
- * writer goes on to know by no name.
- */
-static bool has_other_names(const struct event *event)
-{
-	const struct inode *inode = event->inode;
-
-	if (!inode || S_ISDIR(inode->i_mode))
-		return false;
-	return inode->i_nlink > 1 || event->action == OSQ_FILE_UNLINK ||
-	       event->action == OSQ_FILE_LINK ||
-	       (inode->i_nlink && is_deleted(event));
-}
-
-/*
- * Return: whether the event is of a watched file, by any of its names.
- *
- * Other names are searched only for a file that can have some.
- */
-static bool is_of_interest(struct event *event)
-{
-	const struct inode *inode = event->inode;
-	bool has_names = has_other_names(event);
-	bool is_seen = is_in_sight(event);
-
-	if (has_names && !is_seen) {
-		event->by_other_name =
-			osq_file_is_remembered(event->fs, inode->i_ino) ||
-			osq_file_has_watched_name(inode, event->fs,
-						  event->action);
-		event->has_path = true;
-	}
-	if (!is_seen && !event->by_other_name)
-		return false;
-	if (has_names && event->has_path)
-		osq_file_remember(event->fs, inode->i_ino);
-	return event->action != OSQ_FILE_MODIFY || !inode ||
-	       osq_file_is_fresh(event->fs, inode->i_ino,
-				 task_tgid_nr(current));
-}
-
 static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 		   const struct qstr *file_name,
 		   struct fsnotify_iter_info *iter_info)
@@ -307,12 +228,13 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 	struct fsnotify_mark *mark = fsnotify_iter_sb_mark(iter_info);
 	struct dentry *dentry = fsnotify_data_dentry(data, data_type);
 	struct dentry *found = NULL;
-	struct event event = {
+	struct osq_file_event event = {
 		.action = osq_watch_action(mask, data_type),
 		.fs = container_of(mark, struct osq_mark, mark)->fs,
 		.inode = fsnotify_data_inode(data, data_type),
 		.sb = fsnotify_data_sb(data, data_type),
 		.name.dentry = dentry,
+		.by_descriptor = data_type == FSNOTIFY_EVENT_PATH,
 	};
 
 	if (!(READ_ONCE(chosen) & wanted(&event)))
@@ -327,7 +249,7 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 		event.name.below = file_name;
 		event.dest.dentry = dentry;
 	}
-	if (event.name.dentry && is_of_interest(&event))
+	if (event.name.dentry && osq_file_event_is_of_interest(&event))
 		publish(&event);
 	dput(found);
 }
