@@ -21,7 +21,9 @@ FAMILIES = "46u"
 COUNT, PAIRS = 15, 4
 # A kprobe for each of 16 functions, and a kretprobe at nine of them.
 PROBES = 25
-PROBES_LISTED = "grep -cE '(inet6?|unix)_|security_(sock|sctp)' /sys/kernel/debug/kprobes/list || true"
+PROBES_LISTED = (
+    "grep -cE '(inet6?|unix)_|security_(sock|sctp)' /sys/kernel/debug/kprobes/list || true"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
