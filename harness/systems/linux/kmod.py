@@ -163,6 +163,7 @@ def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> Mo
         log=log,
         owners=_owners(guest, refusals.unknown_symbols(log)),
         built_in="File exists" in told and _entry(guest, name) is None,
+        parameters=_known_parameters(guest, name),
     )
     what = f"{name} does not load" if tool == "insmod" else f"{name}, which it needs, is missing"
     return ModuleError(
@@ -192,15 +193,20 @@ def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: 
     unknown = refusals.unknown_parameters(lines)
     if not unknown:
         return
-    script = f"modinfo -F parm {load_script.module_path(spec.name)} || :"
-    known = guest.run(script, deadline_s=_STEP_S).stdout.splitlines()
-    names = ", ".join(sorted({line.partition(":")[0] for line in known if ":" in line})) or "none"
+    names = ", ".join(_known_parameters(guest, spec.name)) or "none"
     unload(guest, spec, deadline_s=deadline_s, attempts=5)
     raise ModuleError(
         f"{spec.name} has no parameter {', '.join(unknown)}: the kernel ignores it",
         hint=f"its parameters are: {names}",
         evidence=[line.removeprefix(load_script.UNKNOWN) for line in lines],
     )
+
+
+def _known_parameters(guest: Guest, name: str) -> tuple[str, ...]:
+    """Return the names of the parameters that a pushed module has, sorted."""
+    script = f"modinfo -F parm {load_script.module_path(name)} || :"
+    lines = guest.run(script, deadline_s=_STEP_S).stdout.splitlines()
+    return tuple(sorted({line.partition(":")[0] for line in lines if ":" in line}))
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:

@@ -35,7 +35,8 @@ class Refusal:
     """A refused module: the tool's message, and the lines that the kernel logged meanwhile.
 
     `owners` are the kernel's own modules by the symbols that they export; `built_in` is whether
-    the kernel contains the module already, so that it cannot be unloaded.
+    the kernel contains the module already, so that it cannot be unloaded. `parameters` are the
+    names of those that the module has.
     """
 
     module: str
@@ -43,6 +44,7 @@ class Refusal:
     log: tuple[str, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     built_in: bool = False
+    parameters: tuple[str, ...] = ()
 
 
 def hint(refusal: Refusal) -> str:
@@ -151,6 +153,17 @@ def _no_such_module(refusal: Refusal) -> str:
     )
 
 
+def _unset_parameter(refusal: Refusal) -> str:
+    """Return a hint for an init that returned EINVAL, which insmod calls invalid parameters."""
+    if "Invalid parameters" not in refusal.words or not refusal.parameters:
+        return ""
+    return (
+        "its init refused what it was given (EINVAL), and it may need a parameter: it has "
+        f"{', '.join(refusal.parameters)} (parameters = {{ {refusal.parameters[0]} = ... }} in "
+        "[tool.harness.module] sets one)"
+    )
+
+
 def _errno(refusal: Refusal) -> str:
     return next((text for words, text in _ERRNOS.items() if words in refusal.words), "")
 
@@ -176,5 +189,6 @@ _RULES: tuple[Callable[[Refusal], str], ...] = (
     _parameter,
     _firmware,
     _no_such_module,
+    _unset_parameter,
     _errno,
 )

@@ -52,3 +52,16 @@ def test_module_parameters_that_the_kernel_log_calls_ignored_are_returned_once()
     line = "[  1.0] m: unknown parameter 'a' ignored"
 
     assert refusals.unknown_parameters((line, line, "other")) == ("a",)
+
+
+@pytest.mark.parametrize("parameters", [(), ("format", "path")])
+def test_the_hint_for_a_module_that_refuses_its_values_names_its_parameters_if_it_has_any(
+    parameters: tuple[str, ...],
+) -> None:
+    """A module that needs a parameter, and got none, returns EINVAL without a line in the log."""
+    refusal = Refusal(module="lime", words="Invalid parameters", parameters=parameters)
+
+    found = refusals.hint(refusal)
+
+    assert ("it has format, path (parameters = { format = ... }" in found) == bool(parameters)
+    assert bool(found) == bool(parameters)
