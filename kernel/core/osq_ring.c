@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osq_ring.c - the writers' side: reserve, copy, commit; the contract is in
- * osq_ring.h, the reader's side in osq_sync.c.
+ * osq_ring.h, the reader's side in osq_sync.c, and memory in osq_open.c.
  *
  * The ring decides by three private bitmaps: where records begin, which of
  * them are still being written, and which were discarded. One bit stands
@@ -25,116 +25,6 @@ static u64 in_order(struct osq_ring *ring, u64 ts_boot_ns)
 	if (ring->last_ts_boot_ns < ts_boot_ns)
 		ring->last_ts_boot_ns = ts_boot_ns;
 	return ring->last_ts_boot_ns;
-}
-
-/*
- * osq_ring_init - make a ring without memory, which drops every attempt.
- *
- * Called once, before every other function; nothing has to undo it.
- */
-void osq_ring_init(struct osq_ring *ring)
-{
-	osq_os_memset(ring, 0, sizeof(*ring));
-	osq_os_lock_init(&ring->lock);
-}
-
-/*
- * osq_ring_open - make the ring an empty one over @size bytes at @data.
- * @data: mapped twice in a row, so 2 * @size bytes can be touched; zeroed.
- *
- * Counters keep their values; the reader is woken for each record
- * until osq_ring_notify changes that. Context: may sleep; the ring is
- * closed.
- * Return: 0; -EINVAL for a size that is no power of two or out of bounds;
- * -ENOMEM.
- */
-int osq_ring_open(struct osq_ring *ring, void *data, u64 size)
-{
-	size_t map_bytes = size / OSQ_RECORD_ALIGN / 8;
-	u64 room = size - sizeof(struct osq_lost);
-	osq_os_irq_t irq;
-	u64 *maps;
-
-	if (size < OSQ_RING_MIN_BYTES || size > OSQ_RING_MAX_BYTES ||
-	    (size & (size - 1)))
-		return -EINVAL;
-	maps = osq_os_alloc(3 * map_bytes);
-	if (!maps)
-		return -ENOMEM;
-	irq = osq_os_lock(&ring->lock);
-	ring->data = data;
-	ring->size = size;
-	ring->record_max = room < OSQ_RECORD_MAX_BYTES ? (u32)room
-						       : OSQ_RECORD_MAX_BYTES;
-	ring->starts = maps;
-	ring->busy = maps + map_bytes / sizeof(*maps);
-	ring->dead = maps + 2 * (map_bytes / sizeof(*maps));
-	ring->write_pos = 0;
-	ring->commit_pos = 0;
-	ring->read_pos = 0;
-	ring->kept = 0;
-	osq_os_memset(ring->kept_of, 0, sizeof(ring->kept_of));
-	ring->watermark = 1;
-	ring->latency_ns = 0;
-	osq_os_unlock(&ring->lock, irq);
-	return 0;
-}
-
-/*
- * osq_ring_close - release the ring's memory; pending records count as reset.
- *
- * Context: may sleep. No reservation is open: the publishers have stopped.
- * The bytes at data belong to the caller. A closed ring may be closed again.
- */
-void osq_ring_close(struct osq_ring *ring)
-{
-	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-	u64 *maps = ring->starts;
-
-	ring->count.reset = ring->count.committed - ring->count.consumed;
-	ring->data = NULL;
-	ring->size = 0;
-	ring->record_max = 0;
-	ring->kept = 0;
-	ring->starts = NULL;
-	ring->busy = NULL;
-	ring->dead = NULL;
-	ring->read_pos = ring->write_pos;
-	ring->commit_pos = ring->write_pos;
-	osq_os_unlock(&ring->lock, irq);
-	osq_os_free(maps);
-}
-
-/*
- * osq_ring_keep - keep @bytes of the ring for records of higher ranks.
- *
- * Records that any user can make in any number cannot fill these bytes; see
- * enum osq_rank. Context: the ring is open, and empty.
- */
-void osq_ring_keep(struct osq_ring *ring, u64 bytes)
-{
-	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-
-	ring->kept = bytes;
-	osq_os_unlock(&ring->lock, irq);
-}
-
-/*
- * osq_ring_share - let records of @type fill the ring up to @percent only.
- *
- * The rest is for other types. Context: any; takes ring->lock.
- * Return: 0; -EINVAL for a share of nothing, or of more than all.
- */
-int osq_ring_share(struct osq_ring *ring, u32 type, u32 percent)
-{
-	osq_os_irq_t irq;
-
-	if (!percent || percent > 100)
-		return -EINVAL;
-	irq = osq_os_lock(&ring->lock);
-	ring->kept_of[type] = ring->size / 100 * (100 - percent);
-	osq_os_unlock(&ring->lock, irq);
-	return 0;
 }
 
 static u64 kept_from_rank(const struct osq_ring *ring, enum osq_rank rank)
@@ -200,6 +90,13 @@ static void count_committed(struct osq_ring *ring, u16 type)
 	ring->count.type[type].committed++;
 }
 
+/* The latency of an empty ring begins now. Context: lock is held. */
+static void begin_waiting(struct osq_ring *ring)
+{
+	if (ring->commit_pos == ring->read_pos)
+		ring->waiting_since_ns = ring->last_ts_boot_ns;
+}
+
 /*
  * osq_ring_advance - show the reader all records up to the first busy one.
  *
@@ -217,8 +114,7 @@ bool osq_ring_advance(struct osq_ring *ring)
 
 	if (from == end || osq_bit_test(ring->busy, osq_bit_of(ring, from)))
 		return false;
-	if (from == ring->read_pos)
-		ring->waiting_since_ns = ring->last_ts_boot_ns;
+	begin_waiting(ring);
 	if (end - from > OSQ_SLICE_BYTES) {
 		u64 cut = osq_bit_next(ring, ring->starts,
 				       from + OSQ_SLICE_BYTES, end);
@@ -230,6 +126,23 @@ bool osq_ring_advance(struct osq_ring *ring)
 	from = osq_bit_next(ring, ring->busy, from, end);
 	ring->commit_pos = from < end ? from : end;
 	return from >= end && end != ring->write_pos;
+}
+
+/*
+ * Show the reader the record at @slot, which is no longer busy. Nearly always
+ * it is the only one that is not shown, and no bitmap has to be searched.
+ *
+ * Context: lock is held.
+ */
+static void show(struct osq_ring *ring, const struct osq_slot *slot)
+{
+	if (ring->commit_pos != slot->pos ||
+	    ring->write_pos != slot->pos + slot->len) {
+		osq_ring_advance(ring);
+		return;
+	}
+	begin_waiting(ring);
+	ring->commit_pos = ring->write_pos;
 }
 
 /* Put a LOST record, for which there is room. Context: lock is held. */
@@ -247,7 +160,7 @@ static void put_lost(struct osq_ring *ring, u64 ts_boot_ns)
 	osq_os_memcpy(slot.data, lost, sizeof(*lost));
 	osq_os_memset(lost, 0, sizeof(*lost));
 	count_committed(ring, slot.type);
-	osq_ring_advance(ring);
+	show(ring, &slot);
 }
 
 /*
@@ -305,7 +218,7 @@ void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot)
 
 	osq_bit_clear(ring->busy, osq_bit_of(ring, slot->pos));
 	count_committed(ring, slot->type);
-	osq_ring_advance(ring);
+	show(ring, slot);
 	osq_os_unlock(&ring->lock, irq);
 }
 
@@ -336,7 +249,7 @@ void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
 	ring->count.dropped[OSQ_DROP_DISCARDED]++;
 	ring->count.dropped_of[slot->type]++;
 	ring->count.type[slot->type].dropped[OSQ_DROP_DISCARDED]++;
-	osq_ring_advance(ring);
+	show(ring, slot);
 	osq_os_unlock(&ring->lock, irq);
 }
 

@@ -77,6 +77,7 @@ struct osq_slot {
 	u64 ts_boot_ns;
 };
 
+/* osq_open.c */
 void osq_ring_init(struct osq_ring *ring);
 int osq_ring_open(struct osq_ring *ring, void *data, u64 size);
 void osq_ring_close(struct osq_ring *ring);
@@ -84,6 +85,7 @@ void osq_ring_close(struct osq_ring *ring);
 void osq_ring_keep(struct osq_ring *ring, u64 bytes);
 int osq_ring_share(struct osq_ring *ring, u32 type, u32 percent);
 
+/* osq_ring.c */
 int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
 		     enum osq_rank rank, struct osq_slot *slot);
 void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot);

@@ -12,7 +12,7 @@ export CC K O
 
 # The last ones run again: threads may miss a fault that is a race, if they are
 # never preempted in the wrong place, on a machine with other things to do.
-tests="test_ring test_kept test_sync test_model test_device test_subscribe test_filter test_watch test_threads"
+tests="test_ring test_kept test_held test_sync test_model test_device test_subscribe test_filter test_watch test_threads"
 tests="$tests test_exhaustive"
 again="test_threads test_threads test_threads test_threads test_threads"
 tab=$(printf '\t')

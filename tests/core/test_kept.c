@@ -121,12 +121,12 @@ static void test_giving_back_holds_the_lock_for_a_slice(void)
 
 	ring_setup(&ring, LARGE);
 	count = fill_as(64, OSQ_RANK_ANY);
-	osq_host_most_steps();
+	osq_host_work();
 	EXPECT_EQ(osq_ring_sync(&ring, ring.commit_pos, &sync), 0);
 	EXPECT_EQ(sync.consumed, count);
 	EXPECT_EQ(sync.pending, 0);
 	/* Each word is counted twice: once in starts and once in dead. */
-	EXPECT_EQ(osq_host_most_steps(), 2 * OSQ_SLICE_WORDS);
+	EXPECT_EQ(osq_host_work().most_words, 2 * OSQ_SLICE_WORDS);
 	ring_teardown(&ring);
 }
 

@@ -24,9 +24,8 @@ PLANTED: dict[str, Planted] = {
     ),
     "missing-unlock": Planted(
         file="core/osq_ring.c",
-        old="	osq_ring_advance(ring);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n"
-        "/*\n * osq_ring_discard",
-        new="	osq_ring_advance(ring);\n	(void)irq;\n}\n\n/*\n * osq_ring_discard",
+        old="	show(ring, slot);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n/*\n * osq_ring_discard",
+        new="	show(ring, slot);\n	(void)irq;\n}\n\n/*\n * osq_ring_discard",
         message="returns with 1 locks held",
     ),
     "missing-unlock-of-mutex": Planted(
@@ -178,7 +177,7 @@ SHARED: dict[str, Planted] = {
         message="'EPERM' == 'EBUSY'",
     ),
     "a_killed_owner_leaves_nothing": Planted(
-        file="core/osq_ring.c",
+        file="core/osq_open.c",
         old="	osq_os_memset(ring, 0, sizeof(*ring));\n",
         new="	if (!ring->count.attempts)\n		osq_os_memset(ring, 0, sizeof(*ring));\n",
         message="reset=1",

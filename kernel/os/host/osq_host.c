@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 static atomic_ullong stopped_at_ns;
-_Thread_local u64 osq_host_steps;
-static _Thread_local u64 most_steps;
 
 /*
  * osq_host_map_shared - map @size zeroed bytes, a multiple of the page size,
@@ -62,19 +60,31 @@ void osq_host_unmap(void *data, size_t size)
 	munmap(data, 2 * size);
 }
 
-void osq_host_note_steps(void)
+#ifndef OSQ_HOST_SPIN
+
+_Thread_local struct osq_host_thread osq_host_thread;
+
+struct osq_host_work osq_host_work(void)
 {
-	if (most_steps < osq_host_steps)
-		most_steps = osq_host_steps;
+	struct osq_host_work work = osq_host_thread.work;
+
+	osq_host_thread.work = (struct osq_host_work){ 0 };
+	return work;
 }
 
-unsigned long long osq_host_most_steps(void)
+static void note_clock_read(void)
 {
-	u64 most = most_steps;
-
-	most_steps = 0;
-	return most;
+	if (osq_host_thread.holds_lock)
+		osq_host_thread.work.clock_reads++;
 }
+
+#else
+
+static void note_clock_read(void)
+{
+}
+
+#endif
 
 void osq_host_stop_clock(unsigned long long ns)
 {
@@ -86,6 +96,7 @@ u64 osq_os_boot_ns(void)
 	u64 stopped_ns = atomic_load(&stopped_at_ns);
 	struct timespec now;
 
+	note_clock_read();
 	if (stopped_ns)
 		return stopped_ns;
 	clock_gettime(CLOCK_BOOTTIME, &now);

@@ -23,9 +23,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int osq_os_irq_t;
 
-/* Words that were counted since this thread took a lock; see osq_host.h. */
-extern _Thread_local u64 osq_host_steps;
-void osq_host_note_steps(void);
+u64 osq_os_boot_ns(void);
 
 #ifdef OSQ_HOST_SPIN
 
@@ -60,9 +58,22 @@ static inline void osq_os_unlock(osq_os_lock_t *lock, osq_os_irq_t irq)
 	__atomic_store_n(&lock->is_taken, false, __ATOMIC_RELEASE);
 }
 
+#define osq_os_memcpy memcpy
+#define osq_os_popcount(word) ((u64)__builtin_popcountll(word))
+
 #else
 
+#include "osq_host.h"
+
 typedef pthread_mutex_t osq_os_lock_t;
+
+struct osq_host_thread {
+	bool holds_lock;
+	u64 words; /* of bitmaps, counted since it took the lock */
+	struct osq_host_work work;
+};
+
+extern _Thread_local struct osq_host_thread osq_host_thread;
 
 static inline void osq_os_lock_init(osq_os_lock_t *lock)
 {
@@ -72,31 +83,39 @@ static inline void osq_os_lock_init(osq_os_lock_t *lock)
 static inline osq_os_irq_t osq_os_lock(osq_os_lock_t *lock)
 {
 	pthread_mutex_lock(lock);
-	osq_host_steps = 0;
+	osq_host_thread.holds_lock = true;
+	osq_host_thread.words = 0;
+	osq_host_thread.work.locks++;
 	return 0;
 }
 
 static inline void osq_os_unlock(osq_os_lock_t *lock, osq_os_irq_t irq)
 {
+	struct osq_host_thread *me = &osq_host_thread;
+
 	(void)irq;
-	osq_host_note_steps();
+	if (me->work.most_words < me->words)
+		me->work.most_words = me->words;
+	me->holds_lock = false;
 	pthread_mutex_unlock(lock);
 }
 
-#endif
-
-u64 osq_os_boot_ns(void);
-
-#define osq_os_memcpy memcpy
-#define osq_os_memset memset
+static inline void *osq_os_memcpy(void *to, const void *from, size_t bytes)
+{
+	if (osq_host_thread.holds_lock)
+		osq_host_thread.work.copied_bytes += bytes;
+	return memcpy(to, from, bytes);
+}
 
 static inline u64 osq_os_popcount(u64 word)
 {
-#ifndef OSQ_HOST_SPIN
-	osq_host_steps++;
-#endif
+	osq_host_thread.words++;
 	return (u64)__builtin_popcountll(word);
 }
+
+#endif
+
+#define osq_os_memset memset
 
 static inline void osq_os_count_up(u64 *count)
 {
