@@ -180,6 +180,7 @@ static void run(const struct form *form)
 	const u32 *producers, *bytes;
 
 	print_clock();
+	bench_sections();
 	for (ring = form->rings; *ring; ring++)
 		for (producers = form->producers;
 		     producers < form->producers + 4 && *producers;

@@ -37,4 +37,10 @@ void bench_load_run(const struct bench_engine *engine,
 		    const struct bench_cell *cell, u64 per_s, u64 duration_ms,
 		    struct bench_load *load);
 
+/*
+ * bench_sections - print how long a put holds the lock when the same CPU had
+ * it before, and when another one had it.
+ */
+void bench_sections(void);
+
 #endif

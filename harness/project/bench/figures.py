@@ -12,11 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.project.bench import contention
+
 FLOOR = "floor"
 OURS = "ours"
 LTTNG = "lttng-ust"
 _GOAL_BYTES = 256
 _GOAL_RATIO = 1.25
+# What a busy host of so many CPUs makes, with sockets and opens on.
+_GOAL_CPUS = 64
+_GOAL_RATE = 300_000
 _RESAMPLES = 400
 # What a line of the program says, by name; its kind is taken out.
 Row = dict[str, Any]
@@ -87,6 +92,7 @@ class Measured:
     clock_ns: float
     costs: tuple[Cost, ...]
     loads: tuple[Load, ...]
+    sections: contention.Sections | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +117,7 @@ def parse(lines: Iterable[str]) -> Measured:
     lttng_made = sum(row["made"] for row in loads if row["engine"] == LTTNG)
     return Measured(
         clock_ns=sum(row["ns"] for row in of_kind.get("clock", [])),
+        sections=next((contention.Sections(**row) for row in of_kind.get("sections", [])), None),
         costs=tuple(_cost(row) for row in of_kind.get("cost", [])),
         loads=(
             *(_load(row) for row in loads if row["engine"] != LTTNG),
@@ -172,8 +179,11 @@ def by_cell(measured: Measured) -> dict[tuple[int, int, int], dict[str, Cost]]:
     return cells
 
 
-def goals(measured: Measured) -> tuple[Goal, ...]:
-    """Return the goals of the ring, and whether this run shows that they are reached."""
+def goals(measured: Measured, limits: Sequence[contention.Limit] = ()) -> tuple[Goal, ...]:
+    """Return the goals of the ring, and whether this run shows that they are reached.
+
+    `limits` are those of the model, which takes seconds.
+    """
     ours = [one for one in measured.loads if one.engine == OURS]
     errors = sum(abs(one.error) for one in ours)
     exact = Goal(
@@ -181,7 +191,16 @@ def goals(measured: Measured) -> tuple[Goal, ...]:
         figures=f"{errors} of {sum(one.made for one in ours)} records",
         held=errors == 0 and not any(one.found_garbage for one in ours) if ours else None,
     )
-    return (_near_the_floor(measured), _ahead_of_lttng(measured), exact)
+    return (_near_the_floor(measured), _ahead_of_lttng(measured), exact, _one_lock(limits))
+
+
+def _one_lock(limits: Sequence[contention.Limit]) -> Goal:
+    rates = {one.cpus: one.records_per_s for one in limits}
+    return Goal(
+        text=f"one lock is enough for {_GOAL_RATE} records/s of {_GOAL_CPUS} CPUs, in the model",
+        figures="; ".join(f"{cpus} CPUs {rate / 1e6:.1f} M/s" for cpus, rate in rates.items()),
+        held=rates[_GOAL_CPUS] >= _GOAL_RATE if rates else None,
+    )
 
 
 def _single_producer(measured: Measured) -> dict[tuple[int, int, int], dict[str, Cost]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.errors import Lost
 from harness.host import process, tool, whole_file
 from harness.model import build_folder
-from harness.project.bench import figures, plot, rivals
+from harness.project.bench import contention, figures, plot, rivals
 
 FORMS = ("short", "full", "smoke")
 _BUILD_S = 300.0
@@ -38,6 +38,7 @@ class Results:
 
     measured: figures.Measured
     goals: tuple[figures.Goal, ...]
+    limits: tuple[contention.Limit, ...]
     machine: dict[str, str]
     missing: dict[str, str]
     figures_file: Path
@@ -56,13 +57,15 @@ def run(*, project: Path, form: str, cache: Path, progress: Callable[[str], None
     busy_before = os.getloadavg()[0]
     lines = _measured(project, program, form, with_lttng=found.lttng)
     measured = figures.parse(lines)
+    limits = contention.limits(measured.sections) if measured.sections else ()
     machine = _machine() | {
         "load before and after": f"{busy_before:.1f}, {os.getloadavg()[0]:.1f}"
     }
     folder = build_folder.within(project, "bench")
     results = Results(
         measured=measured,
-        goals=figures.goals(measured),
+        goals=figures.goals(measured, limits),
+        limits=limits,
         machine=machine,
         missing=found.missing,
         figures_file=folder / "ring.json",
@@ -139,6 +142,8 @@ def _as_json(results: Results, form: str) -> dict[str, object]:
         "machine": results.machine,
         "missing": results.missing,
         "clock_read_ns": results.measured.clock_ns,
+        "sections": asdict(results.measured.sections) if results.measured.sections else None,
+        "one_lock": [asdict(one) for one in results.limits],
         "goals": [asdict(one) for one in results.goals],
         "costs": [
             _cost_as_json(one, costs[figures.FLOOR]) for costs in cells for one in costs.values()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness.project.bench import figures
+from harness.project.bench import contention, figures
 
 CELL = {"ring_bytes": 1 << 20, "producers": 1, "record_bytes": 256}
 
@@ -25,7 +25,7 @@ def load(engine: str, *, read: int, drops: int, garbage: bool = False) -> str:
 
 def held(*lines: str) -> list[bool | None]:
     """Return which goals such lines reach: the floor, LTTng, exact accounting."""
-    return [goal.held for goal in figures.goals(figures.parse(lines))]
+    return [goal.held for goal in figures.goals(figures.parse(lines))][:3]
 
 
 def test_a_ratio_is_taken_within_each_round() -> None:
@@ -109,3 +109,24 @@ def test_lttng_has_the_sums_of_all_loads_without_its_false_bit() -> None:
     (found,) = figures.parse(lines).loads
 
     assert (found.made, found.read, found.drops, found.error) == (200, 190, 10, 0)
+
+
+@pytest.mark.parametrize(("rate", "reached"), [(300_000.0, True), (299_999.0, False)])
+def test_the_goal_of_one_lock_is_missed_below_300000_records_a_second(
+    rate: float,
+    reached: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """The rate of 64 CPUs decides; without a model the goal is neither reached nor missed."""
+    limits = [contention.Limit(cpus=64, records_per_s=rate, most_per_s=9e6)]
+
+    assert figures.goals(figures.parse([]), limits)[3].held is reached
+    assert figures.goals(figures.parse([]))[3].held is None
+
+
+def test_the_sections_of_the_lock_are_read() -> None:
+    """The line of bench_ring about sections is the input of the model."""
+    row = {"clock_ns": 32, "held_ns": 25, "foreign_ns": 220, "copy_ns": 9}
+
+    found = figures.parse([json.dumps({"kind": "sections"} | row)])
+
+    assert found.sections == contention.Sections(**row)

@@ -85,6 +85,7 @@ def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
         ring.Results(
             measured=measured,
             goals=(),
+            limits=(),
             machine={},
             missing={},
             figures_file=alone.figures_file,
