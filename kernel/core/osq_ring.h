@@ -39,25 +39,29 @@ enum osq_rank {
 	OSQ_RANK_ROOT, /* the whole ring */
 };
 
+/*
+ * Each record writes the first fields and the first of the counters. They lie
+ * together, because every line of them comes from another CPU's cache.
+ */
 struct osq_ring {
 	osq_os_lock_t lock; /* protects all below, but not the bytes at data */
-	u8 *data; /* size bytes, mapped twice in a row; NULL when closed */
-	u64 size; /* a power of two */
-	u32 record_max; /* a longer record could never fit */
-	u64 kept; /* bytes that records of OSQ_RANK_ANY do not get */
-	u64 kept_of[OSQ_TYPE_COUNT]; /* bytes that records of a type do not */
 	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
 	u64 commit_pos; /* none before is busy; moved by _commit, _discard */
 	u64 read_pos; /* all before is free; moved by osq_ring_sync */
+	u64 last_ts_boot_ns;
+	u64 waiting_since_ns; /* when the oldest one began to; if not empty */
+	u8 *data; /* size bytes, mapped twice in a row; NULL when closed */
+	u64 size; /* a power of two */
+	u32 record_max; /* a longer record could never fit */
+	u32 watermark; /* the reader is woken at so many unread bytes, */
+	u64 latency_ns; /* or when the oldest has waited so long */
+	u64 kept; /* bytes that records of OSQ_RANK_ANY do not get */
 	u64 *starts; /* bit n: a record begins at byte 8n */
 	u64 *busy; /* bit n: that record is reserved and not ended */
 	u64 *dead; /* bit n: that record was discarded */
-	u64 last_ts_boot_ns;
-	struct osq_counters count; /* survives osq_ring_close */
 	struct osq_lost lost; /* drops since the last record; none: first_seq 0 */
-	u32 watermark; /* the reader is woken at so many unread bytes, */
-	u64 latency_ns; /* or when the oldest has waited so long */
-	u64 waiting_since_ns; /* when the oldest one began to; if not empty */
+	struct osq_counters count; /* survives osq_ring_close */
+	u64 kept_of[OSQ_TYPE_COUNT]; /* bytes that records of a type do not */
 };
 
 /* Is it time for the reader to read? */
