@@ -17,6 +17,7 @@ struct bench_round {
 
 struct bench_load {
 	u64 made, read, drops;
+	u64 error; /* of several loads: the sum of what each has unaccounted for */
 	bool found_garbage;
 };
 

@@ -70,19 +70,19 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """The records of one engine under a fixed load; `cell` is "all" when it has only sums."""
+    """The records of one engine under a fixed load; `cell` is "all" when it has only sums.
+
+    `error` is the number of records that were neither read nor counted as dropped, or that were
+    both; errors of different rounds do not cancel.
+    """
 
     engine: str
     cell: str
     made: int
     read: int
     drops: int
+    error: int
     found_garbage: bool = False
-
-    @property
-    def error(self) -> int:
-        """The number of records that were neither read nor counted as dropped."""
-        return self.made - self.read - self.drops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +121,7 @@ def parse(lines: Iterable[str]) -> Measured:
         costs=tuple(_cost(row) for row in of_kind.get("cost", [])),
         loads=(
             *(_load(row) for row in loads if row["engine"] != LTTNG),
-            *(
-                Load(
-                    engine=LTTNG,
-                    cell="all",
-                    made=lttng_made,
-                    read=row["read"],
-                    drops=sum(count % _LTTNG_WRAPS for count in row["drops"]),
-                )
-                for row in of_kind.get("lttng-load", [])
-            ),
+            *(_lttng_load(row, made=lttng_made) for row in of_kind.get("lttng-load", [])),
         ),
     )
 
@@ -140,16 +131,27 @@ def _cost(row: Row) -> Cost:
     return Cost(**(row | lists))
 
 
+def _lttng_load(row: Row, *, made: int) -> Load:
+    drops = sum(count % _LTTNG_WRAPS for count in row["drops"])
+    error = abs(made - row["read"] - drops)
+    return Load(engine=LTTNG, cell="all", made=made, read=row["read"], drops=drops, error=error)
+
+
 def _load(row: Row) -> Load:
     return Load(
         engine=row["engine"],
-        cell=f"{row['record_bytes']} bytes, {row['ring_bytes'] >> 20} MiB, "
-        f"{row['producers']} producers",
+        cell=f"{row['record_bytes']} bytes, {place(row['ring_bytes'], row['producers'])}",
         made=row["made"],
         read=row["read"],
         drops=row["drops"],
+        error=row["error"],
         found_garbage=row["found_garbage"],
     )
+
+
+def place(ring_bytes: int, producers: int) -> str:
+    """Return a ring and the number of its producers as text."""
+    return f"ring of {ring_bytes >> 20} MiB, {producers} producer{'s' if producers > 1 else ''}"
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -185,7 +187,7 @@ def goals(measured: Measured, limits: Sequence[contention.Limit] = ()) -> tuple[
     `limits` are those of the model, which takes seconds.
     """
     ours = [one for one in measured.loads if one.engine == OURS]
-    errors = sum(abs(one.error) for one in ours)
+    errors = sum(one.error for one in ours)
     exact = Goal(
         text="no record of ours is unaccounted for, under every load",
         figures=f"{errors} of {sum(one.made for one in ours)} records",

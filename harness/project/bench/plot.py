@@ -24,7 +24,7 @@ _STYLE = (
     "text{font:11px sans-serif;fill:#24292f} .axis{stroke:#8c959f;fill:none} "
     ".grid{stroke:#d8dee4;fill:none} .back{fill:#ffffff}"
 )
-_LEAST_NS, _MOST_NS = 10.0, 10000.0
+_LEAST_NS, _MOST_NS = 10.0, 2000.0
 
 
 def svg(measured: figures.Measured) -> str:
@@ -50,7 +50,7 @@ def svg(measured: figures.Measured) -> str:
         left = _MARGIN_LEFT + (place % columns) * (_PANEL_W + _MARGIN_LEFT)
         top = _MARGIN_TOP + (place // columns) * (_PANEL_H + _MARGIN_BOTTOM + 24)
         group = SubElement(root, "g", transform=f"translate({left} {top})")
-        _text(group, 0, -6, f"ring of {ring >> 20} MiB, {producers} producers")
+        _text(group, 0, -6, figures.place(ring, producers))
         _panel(group, costs)
     indent(root)
     return tostring(root, encoding="unicode") + "\n"
@@ -67,7 +67,7 @@ def _legend(root: Element, engines: list[str]) -> None:
 
 def _panel(group: Element, costs: list[figures.Cost]) -> None:
     sizes = sorted({one.record_bytes for one in costs})
-    for ns in (10, 100, 1000, 10000):
+    for ns in (10, 100, 1000):
         y = _y(ns)
         SubElement(group, "path", {"class": "grid", "d": f"M0 {y:.1f}H{_PANEL_W}"})
         _text(group, -6, y + 4, str(ns), anchor="end")

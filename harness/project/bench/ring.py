@@ -148,7 +148,7 @@ def _as_json(results: Results, form: str) -> dict[str, object]:
         "costs": [
             _cost_as_json(one, costs[figures.FLOOR]) for costs in cells for one in costs.values()
         ],
-        "loads": [asdict(one) | {"error": one.error} for one in results.measured.loads],
+        "loads": [asdict(one) for one in results.measured.loads],
     }
 
 
@@ -165,7 +165,7 @@ def lines(results: Results) -> list[str]:
     """Return the results as text: a line for each cell, then loads, goals and what is missing."""
     text = [", ".join(f"{key}: {value}" for key, value in results.machine.items())]
     for (ring, producers, size), costs in figures.by_cell(results.measured).items():
-        text.append(f"{size} bytes, {ring >> 20} MiB, {producers} producers")
+        text.append(f"{size} bytes, {figures.place(ring, producers)}")
         text += [_cost_line(one, costs[figures.FLOOR]) for one in costs.values()]
     text += [
         f"{one.engine:10} load, {one.cell}: {one.made} made, {one.read} read, "

@@ -8,6 +8,7 @@ unpacked into the cache instead.
 
 import tempfile
 from collections.abc import Callable
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from harness.errors import HarnessError, KernelError
 from harness.host import apt, cache, system_packages, tool
 
 _DPDK = "libdpdk-dev"
+# Libraries that DPDK's own are linked with, and their packages. Most systems have them.
+_NEEDED = {"bsd": "libbsd0", "fdt": "libfdt1", "numa": "libnuma1"}
 _UNPACK_S = 300.0
 _GROUP = "rivals"
 _WANTED = (
@@ -62,8 +65,15 @@ def ensure(*, root: Path, progress: Callable[[str], None]) -> Rivals:
 def _dpdk(root: Path, progress: Callable[[str], None]) -> Path:
     """Return the folder with DPDK's headers and libraries.
 
-    Raises: KernelError when apt has no such package or cannot fetch it.
+    Raises: KernelError when apt has no such package or cannot fetch it, or when a library is
+        missing that it needs.
     """
+    absent = [name for name in _NEEDED if find_library(name) is None]
+    if absent:
+        names = " ".join(_NEEDED[name] for name in absent)
+        raise KernelError(
+            f"its libraries {', '.join(absent)} are missing", hint=f"apt-get install {names}"
+        )
     version = apt.versions((_DPDK,)).get(_DPDK, "")
     if not version:
         raise KernelError(f"apt knows no package {_DPDK}", hint="run `apt-get update` as root")

@@ -20,7 +20,10 @@ def cost(engine: str, batch_ns: list[float]) -> str:
 def load(engine: str, *, read: int, drops: int, garbage: bool = False) -> str:
     """Return the line that bench_ring prints for 100 records made under load."""
     row = {"kind": "load", "engine": engine, **CELL, "per_s": 300000, "made": 100}
-    return json.dumps(row | {"read": read, "drops": drops, "found_garbage": garbage})
+    error = abs(100 - read - drops)
+    return json.dumps(
+        row | {"read": read, "drops": drops, "error": error, "found_garbage": garbage}
+    )
 
 
 def held(*lines: str) -> list[bool | None]:

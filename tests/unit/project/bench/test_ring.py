@@ -69,16 +69,14 @@ def test_lttng_records_what_bench_ring_makes(tmp_path: Path) -> None:
     results = ran(tmp_path, rivals.Rivals(lttng=True, dpdk=None, missing={}))
 
     (load,) = (one for one in results.measured.loads if one.engine == figures.LTTNG)
-    assert (load.made, load.error) == (12000, 0)
+    assert (load.made, load.error) == (18000, 0)
     assert figures.LTTNG in {one.engine for one in results.measured.costs}
 
 
 def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
     """The exit code depends on this: one record that is missing in one load is enough."""
     (first, *others) = alone.measured.loads
-    bad = figures.Load(
-        engine=figures.OURS, cell=first.cell, made=10, read=8, drops=1, found_garbage=False
-    )
+    bad = figures.Load(engine=figures.OURS, cell=first.cell, made=10, read=8, drops=1, error=1)
     measured = figures.Measured(clock_ns=1.0, costs=alone.measured.costs, loads=(bad, *others))
 
     assert not ring.is_exact(
@@ -113,3 +111,15 @@ def test_missing_rivals_are_named_with_what_brings_them(
     assert "setup bench-ring" in found.missing["lttng-ust"]
     assert found.missing["rte_ring"].endswith("libdpdk-dev; look at the network")
     assert not list(tmp_path.glob("dpdk/*")), "a fetch that failed leaves nothing"
+
+
+def test_a_library_that_dpdk_needs_is_named_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the measuring program could not be linked, and no rival be measured."""
+    monkeypatch.setattr(rivals, "find_library", lambda name: None if name == "bsd" else name)
+
+    found = rivals.ensure(root=tmp_path, progress=lambda _: None)
+
+    assert found.dpdk is None
+    assert found.missing["rte_ring"] == "its libraries bsd are missing; apt-get install libbsd0"
