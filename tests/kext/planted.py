@@ -24,7 +24,8 @@ PLANTED: dict[str, Planted] = {
     ),
     "missing-unlock": Planted(
         file="core/osq_ring.c",
-        old="	show(ring, slot);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n/*\n * osq_ring_discard",
+        old="	show(ring, slot);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n"
+        "/*\n * osq_ring_discard",
         new="	show(ring, slot);\n	(void)irq;\n}\n\n/*\n * osq_ring_discard",
         message="returns with 1 locks held",
     ),
