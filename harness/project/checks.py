@@ -89,6 +89,7 @@ def _steps() -> dict[str, Finding]:
     steps["version"] = cut_release.copies_of_version
     steps["site"] = site.site
     steps["pinned-actions"] = text_checks.pinned_actions
+    steps["workflows"] = text_checks.workflows
     steps["wheel"] = wheel_check.wheel
     return steps
 

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.host import tool
 from harness.project.tree_checks import tracked
 
+_LINT_S = 60.0
 _SPELLING_S = 120.0
 # Texts of other authors, and generated lists.
 _NOT_CHECKED = ("LICENSES/", "tests/data/", "requirements.lock")
@@ -27,6 +28,7 @@ _CLIPPED = {
     r"\blast word\b": "final log check",
     r"\bpassed, 0 not\b": "0 failed",
 }
+_YAML = {".yml", ".yaml"}
 _PROSE = {".md", ".1", ".3", ".5", ".8"}
 _USES = re.compile(r"^\s*(?:-\s+)?uses:\s*(\S+)")
 _PINNED = re.compile(r"^(?:\./\S+|[\w./-]+@[0-9a-f]{40})$")
@@ -76,12 +78,41 @@ def pinned_actions(project: Path) -> Iterator[str]:
     """
     for path in tracked(project):
         name = _name(path, project)
-        if not name.startswith(".github/") or path.suffix not in {".yml", ".yaml"}:
+        if not name.startswith(".github/") or path.suffix not in _YAML:
             continue
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             match = _USES.match(line)
             if match and not _PINNED.match(match.group(1)):
                 yield f"{name}:{number}: {match.group(1)} is not pinned by a commit"
+
+
+def workflows(project: Path) -> Iterable[str]:
+    """Return a line for every objection of actionlint to the CI workflows.
+
+    Its own look at scripts depends on what else a machine has, so it is switched off.
+    """
+    program = Path(sys.executable).with_name("actionlint")
+    if not program.exists():
+        return ["actionlint is not in the project's environment; ./dev installs it"]
+    files = [
+        path
+        for path in tracked(project)
+        if _name(path, project).startswith(".github/workflows/") and path.suffix in _YAML
+    ]
+    if not files:
+        return []
+    command: list[str | Path] = [
+        program,
+        "-no-color",
+        "-oneline",
+        "-shellcheck=",
+        "-pyflakes=",
+        *files,
+    ]
+    done = tool.run(command, deadline_s=_LINT_S, error=HarnessError, check=False, cwd=project)
+    if done.status and not done.stdout:
+        return [*done.lines, f"actionlint ended with status {done.status}"]
+    return done.text.splitlines()
 
 
 def links(project: Path) -> Iterator[str]:

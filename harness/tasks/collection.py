@@ -40,6 +40,7 @@ TASKS = (
     nights.nightly,
     nights.nightly_bisect,
     nights.nightly_cell,
+    nights.nightly_gitlab,
     nights.nightly_merge,
     nights.nightly_report,
     packaging.packages,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tasks about nights: plan and run one, run one of its cells, merge results, report, bisect."""
 
+import json
 import math
 import platform
 import time
@@ -151,6 +152,29 @@ def nightly_merge(
         elsewhere.merge(history, found, places, _say)
         print(*night.write_files(settings, history, found.night.id), sep="\n")
         return night.exit_code(history, found.night.id)
+
+
+@task(
+    iterable=["tag"],
+    options_help={
+        "plan": "the file with the plan",
+        "tag": "a tag of the runners (may be repeated; default: kvm)",
+    },
+)
+def nightly_gitlab(
+    _context: TaskContext, plan: str = "plan.json", tag: list[str] | None = None
+) -> int:
+    """Print the child pipeline with which GitLab runs the cells of a plan and merges them.
+
+    docs/howto/spread-a-night.md has the parent pipeline.
+    """
+    from harness.nightly import plan_file
+    from harness.nightly.engines import gitlab
+
+    pipeline = gitlab.pipeline(plan_file.read(Path(plan)), tuple(tag or ("kvm",)))
+    # Every JSON text is YAML.
+    print(json.dumps(pipeline, indent=1))
+    return 0
 
 
 @task(

@@ -67,6 +67,26 @@ def test_a_ci_action_pinned_by_tag_branch_or_short_commit_hash_is_reported(
     ]
 
 
+def test_a_fault_in_a_workflow_is_reported_and_a_missing_actionlint_too(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that needs an unknown job is named; without its tool the check fails."""
+    folder = tree / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "check.yml").write_text(
+        "on: push\njobs:\n  one:\n    needs: two\n    runs-on: ubuntu-latest\n"
+        "    steps:\n      - run: make\n"
+    )
+
+    (objection,) = text_checks.workflows(tree)
+    monkeypatch.setattr("sys.executable", str(tree / "python"))
+    (without_tool,) = text_checks.workflows(tree)
+
+    assert ".github/workflows/check.yml:3" in objection
+    assert "two" in objection
+    assert "./dev installs it" in without_tool
+
+
 def test_links_to_missing_files_or_headings_are_reported(tree: Path) -> None:
     """Links to a missing file or heading or out of the project are named, but not in code."""
     (tree / "docs").mkdir()
@@ -89,4 +109,5 @@ def test_links_to_missing_files_or_headings_are_reported(tree: Path) -> None:
 def test_this_project_has_pinned_actions_and_no_dead_link() -> None:
     """In this project every action is pinned and no link is dead."""
     assert list(text_checks.pinned_actions(PROJECT)) == []
+    assert list(text_checks.workflows(PROJECT)) == []
     assert list(text_checks.links(PROJECT)) == []
