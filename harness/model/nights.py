@@ -121,6 +121,9 @@ class NightSpec:
             comes first in the next night.
         retries: How often a cell that failed or crashed is repeated in the same night, in fresh
             guests, as long as the budget allows it. The first verdict stands.
+        runs_mib: The room that the runs of nights may take in build/runs, in MiB. When a night
+            ends, the oldest runs that passed are removed first, and those that crashed last. The
+            runs of that night stay, and so do those that a person has started.
         wrapper: Words before the command of each cell, for example ["nice"].
     """
 
@@ -133,6 +136,7 @@ class NightSpec:
     deadline_s: float = 3600.0
     budget_s: float = 8 * 3600.0
     retries: int = 0
+    runs_mib: int = 20480
     wrapper: tuple[str, ...] = ()
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CacheBusy
+from harness.guest import registry
 from harness.host import file_lock
+from harness.model import build_folder
 from harness.model.settings import Settings, Verdict
 from harness.nightly import folders, results, room
 from harness.nightly.database import History
@@ -24,6 +26,7 @@ from harness.nightly.results import Attempt
 from harness.nightly.room import Room
 from harness.nightly.values import CellResult, PlannedCell
 from harness.nightly.worker import MOST_STARTS, Work
+from harness.report import night_runs
 
 _POLL_S = 0.2
 # What a worker has to end its cell, and the cell its guest.
@@ -107,6 +110,20 @@ def run(settings: Settings, history: History, night_id: str, limits: Limits, say
         planner.end_workers()
         raise
     history.end_night(night_id, results.now())
+    _prune(settings, history, night_id, limits, say)
+
+
+def _prune(settings: Settings, history: History, night_id: str, limits: Limits, say: Say) -> None:
+    """Remove runs of earlier nights when they take more room than the configuration allows."""
+    own = {one.run_id for one in history.results(night_id)}
+    alive = {entry.run_id for entry in registry.list_entries(limits.runtime)}
+    removed = night_runs.prune(
+        build_folder.runs(settings.root),
+        most_bytes=settings.nightly.runs_mib << 20,
+        keep=own | alive,
+    )
+    if removed:
+        say(f"removed {len(removed)} runs of earlier nights: {removed[0]} to {removed[-1]}")
 
 
 class _Planner:

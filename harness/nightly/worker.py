@@ -24,7 +24,7 @@ from harness.nightly.database import History, open_history
 from harness.nightly.judge.nights import LostTry
 from harness.nightly.results import Attempt
 from harness.nightly.values import Cell, CellKind, CellResult, Start
-from harness.report import run_report
+from harness.report import night_runs, run_report
 
 # How often a cell is started in one night while its processes are killed.
 MOST_STARTS = 4
@@ -115,6 +115,7 @@ def run(settings: Settings, work: Work) -> None:
             found = _earlier_result(job) or _new_result(job, file.fileno())
             if found is not None:
                 history.record(found)
+                night_runs.mark(found.folder, found.verdict)
 
 
 def _earlier_result(job: _Job) -> CellResult | None:

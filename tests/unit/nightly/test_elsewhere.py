@@ -120,6 +120,27 @@ def test_files_that_are_no_results_of_the_night_are_named_and_the_others_merged(
     assert history.missing(night.id) == (two,)
 
 
+def test_runs_of_earlier_cells_are_removed_when_they_take_too_much_room(
+    project: Path, capsys: Printed
+) -> None:
+    """The run of the cell that just ended stays, and so does a run that no night has made."""
+    one, two = cells(project)
+    runs = project / "build" / "runs"
+    assert ended("nightly-cell", one) == 0
+    (first,) = runs.iterdir()
+    (first / "console.log").write_bytes(b"x" * (2 << 20))
+    (runs / "by-hand").mkdir()
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace("wrapper =", "runs_mib = 1\nwrapper ="))
+
+    assert ended("nightly-cell", two) == 0
+
+    assert "removed 1 runs of earlier nights" in capsys.readouterr().out
+    assert not first.exists()
+    assert (runs / "by-hand").is_dir()
+    assert len(list(runs.iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

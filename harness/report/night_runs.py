@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The folders of runs that a night has made, which are removed when they take too much room.
+
+A run that a person has started has no mark, and is never removed here.
+"""
+
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.host import cache, whole_file
+from harness.model.settings import Verdict
+
+_MARK = "night"
+# Crashes are removed last: their dumps and logs cannot be had again by another run.
+_ORDER = (Verdict.PASSED, Verdict.SKIPPED, Verdict.LOST, Verdict.FAILED, Verdict.CRASHED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NightRun:
+    """A marked run: its folder, its verdict, and the room that it takes."""
+
+    folder: Path
+    verdict: Verdict
+    size_bytes: int
+
+
+def mark(folder: Path, verdict: Verdict) -> None:
+    """Mark the folder of a run, if there is one, as made by a night."""
+    if folder.is_dir():
+        whole_file.write(folder / _MARK, verdict.value)
+
+
+def prune(runs: Path, *, most_bytes: int, keep: Collection[str]) -> tuple[str, ...]:
+    """Remove runs of nights until they take no more than this room, and return their names.
+
+    Runs that passed are removed first and runs that crashed last, the oldest of each first. Those
+    named in `keep` stay, although they count.
+    """
+    found = sorted(_marked(runs), key=lambda run: (_ORDER.index(run.verdict), run.folder.name))
+    total = sum(run.size_bytes for run in found)
+    removed = []
+    for run in found:
+        if total <= most_bytes:
+            break
+        if run.folder.name not in keep:
+            shutil.rmtree(run.folder, ignore_errors=True)
+            total -= run.size_bytes
+            removed.append(run.folder.name)
+    return tuple(removed)
+
+
+def _marked(runs: Path) -> Iterator[_NightRun]:
+    for file in runs.glob(f"*/{_MARK}"):
+        try:
+            verdict = Verdict(file.read_text())
+        except (OSError, ValueError):
+            # It is being removed by another process, or a run has a file of this name.
+            continue
+        size = cache.size_bytes(file.parent)
+        yield _NightRun(folder=file.parent, verdict=verdict, size_bytes=size)
