@@ -164,6 +164,7 @@ def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> Mo
         owners=_owners(guest, refusals.unknown_symbols(log)),
         built_in="File exists" in told and _entry(guest, name) is None,
         parameters=_known_parameters(guest, name),
+        companions=load_script.refused_companions(said),
     )
     what = f"{name} does not load" if tool == "insmod" else f"{name}, which it needs, is missing"
     return ModuleError(

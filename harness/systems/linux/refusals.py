@@ -36,7 +36,8 @@ class Refusal:
 
     `owners` are the kernel's own modules by the symbols that they export; `built_in` is whether
     the kernel contains the module already, so that it cannot be unloaded. `parameters` are the
-    names of those that the module has.
+    names of those that the module has, and `companions` the modules built with it that the kernel
+    has refused before.
     """
 
     module: str
@@ -45,6 +46,7 @@ class Refusal:
     owners: Mapping[str, str] = field(default_factory=dict)
     built_in: bool = False
     parameters: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
 
 
 def hint(refusal: Refusal) -> str:
@@ -88,6 +90,11 @@ def _vermagic(refusal: Refusal) -> str:
 
 def _symbols(refusal: Refusal) -> str:
     missing = unknown_symbols(refusal.log)
+    if missing and refusal.companions:
+        return (
+            f"the kernel refused {', '.join(refusal.companions)} before, which is built with it "
+            f"and may export {missing[0]}; the kernel's messages are above"
+        )
     if missing:
         return "; ".join(_one_symbol(name, refusal) for name in missing[:5])
     found = _first(_SYMBOL_VERSION, refusal.log)

@@ -65,3 +65,11 @@ def test_the_hint_for_a_module_that_refuses_its_values_names_its_parameters_if_i
 
     assert ("it has format, path (parameters = { format = ... }" in found) == bool(parameters)
     assert bool(found) == bool(parameters)
+
+
+def test_the_hint_for_unknown_symbols_names_a_companion_that_was_refused_before() -> None:
+    """The refused companion is the likely owner of the symbols, not another module."""
+    line = "tp_smapi: Unknown symbol thinkpad_ec_lock (err -2)"
+    refusal = Refusal(module="tp_smapi", words="", log=(line,), companions=("thinkpad_ec",))
+
+    assert refusals.hint(refusal).startswith("the kernel refused thinkpad_ec before")
