@@ -66,7 +66,8 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
                 own_kernels.assemble(KernelSpec(tree=beside / _BUILD), beside)
             cache.forget_unused(root / "kernels")
         os.utime(folder)
-    return _with_symbols(name, key, folder, root=root, progress=progress)
+        # The lock is still held, since this may move files of the folder.
+        return _with_symbols(name, key, folder, root=root, progress=progress)
 
 
 def _with_symbols(name: str, key: str, folder: Path, *, root: Path, progress: Progress) -> Kernel:
