@@ -20,7 +20,17 @@
 #undef CONFIG_IPV6_MODULE
 #endif
 
+/* With the options that depend on it, and that headers ask for. */
 #ifdef OSQ_WITHOUT_CGROUPS
 #undef CONFIG_CGROUPS
+#undef CONFIG_BLK_CGROUP
 #undef CONFIG_CGROUP_BPF
+#undef CONFIG_CGROUP_NET_CLASSID
+#undef CONFIG_CGROUP_NET_PRIO
+#undef CONFIG_CGROUP_SCHED
+#undef CONFIG_CGROUP_WRITEBACK
+#undef CONFIG_CPUSETS
+#undef CONFIG_MEMCG
+#undef CONFIG_MEMCG_KMEM
+#undef CONFIG_SOCK_CGROUP_DATA
 #endif
