@@ -46,6 +46,7 @@ ALONE = {
     ("task.c", "macos"): {
         "osq_record_append": "on Linux static functions of the publishers do this"
     },
+    ("publish_file.c", "linux"): {"osq_publish_file_probe": "on XNU kauth always exists"},
     ("publish_file.c", "macos"): {
         "osq_publish_file_init": "the kext's data may still hold values of an earlier start",
         "osq_publish_file_may_unload": "XNU does not wait for callbacks of kauth that still run",
