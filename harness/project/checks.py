@@ -62,7 +62,6 @@ def _commands() -> dict[str, tuple[str, ...]]:
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "imports": (_beside(python, "lint-imports"), "--no-logo", "--no-cache"),
         "licences": (_beside(python, "reuse"), "lint", "--lines"),
-        "shell": ("sh", "-n", "dev", "harness/artefacts/images/debian.setup.sh"),
     }
 
 
@@ -77,6 +76,7 @@ def _steps() -> dict[str, Finding]:
     steps["core-headers"] = c_checks.core_is_pure
     steps["compat"] = c_checks.compat_is_one_file
     steps["instructions"] = instructions.instructions
+    steps["shell"] = tree_checks.shell_syntax
     steps["host-paths"] = tree_checks.host_paths
     steps["size"] = tree_checks.size
     steps["folders"] = tree_checks.crowded_folders

@@ -26,6 +26,7 @@ LONGER_FUNCTIONS: dict[str, str] = {
     "harness/guest/domain_xml.py:render": "one element after the other, in libvirt's order",
 }
 _GIT_S = 60.0
+_SHELL_S = 60.0
 _TEXT = {".c", ".h", ".py", ".sh", ".toml", ".yml", ".yaml", ".md", ".cfg", ""}
 # The home folder of CI's runner is the same on all runners, so it is no path of one machine.
 _HOME = re.compile(r"/home/(?!runner\b)\w+/[\w.-]|/Users/\w+/")
@@ -134,6 +135,22 @@ def host_paths(project: Path) -> Iterator[str]:
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
             if _HOME.search(line) or any(word in line for word in here):
                 yield f"{name}:{number}: a path or host of one machine: {line.strip()[:80]}"
+
+
+def shell_syntax(project: Path) -> Iterator[str]:
+    """Yield what sh objects to in the syntax of each tracked file that is a script for it."""
+    for path in tracked(project):
+        with path.open("rb") as file:
+            if file.readline().strip() != b"#!/bin/sh":
+                continue
+        done = tool.run(
+            ["sh", "-n", path.relative_to(project)],
+            deadline_s=_SHELL_S,
+            error=Lost,
+            check=False,
+            cwd=project,
+        )
+        yield from done.lines
 
 
 def _registries() -> set[str]:

@@ -211,3 +211,14 @@ def test_kernel_c_code_that_differs_from_the_clang_format_style_is_reported(tree
     (tree / "kernel" / "bad.c").write_text("int f(int a) {\n  return a ;\n}\n")
 
     assert any("bad.c:1:" in line for line in c_checks.style(tree))
+
+
+def test_a_syntax_error_in_any_script_for_sh_is_reported(tree: Path) -> None:
+    """Each script is read, not the first one alone; other files are not taken for scripts."""
+    (tree / "good").write_text("#!/bin/sh\necho fine\n")
+    (tree / "later.sh").write_text("#!/bin/sh\nif true; then\n")
+    (tree / "page.md").write_text("if true; then\n")
+
+    (objection,) = tree_checks.shell_syntax(tree)
+
+    assert objection.startswith("later.sh: ")
