@@ -21,8 +21,7 @@
 #define LOAD_ROUNDS 3u
 
 static const struct bench_engine *const engines[] = {
-	&engine_floor,	  &engine_ours,
-	&engine_original,
+	&engine_floor, &engine_ours, &engine_original,
 #ifdef HAVE_LTTNG
 	&engine_lttng,
 #endif
@@ -46,10 +45,20 @@ struct form {
 
 static const struct form forms[] = {
 	{ "smoke", 3, 10, { MIB }, { 1, 2 }, { 37, 256 }, { 256 } },
-	{ "short", 15, 60, { MIB }, { 1, 2 }, { 37, 64, 256, 1024, 4120 },
+	{ "short",
+	  15,
+	  60,
+	  { MIB },
+	  { 1, 2 },
+	  { 37, 64, 256, 1024, 4120 },
 	  { 256, 1024 } },
-	{ "full", 41, 60, { MIB, 16 * MIB }, { 1, 2, 4 },
-	  { 37, 64, 256, 1024, 4120 }, { 64, 256, 1024 } },
+	{ "full",
+	  41,
+	  60,
+	  { MIB, 16 * MIB },
+	  { 1, 2, 4 },
+	  { 37, 64, 256, 1024, 4120 },
+	  { 64, 256, 1024 } },
 };
 
 struct result {
@@ -75,7 +84,8 @@ static void run_rounds(const struct bench_cell *cell, u32 rounds)
 			/* Every engine comes first, and last, equally often. */
 			u32 at = (i + round) % ENGINES;
 			struct result *one = &results[at];
-			u32 kept = round < WARM_ROUNDS ? 0 : round - WARM_ROUNDS;
+			u32 kept = round < WARM_ROUNDS ? 0
+						       : round - WARM_ROUNDS;
 
 			if (one->is_open)
 				bench_measure(engines[at], cell,
@@ -112,7 +122,8 @@ static void print_cost(const struct bench_cell *cell, const char *engine,
 	qsort(one->singles, count, sizeof(double), bench_compare);
 	printf("], \"drops\": %llu, \"single_ns\": [%.0f, %.0f, %.0f]}\n",
 	       (unsigned long long)drops, one->singles[count / 2],
-	       one->singles[count * 99 / 100], one->singles[count * 999 / 1000]);
+	       one->singles[count * 99 / 100],
+	       one->singles[count * 999 / 1000]);
 }
 
 static void cost(const struct bench_cell *cell, u32 rounds)

@@ -18,7 +18,7 @@
 #define REJECTED_UID 1000u
 
 __attribute__((noipa)) static void put_records(struct osq_ring *ring,
-						  struct osq_record *record)
+					       struct osq_record *record)
 {
 	u32 i;
 

@@ -64,8 +64,8 @@ static void look_at(const u8 *elements, u32 count, struct bench_reader *reader)
 	u32 i;
 
 	for (i = 0; i < count && !reader->found_garbage; i++)
-		bench_take(reader,
-			   (const void *)(elements + (size_t)i * element_bytes));
+		bench_take(reader, (const void *)(elements +
+						  (size_t)i * element_bytes));
 }
 
 static bool dpdk_read(struct bench_reader *reader)

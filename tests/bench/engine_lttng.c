@@ -19,10 +19,10 @@ static bool is_large, is_load;
 static bool is_traced(void)
 {
 	if (is_load)
-		return is_large ? lttng_ust_tracepoint_enabled(bench, load_16) :
-				  lttng_ust_tracepoint_enabled(bench, load_1);
-	return is_large ? lttng_ust_tracepoint_enabled(bench, cost_16) :
-			  lttng_ust_tracepoint_enabled(bench, cost_1);
+		return is_large ? lttng_ust_tracepoint_enabled(bench, load_16)
+				: lttng_ust_tracepoint_enabled(bench, load_1);
+	return is_large ? lttng_ust_tracepoint_enabled(bench, cost_16)
+			: lttng_ust_tracepoint_enabled(bench, cost_1);
 }
 
 static bool lttng_open(const struct bench_cell *cell)

@@ -36,8 +36,7 @@ static void sleep_until(u64 time_ns)
 static void *make(void *argument)
 {
 	struct source *me = argument;
-	struct bench_stamp *stamp =
-		(void *)(me->record + me->engine->stamp_at);
+	struct bench_stamp *stamp = (void *)(me->record + me->engine->stamp_at);
 	u64 burst, i, begun_ns = bench_now_ns();
 
 	for (burst = 0; burst < me->bursts; burst++) {

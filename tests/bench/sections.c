@@ -55,8 +55,8 @@ static double held_ns(void)
 					 OSQ_RANK_ANY, &slots[i]);
 			osq_ring_commit(&ring, &slots[i]);
 		}
-		times[batch] = (double)(bench_now_ns() - begun_ns) /
-			       BATCH_RECORDS;
+		times[batch] =
+			(double)(bench_now_ns() - begun_ns) / BATCH_RECORDS;
 		free_all();
 	}
 	return median(times, BATCHES);
@@ -72,8 +72,8 @@ static double clock_ns(void)
 
 		for (i = 0; i < BATCH_RECORDS; i++)
 			osq_os_boot_ns();
-		times[batch] = (double)(bench_now_ns() - begun_ns) /
-			       BATCH_RECORDS;
+		times[batch] =
+			(double)(bench_now_ns() - begun_ns) / BATCH_RECORDS;
 	}
 	return median(times, BATCHES);
 }
@@ -92,8 +92,8 @@ static double copy_ns(void)
 							  RECORD_BYTES %
 							  RING_BYTES,
 				      from, RECORD_BYTES);
-		times[batch] = (double)(bench_now_ns() - begun_ns) /
-			       BATCH_RECORDS;
+		times[batch] =
+			(double)(bench_now_ns() - begun_ns) / BATCH_RECORDS;
 	}
 	return median(times, BATCHES);
 }

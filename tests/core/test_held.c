@@ -51,7 +51,8 @@ static void test_drop_and_discard_read_no_clock_under_the_lock(void)
 }
 
 /* After a loss the LOST record is copied under the lock, and nothing else. */
-static void test_after_a_loss_the_lost_record_alone_is_copied_under_the_lock(void)
+static void
+test_after_a_loss_the_lost_record_alone_is_copied_under_the_lock(void)
 {
 	struct osq_host_work work;
 
@@ -109,7 +110,8 @@ static void test_sync_is_seen_to_copy_under_the_lock(void)
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_put_reads_no_clock_and_copies_nothing_under_the_lock),
 	KTAP_TEST(test_drop_and_discard_read_no_clock_under_the_lock),
-	KTAP_TEST(test_after_a_loss_the_lost_record_alone_is_copied_under_the_lock),
+	KTAP_TEST(
+		test_after_a_loss_the_lost_record_alone_is_copied_under_the_lock),
 	KTAP_TEST(test_filtered_event_takes_no_lock),
 	KTAP_TEST(test_sync_is_seen_to_copy_under_the_lock),
 };
