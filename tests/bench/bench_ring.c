@@ -171,8 +171,10 @@ static void print_load(const struct bench_cell *cell, const char *engine,
 	       sum->found_garbage ? "true" : "false");
 }
 
-/* The engines run in turn here, too: the scheduler decides what is dropped. */
-static void load(const struct bench_cell *cell, u64 duration_ms)
+/*
+ * Let the engines with a reader of their own run in turn, or the others.
+ */
+static void load(const struct bench_cell *cell, u64 duration_ms, bool reads)
 {
 	struct bench_load sums[ENGINES] = { 0 };
 	struct bench_load one;
@@ -180,12 +182,15 @@ static void load(const struct bench_cell *cell, u64 duration_ms)
 
 	for (round = 0; round < LOAD_ROUNDS; round++)
 		for (i = 0; i < ENGINES; i++) {
-			if (!engines[i]->open(cell))
+			u32 at = (i + round) % ENGINES;
+
+			if (!engines[at]->read == reads ||
+			    !engines[at]->open(cell))
 				continue;
-			bench_load_run(engines[i], cell, LOAD_PER_S,
+			bench_load_run(engines[at], cell, LOAD_PER_S,
 				       duration_ms, &one);
-			engines[i]->close();
-			add_up(&sums[i], &one);
+			engines[at]->close();
+			add_up(&sums[at], &one);
 		}
 	for (i = 0; i < ENGINES; i++)
 		if (sums[i].made)
@@ -209,30 +214,62 @@ static void print_clock(void)
 	       times[BENCH_SINGLES / 2]);
 }
 
+static void all_costs(const struct form *form, struct bench_cell cell)
+{
+	const u32 *bytes;
+
+	for (bytes = form->bytes; *bytes; bytes++) {
+		cell.record_bytes = *bytes;
+		cost(&cell, form->rounds);
+	}
+}
+
+static void all_loads(const struct form *form, struct bench_cell cell,
+		      bool reads)
+{
+	const u32 *bytes;
+
+	cell.is_load = true;
+	for (bytes = form->load_bytes; *bytes; bytes++) {
+		cell.record_bytes = *bytes;
+		load(&cell, form->load_ms, reads);
+	}
+}
+
+enum pass {
+	PASS_COSTS,
+	PASS_LOADS,
+	PASS_LOADS_OF_OTHERS,
+	PASS_COUNT,
+};
+
+/*
+ * LTTng's daemon goes on writing after its load, and that would delay the next
+ * engine's reader. So its loads come last.
+ */
 static void run(const struct form *form)
 {
-	struct bench_cell cell;
 	const u64 *ring;
-	const u32 *producers, *bytes;
+	const u32 *producers;
+	int pass;
 
 	print_clock();
 	bench_sections();
-	for (ring = form->rings; *ring; ring++)
-		for (producers = form->producers;
-		     producers < form->producers + 4 && *producers;
-		     producers++) {
-			cell = (struct bench_cell){ .ring_bytes = *ring,
-						    .producers = *producers };
-			for (bytes = form->bytes; *bytes; bytes++) {
-				cell.record_bytes = *bytes;
-				cost(&cell, form->rounds);
+	for (pass = 0; pass < PASS_COUNT; pass++)
+		for (ring = form->rings; *ring; ring++)
+			for (producers = form->producers; *producers;
+			     producers++) {
+				struct bench_cell cell = {
+					.ring_bytes = *ring,
+					.producers = *producers,
+				};
+
+				if (pass == PASS_COSTS)
+					all_costs(form, cell);
+				else
+					all_loads(form, cell,
+						  pass == PASS_LOADS);
 			}
-			cell.is_load = true;
-			for (bytes = form->load_bytes; *bytes; bytes++) {
-				cell.record_bytes = *bytes;
-				load(&cell, form->load_ms);
-			}
-		}
 }
 
 int main(int argc, char **argv)
