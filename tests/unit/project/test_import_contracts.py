@@ -50,6 +50,7 @@ def test_with_one_forbidden_import_for_each_import_contract_every_contract_is_re
         "runs/kernel_test.py": "import invoke",
         "report/history.py": "import sqlalchemy",
         "report/run_folders.py": "import jinja2",
+        "report/kcidb.py": "import buildbot",
         "model/crash.py": "import pytest",
         "debugger/inside/btf.py": "from harness.host import cache",
         "debugger/attach.py": "import gdb",
