@@ -4,6 +4,7 @@
 The cells are real processes that leave real reports, and need no guest.
 """
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -41,7 +42,12 @@ def repository(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(500)
-def test_a_night_survives_a_killed_worker_and_a_restarted_master(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "ends", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
+)
+def test_a_night_survives_a_killed_worker_and_a_restarted_master(
+    tmp_path: Path, ends: signal.Signals
+) -> None:
     """Every cell has one result; that of the killed worker ran once more, elsewhere."""
     workers = ["kvm-1", "kvm-2"]
     project = repository(tmp_path / "project")
@@ -52,7 +58,7 @@ def test_a_night_survives_a_killed_worker_and_a_restarted_master(tmp_path: Path)
         killed = farm.wait(lambda: _worker_of(farm, "moves"), "the cell that moves")
         running[killed].kill()
         other = farm.wait(lambda: _worker_of(farm, "moves", besides=killed), "the cell elsewhere")
-        master.terminate()
+        master.send_signal(ends)
         master.wait(60)
         farm.start_master()
         farm.start(killed)
