@@ -232,7 +232,7 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
             kdir=job.kdir,
             scratch=site.folder / "box",
             root=job.kernel.build_root,
-            shared=(site.folder, _kernel_folder(job)),
+            shared=(site.folder, *_kernel_folders(job)),
         )
         command = box.command(command, cwd=step.cwd)
         compiler = {"CC": job.kernel.cc} if job.kernel.cc else {}
@@ -257,10 +257,13 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
         )
 
 
-def _kernel_folder(job: Job) -> Path:
-    """Return the folder that contains a kernel's headers and all targets of the links in them."""
+def _kernel_folders(job: Job) -> tuple[Path, ...]:
+    """Return the folders with a kernel's headers and the targets of all links in them."""
     inside = job.kdir.is_relative_to(job.kernel.vmlinuz.parent)
-    return job.kernel.vmlinuz.parent if inside else job.kdir
+    folder = job.kernel.vmlinuz.parent if inside else job.kdir
+    # A kernel that was built in another folder than its source has a link to the source.
+    source = job.kdir / "source"
+    return (folder, source.resolve()) if source.is_symlink() else (folder,)
 
 
 def _shown(job: Job, site: _Site, lines: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.artefacts import build
+from harness.artefacts.build_steps import Job
 from harness.errors import BuildError, UsageError
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec, PushSpec
 
@@ -240,3 +241,29 @@ def test_kernel_headers_below_a_path_with_a_space_are_refused(project: Project) 
         project.build()
 
     assert "HARNESS_CACHE=FOLDER" in caught.value.hint
+
+
+def test_a_build_root_shows_the_source_of_a_kernel_that_was_built_in_another_folder(
+    tmp_path: Path,
+) -> None:
+    """Its Makefile includes that of the source, which lies elsewhere in the cache."""
+    folder, source = tmp_path / "kernel", tmp_path / "linux"
+    (folder / "build").mkdir(parents=True)
+    source.mkdir()
+    kernel = Kernel(
+        name="k",
+        release="6.1",
+        version="1",
+        key="key",
+        vmlinuz=folder / "vmlinuz",
+        initrd=folder,
+        modules_disk=folder,
+        kdir=folder / "build",
+        config=folder,
+    )
+    spec = ModuleSpec(name="m")
+    job = Job(spec=spec, kernel=kernel, kdir=kernel.kdir, source=tmp_path, variables={})
+
+    assert build._kernel_folders(job) == (folder,)
+    (folder / "build" / "source").symlink_to(source)
+    assert build._kernel_folders(job) == (folder, source)
