@@ -49,7 +49,6 @@ def test_with_one_forbidden_import_for_each_import_contract_every_contract_is_re
         "kext/build.py": "import unicorn",
         "runs/kernel_test.py": "import invoke",
         "report/history.py": "import sqlalchemy",
-        "nightly/night.py": "import buildbot",
         "report/run_folders.py": "import jinja2",
         "report/kcidb.py": "import buildbot",
         "model/crash.py": "import pytest",
