@@ -2,11 +2,11 @@
 """Tests of inspect: however drgn's process ends, its parts and the reason arrive in time."""
 
 import json
-import os
-import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -26,6 +26,15 @@ CPUS = {
     ]
 }
 LOOK_S = 30.0
+# A process that is not QEMU, and listens where QEMU would.
+LISTENER = """
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("listening", flush=True)
+sys.stdin.read()
+"""
 
 
 def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
@@ -119,14 +128,17 @@ def test_the_memory_view_lists_a_problem_for_a_qmp_socket_with_no_listener_or_no
     """A socket without a listener, and one of a process that is not QEMU, are each a problem."""
     path = tmp_path / "qmp"
     nobody = look_with_drgn(MemoryRequest(qmp=str(path)))
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
+    # A process of its own, since that of pytest may have a mapping as large as a guest's memory.
+    words = [sys.executable, "-I", "-c", LISTENER, str(path)]
+    with subprocess.Popen(words, stdin=PIPE, stdout=PIPE) as listener:
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == b"listening\n"
         other = look_with_drgn(MemoryRequest(qmp=str(path)))
+        listener.communicate()
 
     assert nobody.problems[0].startswith(f"no QEMU listens on {path}")
     assert other.problems == (
-        f"process {os.getpid()} has no mapping that could be a guest's memory: is it QEMU?",
+        f"process {listener.pid} has no mapping that could be a guest's memory: is it QEMU?",
     )
 
 
