@@ -86,9 +86,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _is_begun(connection: sqlite3.Connection) -> bool:
     """Return whether the file has no table yet: it is new, or its maker was killed."""
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    return not tables and not application
+    if application:
+        return False
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return not tables
 
 
 @contextmanager
