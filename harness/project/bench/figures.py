@@ -189,7 +189,7 @@ def goals(measured: Measured, limits: Sequence[contention.Limit] = ()) -> tuple[
     ours = [one for one in measured.loads if one.engine == OURS]
     errors = sum(one.error for one in ours)
     exact = Goal(
-        text="no record of ours is unaccounted for, under every load",
+        text="under every load, each attempt of our ring was read or counted as dropped",
         figures=f"{errors} of {sum(one.made for one in ours)} records",
         held=errors == 0 and not any(one.found_garbage for one in ours) if ours else None,
     )

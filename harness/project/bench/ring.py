@@ -153,7 +153,7 @@ def _as_json(results: Results, form: str) -> dict[str, object]:
 
 
 def is_exact(results: Results) -> bool:
-    """Return whether every record of ours was accounted for; no goal of time decides this."""
+    """Return whether our ring accounted for every attempt; goals of time do not matter here."""
     return all(
         one.error == 0 and not one.found_garbage
         for one in results.measured.loads
