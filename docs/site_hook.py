@@ -35,7 +35,11 @@ _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add every page that has no file in docs/."""
+    """Add to the site the pages that are no files in docs/: the reference, and files of the root.
+
+    mkdocs calls this with the files of docs/. The reference (configuration keys, exit codes,
+    tasks, Python API) is made from the code here. The files of the root are those in _ELSEWHERE.
+    """
     pages = {
         "reference/configuration.md": reference_pages.configuration(),
         "reference/exit-codes.md": reference_pages.exit_codes(),
@@ -72,24 +76,32 @@ def _option(argument: Argument) -> tuple[str, str]:
 
 
 def _unwrapped(text: str) -> str:
-    """Return a docstring with each paragraph on one line."""
+    """Return a docstring in which each paragraph is one line."""
     paragraphs = re.split(r"\n\s*\n", text.strip())
     return "\n\n".join(" ".join(one.split()) for one in paragraphs)
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_rest: object) -> str:
-    """Lead the links of a page in docs/ that leave docs/ to the pages made of those files."""
+    """Return a page of docs/ whose links to files outside of docs/ lead to pages of the site.
+
+    For example, ../CONTRIBUTING.md becomes the site's own page made from that file. Pages that
+    were generated are returned unchanged.
+    """
     name = page.file.src_uri
     return markdown if page.file.generated_by else _relinked(markdown, f"docs/{name}", name)
 
 
 def _moved(source: str, page: str) -> str:
-    """Return the text of a file outside of docs/ as a page of the site."""
+    """Return the Markdown of the file `source`, with links as the page `page` needs them."""
     return _relinked((PROJECT / source).read_text(encoding="utf-8"), source, page)
 
 
 def _relinked(text: str, source: str, page: str) -> str:
-    """Return a text whose links lead to pages of the site; a link to any other file is words."""
+    """Return Markdown with each relative link changed to the site's page of the linked file.
+
+    `source` is the file that the text is from, and `page` is where the site shows it. A link to a
+    file of which the site has no page is replaced by the link's words.
+    """
 
     def link(match: re.Match[str]) -> str:
         picture, words, target, anchor = match.groups()

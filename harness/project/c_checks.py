@@ -74,7 +74,10 @@ def style(project: Path) -> Iterable[str]:
 
 
 def sparse(project: Path) -> Iterable[str]:
-    """Build the module and its variants under sparse, and return its messages."""
+    """Build the module and its variants with sparse, and return the warnings and errors of sparse.
+
+    A build that fails gives the compiler's output, and a missing sparse a line that says so.
+    """
     if shutil.which("sparse") is None:
         return ["sparse is not installed; apt-get install sparse, or ./dev check"]
     try:

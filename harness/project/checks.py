@@ -33,7 +33,10 @@ _CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """The result of one step; `output` is shown after a failure, `notes` are measured figures."""
+    """The result of one step: a check of `invoke check`, or a part of a test task.
+
+    `output` has the objections, which are shown after a failure, and `notes` measured figures.
+    """
 
     name: str
     passed: bool
@@ -46,7 +49,7 @@ Finding = Callable[[Path], Iterable[str]]
 
 
 def _commands() -> dict[str, tuple[str, ...]]:
-    """Return the steps that are a command."""
+    """Return the steps of `invoke check` that run a program, with its command line, by name."""
     python = sys.executable
     return {
         "unit": _pytest("tests/unit", "tests/libvirt"),
@@ -66,7 +69,10 @@ def _commands() -> dict[str, tuple[str, ...]]:
 
 
 def _steps() -> dict[str, Finding]:
-    """Return every step by its name, as a function that yields objections."""
+    """Return every step of `invoke check` by its name, as a function that yields objections.
+
+    A step that yields none has passed.
+    """
     steps: dict[str, Finding] = {
         name: partial(_command, command) for name, command in _commands().items()
     }
@@ -132,7 +138,11 @@ def run_checks(
 
 @contextlib.contextmanager
 def parallel(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads; when the block fails, end the commands that its threads run."""
+    """Give a pool of threads for the block.
+
+    When the block raises, processes that the pool's threads run are interrupted, and waiting tasks
+    of the pool are cancelled.
+    """
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
             yield pool
@@ -173,7 +183,10 @@ def run_core_tests(
 
 
 def run_system_tests(*, project: Path, long: bool) -> StepResult:
-    """Run tests/system, whole runs of the harness, and return the result after some minutes."""
+    """Run tests/system (whole runs of the harness, some minutes), and return the result.
+
+    `long` also runs the tests that take longest.
+    """
     return _pytest_step("system", project, ("--long",) if long else ())
 
 
@@ -188,13 +201,19 @@ def run_debug_tests(*, project: Path, expression: str = "", short: bool = False)
 
 
 def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> StepResult:
-    """Run tests/packages, which makes, checks and installs packages, and return the result."""
+    """Run tests/packages, which makes, checks and installs packages, and return the result.
+
+    `long` also runs the tests that take longest. `expression` selects tests as pytest's -k does.
+    """
     options = (*(("--long",) if long else ()), *(("-k", expression) if expression else ()))
     return _pytest_step("packages", project, options)
 
 
 def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
-    """Run tests/kext, the kext's machine code under the emulator, and return the result."""
+    """Run tests/kext, the kext's machine code under the emulator, and return the result.
+
+    `expression` selects tests as pytest's -k does. `long` also runs the tests that take longest.
+    """
     options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
     return _pytest_step("kext", project, options)
 
@@ -219,7 +238,10 @@ def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResu
 
 
 def lines(step: StepResult) -> str:
-    """Return a step's result as text: one line, and below it its last objections or figures."""
+    """Return a step's result as text: one line, and below it the end of its objections.
+
+    A step without objections shows its measured figures instead, if it has any.
+    """
     head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
     shown = step.output[-_MOST_LINES:] or step.notes
     return "\n".join((head, *(f"        {line}" for line in shown)))
@@ -241,7 +263,10 @@ def _command(
     notes: list[str] | None = None,
     deadline_s: float = _STEP_DEADLINE_S,
 ) -> Iterable[str]:
-    """Run a command and return its objections; every line of its output is added to `notes`."""
+    """Run a command; return nothing if it succeeded, else its output or why it has not ended.
+
+    Every line of its output is also added to `notes`.
+    """
     try:
         ended = process.run(command, cwd=project, deadline_s=deadline_s)
     except FileNotFoundError:

@@ -34,7 +34,10 @@ _COPIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRequest:
-    """The number of the release, and the folder for its files."""
+    """The release to make: its version number, and the folder `out` for its files.
+
+    `packages` is False to leave out the Debian packages and the spec file.
+    """
 
     project: Path
     number: str

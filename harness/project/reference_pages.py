@@ -76,7 +76,10 @@ def configuration() -> str:
 
 
 def _tables(path: str, spec: type) -> Iterator[str]:
-    """Yield the headline and body of a table, and of each table below it."""
+    """Yield the Markdown of a configuration table, a headline and its keys, and of its subtables.
+
+    `path` is the table's name in TOML, and `spec` is the dataclass into which it is read.
+    """
     yield f"## `[{path}]`"
     yield from _body(spec)
     for name, hint in _hints(spec).items():
@@ -96,8 +99,9 @@ def _body(spec: type) -> Iterator[str]:
 
 
 def documented(spec: type) -> tuple[str, tuple[Key, ...]]:
-    """Return the summary of a dataclass's docstring, and its keys.
+    """Return a configuration dataclass's summary, and a Key for each field that a user may set.
 
+    Both are from its docstring. A field whose description says that it is no key is left out.
     Raises: ValueError for a field without a description, and for a description without a field.
     """
     text, _, rest = (inspect.getdoc(spec) or "").partition("\nAttributes:\n")
@@ -121,7 +125,7 @@ def documented(spec: type) -> tuple[str, tuple[Key, ...]]:
 
 
 def _attributes(section: str) -> dict[str, str]:
-    """Return the text of each name in the section 'Attributes' of a docstring."""
+    """Return the descriptions in a docstring's section 'Attributes', by the attribute's name."""
     texts: dict[str, str] = {}
     name = ""
     for line in section.splitlines():
@@ -140,7 +144,10 @@ def _hints(spec: type) -> dict[str, Any]:
 
 
 def _dataclass_in(hint: Any) -> type | None:
-    """Return the dataclass of a type: itself, or inside an array, a table or an optional value."""
+    """Return the dataclass in a field's type hint, None for a hint without one.
+
+    The hint may be the dataclass itself, or a tuple, a dict or an optional value of it.
+    """
     candidates = (hint, *typing.get_args(hint))
     return next((one for one in candidates if dataclasses.is_dataclass(one)), None)  # type: ignore[return-value]
 

@@ -53,7 +53,10 @@ def dead_links(folder: Path) -> Iterator[str]:
 
 
 def _file_of(folder: Path, page: Path, place: str) -> Path:
-    """Return the file to which a link of a page leads."""
+    """Return the file in the built site to which a link of a page leads.
+
+    `place` is the link's path without its anchor; "" means the page itself.
+    """
     if not place:
         return page
     base = folder if place.startswith("/") else page.parent

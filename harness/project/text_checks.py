@@ -128,7 +128,7 @@ def links(project: Path) -> Iterator[str]:
 
 
 def _targets(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the line number and the target of each link outside of code."""
+    """Yield the line number and the target of each link in Markdown, except links in code."""
     fenced = False
     for number, line in enumerate(text.splitlines(), start=1):
         if _FENCE.match(line):

@@ -38,7 +38,10 @@ _KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """One action, the modules that may do it themselves, and what other modules use instead."""
+    """One action that only some modules may implement, such as running a program.
+
+    `modules` are those that may, and `instead` says what all others use.
+    """
 
     modules: tuple[str, ...]
     instead: str
@@ -138,7 +141,7 @@ def host_paths(project: Path) -> Iterator[str]:
 
 
 def shell_syntax(project: Path) -> Iterator[str]:
-    """Yield what sh objects to in the syntax of each tracked file that is a script for it."""
+    """Yield the syntax errors that sh reports in each tracked shell script."""
     for path in tracked(project):
         with path.open("rb") as file:
             if file.readline().strip() != b"#!/bin/sh":
@@ -245,7 +248,7 @@ def second_ways(project: Path) -> Iterator[str]:
 
 
 def _second_ways(tree: ast.Module) -> Iterator[str]:
-    """Yield the keys of _ONE_WAY that apply to a module's code."""
+    """Yield the key in _ONE_WAY of each action that a module's code implements itself."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             text = ast.unparse(node.func)

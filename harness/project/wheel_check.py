@@ -34,7 +34,7 @@ _CALLS: Mapping[tuple[str, ...], tuple[int, str]] = {
 
 
 def wheel(project: Path) -> Iterator[str]:
-    """Yield the faults of the wheel: missing files, and calls with an unexpected result."""
+    """Build and install the wheel; yield each missing file and each call that fails."""
     with tempfile.TemporaryDirectory(prefix="modlab-wheel-") as place:
         folder = Path(place)
         source = _copy(project, folder / "source")
@@ -62,7 +62,7 @@ def _copy(project: Path, target: Path) -> Path:
 
 
 def missing_files(source: Path, built: Path) -> Iterator[str]:
-    """Yield every file of the package that the wheel does not contain."""
+    """Yield every file of the package in `source` that the wheel `built` does not contain."""
     with zipfile.ZipFile(built) as archive:
         there = set(archive.namelist())
     for file in sorted((source / _PACKAGE).rglob("*")):
@@ -72,7 +72,10 @@ def missing_files(source: Path, built: Path) -> Iterator[str]:
 
 
 def _installed(built: Path, folder: Path, project: Path) -> Iterator[str]:
-    """Install a wheel into a fresh environment, and yield the faults of its command there."""
+    """Install a wheel into a new virtual environment, and yield what is wrong with `modlab` there.
+
+    The command is called in a copy of an example module outside of this project.
+    """
     place = folder / "environment"
     venv.create(place, symlinks=True)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
@@ -96,7 +99,10 @@ def _installed(built: Path, folder: Path, project: Path) -> Iterator[str]:
 
 
 def wrong_calls(programs: Path, folder: Path) -> Iterator[str]:
-    """Yield every call of `modlab` in a project's folder that does not end as expected."""
+    """Yield each call of `modlab` in _CALLS whose exit code or output is not the expected one.
+
+    `programs` is the folder with the installed command, and `folder` is where it is called.
+    """
     path = f"PATH={programs}{os.pathsep}{os.defpath}"
     # The check itself was called with variables of its own, which a stranger does not have.
     clean = ("env", "-u", "MODLAB_PROGRAM", "-u", "MODLAB_OPTIONS", "-u", "PYTHONPATH", path)

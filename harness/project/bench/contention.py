@@ -22,9 +22,12 @@ _RESERVE, _COMMIT = 0, 1
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """What one record of 256 bytes takes, measured; both lock sections together for `*_ns`.
+    """The measured times of the parts of writing one record of 256 bytes into the ring.
 
-    `foreign_ns` is 0 when the machine has only one CPU.
+    A record takes the ring's lock twice. `held_ns` and `foreign_ns` are the sum of both times
+    under the lock: when the same CPU, and when another CPU, had the lock before. `clock_ns` is the
+    reading of the clock, and `copy_ns` the copying of the record. `foreign_ns` is 0 when the
+    machine has only one CPU.
     """
 
     clock_ns: float
@@ -34,16 +37,17 @@ class Sections:
 
     @property
     def alone_ns(self) -> float:
-        """What a record takes that waits for nobody, after a record of another CPU."""
+        """The time to write a record without a wait, when another CPU had the lock before."""
         return self.clock_ns + self.copy_ns + (self.foreign_ns + self.held_ns) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """The rate up to which one lock is enough for so many CPUs.
+    """The number of records per second up to which one lock is enough for `cpus` CPUs.
 
-    At `records_per_s` a record waits for the lock, on average, as long as it takes by itself;
-    `most_per_s` is what the CPUs reach when they do nothing else.
+    At `records_per_s`, all CPUs together, a record waits for the lock on average as long as
+    writing it takes without a wait. `most_per_s` is what the CPUs reach when they do nothing but
+    write records.
     """
 
     cpus: int
@@ -52,7 +56,10 @@ class Limit:
 
 
 def limits(sections: Sections) -> tuple[Limit, ...]:
-    """Return the limit for each number of CPUs; none when the machine could not measure it."""
+    """Return the limit for each number of CPUs in CPUS.
+
+    The result is () when the machine has one CPU, so that `foreign_ns` could not be measured.
+    """
     if not sections.foreign_ns:
         return ()
     return tuple(_limit(sections, cpus) for cpus in CPUS)
@@ -72,9 +79,10 @@ def _limit(sections: Sections, cpus: int) -> Limit:
 
 
 def mean_ns(sections: Sections, *, cpus: int, gap_ns: float) -> float:
-    """Return what a record takes on average when each CPU pauses about `gap_ns` after each one.
+    """Simulate CPUs that write records, and return the mean time from begin to end of a record.
 
-    The pauses are exponential, so that records come as those of independent CPUs do.
+    The time includes the wait for the lock. Each CPU pauses about `gap_ns` after each record. The
+    pauses are exponentially distributed, so that records come as those of independent CPUs do.
     """
     chance = random.Random(_SEED)  # noqa: S311 - a simulation, no secret
 

@@ -34,23 +34,25 @@ _SEED = 23
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A median and its bootstrap interval of 95 %."""
+    """The median of some measured values, and its bootstrap confidence interval of 95 %."""
 
     median: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        """Return the three numbers as text."""
+        """Return median, lower and upper end of the interval as text."""
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a record cost one engine in one cell, producers being as fast as they can.
+    """What a record costs one engine (a ring or queue) while producers write as fast as they can.
 
-    Units: `batch_ns` and `records_per_s` have one value for each round; `single_ns` are median,
-        99 % and 99.9 % of all records that were timed by themselves, each with one clock read.
+    It was measured in one cell: a size of the ring, a number of producers and a size of the
+    record.
+    Units: `batch_ns` and `records_per_s` have one value for each round; `single_ns` are median, 99
+        % and 99.9 % of all records that were timed by themselves, each with one clock read.
     """
 
     engine: str
@@ -70,10 +72,12 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """The records of one engine under a fixed load; `cell` is "all" when it has only sums.
+    """How one engine (a ring or queue) accounted for the records of a fixed load.
 
+    `cell` names the ring and its producers; it is "all" when only sums over all cells are known.
     `error` is the number of records that were neither read nor counted as dropped, or that were
-    both; errors of different rounds do not cancel.
+    both; errors of different rounds do not cancel. `found_garbage` means that a record was read
+    with a wrong content.
     """
 
     engine: str
@@ -87,7 +91,10 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """All that a run has measured."""
+    """The figures of one run of the benchmark: the engines' costs, their loads, times of the lock.
+
+    `clock_ns` is what one reading of the clock costs.
+    """
 
     clock_ns: float
     costs: tuple[Cost, ...]
@@ -97,9 +104,9 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """One goal of the ring, the figures that decide it, and whether they reach it.
+    """One goal of the ring's speed or exactness, the measured figures, and whether it is reached.
 
-    `held` is None when the run could not measure it.
+    `held` is True when the figures reach the goal, None when the run could not measure it.
     """
 
     text: str
@@ -150,7 +157,7 @@ def _load(row: Row) -> Load:
 
 
 def place(ring_bytes: int, producers: int) -> str:
-    """Return a ring and the number of its producers as text."""
+    """Return a ring's size and its number of producers as text: "ring of 1 MiB, 2 producers"."""
     return f"ring of {ring_bytes >> 20} MiB, {producers} producer{'s' if producers > 1 else ''}"
 
 
@@ -174,7 +181,7 @@ def ratio(one: Cost, other: Cost) -> Interval:
 
 
 def by_cell(measured: Measured) -> dict[tuple[int, int, int], dict[str, Cost]]:
-    """Return the costs of every engine, by cell and name."""
+    """Return the costs by cell (ring size, producers, record size), then by the engine's name."""
     cells: dict[tuple[int, int, int], dict[str, Cost]] = {}
     for one in measured.costs:
         cells.setdefault(one.cell, {})[one.engine] = one
@@ -182,9 +189,10 @@ def by_cell(measured: Measured) -> dict[tuple[int, int, int], dict[str, Cost]]:
 
 
 def goals(measured: Measured, limits: Sequence[contention.Limit] = ()) -> tuple[Goal, ...]:
-    """Return the goals of the ring, and whether this run shows that they are reached.
+    """Return the goals of the ring, each with whether this run's figures reach it.
 
-    `limits` are those of the model, which takes seconds.
+    `limits` are the results of `contention.limits`; without them the goal for one lock counts as
+    not measured.
     """
     ours = [one for one in measured.loads if one.engine == OURS]
     errors = sum(one.error for one in ours)

@@ -30,9 +30,10 @@ _NAMED = re.compile(r"(c?)ob=\((\d+)\)(?: (.*))?")
 
 
 def instructions(project: Path) -> Iterator[str]:
-    """Yield an objection for each function whose number is not the held one.
+    """Count the instructions of each function in HELD; yield an objection for each changed number.
 
-    Raises nothing when a tool is missing: that is an objection, too.
+    HELD has the numbers that were counted and committed before, by processor architecture. A
+    missing tool is yielded as an objection, too, and raises nothing.
     """
     held = HELD.get(platform.machine())
     if held is None:
@@ -62,8 +63,9 @@ def _built(project: Path, out: Path) -> Path:
 
 
 def counted(program: Path, function: str) -> int:
-    """Return how many instructions of the program itself run while `function` does.
+    """Return how many instructions run between entry and exit of a function of a program.
 
+    Instructions of shared libraries are not counted.
     Raises: Lost when valgrind is not installed or fails.
     """
     profile = program.with_name(f"{function}.profile")

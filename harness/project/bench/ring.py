@@ -34,7 +34,10 @@ _AS_NOBODY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The figures of a run, the machine they are from, and the files that hold them."""
+    """The figures of a run of bench-ring, the machine that it ran on, and the figures' files.
+
+    `missing` has the rivals that this machine could not measure, each with the reason.
+    """
 
     measured: figures.Measured
     goals: tuple[figures.Goal, ...]
@@ -46,8 +49,9 @@ class Results:
 
 
 def run(*, project: Path, form: str, cache: Path, progress: Callable[[str], None]) -> Results:
-    """Measure all engines in one of the FORMS, write JSON and SVG, and return the results.
+    """Measure all engines, write the figures as JSON and SVG, and return them.
 
+    `form` is a name in FORMS, which decides how much is measured.
     Raises: BuildError when the program does not compile; Lost when it fails.
     """
     found = rivals.ensure(root=cache, progress=progress)
@@ -108,7 +112,10 @@ def _measured(project: Path, program: Path, form: str, *, with_lttng: bool) -> t
 
 
 def _machine() -> dict[str, str]:
-    """Return what a reader has to know of this machine to judge absolute times."""
+    """Return the processor, its number of CPUs, the kernel, and whether this machine is virtual.
+
+    A reader needs these to judge times that are not ratios.
+    """
     words = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     model = next((w.partition(":")[2].strip() for w in words if w.startswith("model name")), "")
     guest = any(w.startswith("flags") and " hypervisor" in w for w in words)
@@ -153,7 +160,10 @@ def _as_json(results: Results, form: str) -> dict[str, object]:
 
 
 def is_exact(results: Results) -> bool:
-    """Return whether our ring accounted for every attempt; goals of time do not matter here."""
+    """Return whether each record written to our ring was either read or counted as dropped.
+
+    Goals of speed are not considered.
+    """
     return all(
         one.error == 0 and not one.found_garbage
         for one in results.measured.loads

@@ -29,9 +29,10 @@ _WANTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Rivals:
-    """The rivals that this machine can measure, and what to do about each that it cannot.
+    """The rivals that this machine can measure: `lttng` is installed or not, `dpdk` is its folder.
 
-    `dpdk` is the folder into which libdpdk-dev was unpacked, or None.
+    `dpdk` is None when libdpdk-dev could not be fetched. `missing` has, for each rival that cannot
+    be measured, what to do about it.
     """
 
     lttng: bool
@@ -88,7 +89,7 @@ def _dpdk(root: Path, progress: Callable[[str], None]) -> Path:
 
 
 def _unpack(file: Path, folder: Path) -> None:
-    """Unpack what rte_ring needs, a tenth of the package."""
+    """Unpack from the package libdpdk-dev the headers and libraries of rte_ring, a tenth of it."""
     packed = tool.run(
         ["dpkg-deb", "--fsys-tarfile", str(file)], deadline_s=_UNPACK_S, error=KernelError
     )
