@@ -24,7 +24,7 @@ def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> 
 
 
 def words(socket: Path, line: str) -> str:
-    """Return the output of a command of QEMU's human monitor.
+    """Run a command of QEMU's human monitor by QMP, and return the text that it prints.
 
     Raises: HypervisorError when QEMU does not answer.
     """

@@ -24,7 +24,10 @@ _SIGNS = {ord("+"), ord("-"), 0x03}
 
 
 class Kind(Enum):
-    """The kind of a piece of the stream; DAMAGED is a packet with a wrong checksum or encoding."""
+    """The kinds of units in a stream of gdb's remote protocol, such as packets.
+
+    DAMAGED is a packet with a wrong checksum or encoding.
+    """
 
     ACK = "+"
     NAK = "-"
@@ -36,7 +39,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """One piece of the stream: its kind, its payload, and its bytes as they arrived.
+    """One unit of the stream (see Kind): its payload, and in `raw` its bytes as they arrived.
 
     The payload is empty for a damaged packet, and for a kind that is a single byte.
     """
@@ -47,7 +50,10 @@ class Piece:
 
 
 class Reader:
-    """Cuts a stream into pieces; an incomplete piece waits for more bytes."""
+    """Cuts a byte stream into pieces (packets, acknowledgements, interrupts).
+
+    The bytes of an incomplete piece are kept until the rest arrives.
+    """
 
     def __init__(self) -> None:
         self._pending = bytearray()

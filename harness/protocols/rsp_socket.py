@@ -24,9 +24,10 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class Link:
-    """A connected socket for RSP; it acknowledges packets as long as `acknowledges` is True.
+    """A connected socket that sends and receives packets of gdb's remote protocol.
 
-    The caller sets it to False when both sides have agreed on that.
+    It acknowledges each packet while `acknowledges` is True. The caller sets it to False after
+    both sides have agreed on QStartNoAckMode.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -85,7 +86,10 @@ class Link:
         return bool(data)
 
     def _handle(self, piece: rsp.Piece) -> bool:
-        """Acknowledge a piece if necessary; return whether nobody else needs it."""
+        """Acknowledge a packet, or request or repeat one; return whether `take` drops this piece.
+
+        Only packets and interrupts are not dropped.
+        """
         if piece.kind is rsp.Kind.PACKET:
             if self.acknowledges:
                 self._write(b"+")
@@ -127,7 +131,10 @@ def listening(path: Path) -> Iterator[socket.socket]:
 def accept_connection(
     listener: socket.socket, *, deadline_s: float, wanted: Callable[[], bool]
 ) -> socket.socket | None:
-    """Return the next connection, or None at the deadline or when it is no longer `wanted`."""
+    """Wait for a connection to a listening socket, and return it; None when none came in time.
+
+    The wait also ends with None as soon as `wanted` returns False.
+    """
     end = time.monotonic() + deadline_s
     while time.monotonic() < end and wanted():
         # The wait is short, so that `wanted` is examined again soon.

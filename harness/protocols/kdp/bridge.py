@@ -92,7 +92,11 @@ class Bridge:
                 self._link.close()
 
     def _turn(self) -> bool:
-        """Handle a packet of the debugger or a stop of the kernel; return whether to continue."""
+        """Wait for a packet of the debugger or a stop of the kernel, and handle it.
+
+        Return whether the session continues. If the kernel terminates, the debugger is told that
+        its process has exited, and the result is False.
+        """
         try:
             return self._running_turn() if self._client.running else self._stopped_turn()
         except KdpTerminated as error:
@@ -144,10 +148,10 @@ class Bridge:
             self._interrupt()
 
     def _settle_trap(self, note: ExceptionNote) -> None:
-        """Keep the reply that reports a stop, and set the registers as a debugger expects them.
+        """Prepare the report of a stop for the debugger, and correct the registers on x86-64.
 
-        On x86-64 the pc is moved back to the breakpoint that was hit, and the trap flag is
-        cleared.
+        The pc is moved back to the breakpoint that was hit, and the trap flag of a single step is
+        cleared, as gdb-remote expects it of a stub.
         """
         exception = note.stops[0].exception if note.stops else 0
         self._stop = b"T%02xthread:%s;" % (_SIGNALS.get(exception, _SIGTRAP), _THREAD)
@@ -179,7 +183,7 @@ class Bridge:
     # --- packets ---------------------------------------------------------------------------------
 
     def _packet(self, payload: bytes) -> bool:
-        """Answer one packet; return False when the session is over."""
+        """Answer one gdb-remote packet of the debugger; return False when the session is over."""
         if payload in {b"k", b"vKill;1"} or payload.startswith(b"D"):
             self._let_go()
             self._link.send(b"X09" if payload == b"k" else b"OK")

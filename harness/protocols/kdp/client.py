@@ -82,9 +82,9 @@ class KdpTerminated(DebugError):
 
 
 class KdpClient:
-    """A session with one kernel; the kernel continues when the `with` block ends.
+    """A debugger's session with one kernel; the kernel is resumed when the `with` block ends.
 
-    `timeout_s` is the time for each of the `tries` of a request.
+    `timeout_s` is how long each of the `tries` of a request waits for the reply.
     Raises: DebugError for a host that is not reachable. Every method that sends a request raises
         KdpSilent without a reply, KdpOutOfStep for a wrong one, KdpTerminated when the kernel
         ends, and DebugError while the kernel runs.
@@ -136,12 +136,12 @@ class KdpClient:
 
     @property
     def connected(self) -> bool:
-        """Whether the kernel takes this client for its debugger."""
+        """Whether the kernel has accepted KDP_CONNECT and the session has not ended."""
         return self._connected
 
     @property
     def has_notes(self) -> bool:
-        """Whether a stop has arrived that no caller has taken yet."""
+        """Whether the kernel has announced a stop that `wait_for_stop` has not returned yet."""
         return bool(self._notes)
 
     def connect(self) -> KdpTarget:

@@ -55,7 +55,10 @@ class KdpMalformed(DebugError):
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """The layout of a packet's body: fixed fields, then possibly bytes or a string at the end."""
+    """How the body of one kind of packet lies in bytes.
+
+    `fixed` is the struct format of its fields, and `tail` tells whether bytes or a string follow.
+    """
 
     body: type
     fixed: str = "<"
@@ -240,9 +243,9 @@ def _entries(tail: str, cells: list[tuple[int, ...]]) -> Body:
 
 
 def _check_size(body: Body, *, written: bool) -> None:
-    """Raise ValueError when a write's data does not have the length that the packet gives.
+    """Raise ValueError when the data to write is not as long as the request's size field says.
 
-    `written` says that the packet contains data; without data nothing is checked.
+    `written` means that the packet contains data to write; otherwise nothing is checked.
     """
     if not (written and isinstance(body, Memory | PhysicalMemory | IoPort)):
         return

@@ -92,7 +92,10 @@ class Reattach:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The reply to a request that can fail; after a success the data that was read follows."""
+    """The reply to a request that can fail: `error` as in KdpStatus, and the data that was read.
+
+    `data` is empty after an error, and for a request that reads nothing.
+    """
 
     error: int
     data: bytes = b""

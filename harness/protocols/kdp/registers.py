@@ -19,7 +19,10 @@ ARCHITECTURES = {CPU_TYPE_X86_64: "x86_64", CPU_TYPE_ARM64: "arm64"}
 
 @dataclass(frozen=True, kw_only=True)
 class Flavor:
-    """One set of registers: its number, and the names and widths in the order of a packet."""
+    """One register set that KDP transfers: its number, and the names and widths in order.
+
+    `layout` is the struct format of the whole set in a packet.
+    """
 
     number: int
     layout: str
@@ -27,13 +30,13 @@ class Flavor:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the set in a packet."""
+        """The number of bytes that this register set takes in a KDP packet."""
         return struct.calcsize(self.layout)
 
     def encode(self, values: dict[str, int]) -> bytes:
-        """Return the registers as the bytes of a packet; every name must be present.
+        """Return register values, given by name, as the bytes of this set in a KDP packet.
 
-        Raises: DebugError for a missing name or a value that is too wide.
+        Raises: DebugError for a register without a value, or a value that is too wide.
         """
         try:
             return struct.pack(self.layout, *(values[name] for name in self.names))
@@ -41,9 +44,9 @@ class Flavor:
             raise DebugError(f"no register set of flavour {self.number}: {error}") from error
 
     def decode(self, data: bytes) -> dict[str, int]:
-        """Return the registers by name.
+        """Return the register values in the bytes of this set from a KDP packet, by name.
 
-        Raises: DebugError for bytes of another length.
+        Raises: DebugError when the bytes are not as many as the set has.
         """
         if len(data) != self.size_bytes:
             raise DebugError(

@@ -53,14 +53,17 @@ _ATTACHING = {Request.CONNECT, Request.REATTACH}
 
 
 class Machine(Protocol):
-    """A stopped kernel with memory and one CPU."""
+    """The interface of the machine that StubServer lets a debugger control: memory and one CPU.
+
+    Every method except `run` is called while the machine is stopped. `banner` is its version text.
+    """
 
     cpu_type: int
     cpu_subtype: int
     banner: str
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return memory, or None where some of it is not mapped."""
+        """Return the machine's memory, or None where some of it is not mapped."""
 
     def write(self, address: int, data: bytes) -> bool:
         """Write data to memory; return False where some of the addresses are not mapped."""
@@ -72,25 +75,26 @@ class Machine(Protocol):
         """Remove a breakpoint, and return the status for the reply."""
 
     def registers(self) -> dict[str, int]:
-        """Return the thread state by KDP's names of registers."""
+        """Return the registers of the CPU, by KDP's names."""
 
     def set_registers(self, values: dict[str, int]) -> None:
-        """Set the thread state."""
+        """Set the registers of the CPU, given by KDP's names."""
 
     def run(self) -> ExceptionInfo | Termination | None:
-        """Run until something stops the machine; return the reason, None at the program's end.
+        """Run until a breakpoint or an exception, and return it; None when the program has ended.
 
-        A Termination means that the machine announces its end.
+        A Termination means that the machine announces its end to the debugger.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """The faults that the stub makes; `lose_*` and `repeat_replies` are probabilities from 0 to 1.
+    """The faults that the stub makes on purpose, so that tests see how a debugger copes with them.
 
-    `silent` means that no request is answered. `refuse` is the status of the reply to CONNECT.
-    `sequence_shift` is added to the sequence numbers of replies. `wrong_request` answers VERSION
-    with the reply to another request. `garbage` sends bytes that are no packet before each reply.
+    `lose_*` and `repeat_replies` are probabilities from 0 to 1. `silent` means that no request is
+    answered. `refuse` is the status of the reply to CONNECT. `sequence_shift` is added to the
+    sequence numbers of replies. `wrong_request` answers VERSION with the reply to another request.
+    `garbage` sends bytes that are no packet before each reply.
     """
 
     seed: int = 0
@@ -192,7 +196,11 @@ class StubServer:
         return probability > 0 and self._random.random() < probability
 
     def _handle(self, packet: Packet) -> bool:
-        """Answer one request; return whether it was executed now."""
+        """Answer one request of the debugger; return whether it was executed.
+
+        A repeated request only gets the stored reply, and one with a wrong sequence number or key
+        gets none: for both the result is False.
+        """
         if isinstance(packet.body, Connect | Reattach):
             return self._attach(packet)
         if not self.seen.connected or packet.key != _KEY:
@@ -277,9 +285,10 @@ class StubServer:
             self.seen.connected = False
 
     def _wait_for_acknowledgement(self, note: Packet) -> bool:
-        """Return whether the debugger acknowledged a note; answer late requests, too.
+        """Wait for the debugger to acknowledge the announcement of a stop; False to repeat it.
 
-        The result is False when no packet arrives for 0.05 s, and True when the stub is to end.
+        Requests that arrive meanwhile are answered. The result is False when no packet arrives for
+        0.05 s or the acknowledgement is of another one, and True also when the stub is to end.
         """
         while not self._over.is_set():
             packet = self._receive()

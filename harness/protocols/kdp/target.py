@@ -10,7 +10,11 @@ from harness.protocols.kdp.packets import VERSION_64_BIT, HostInfo, Version
 
 @dataclass(frozen=True, kw_only=True)
 class KdpTarget:
-    """The kernel's own data; `text_address` is where its code lies, 0 when unknown."""
+    """What a kernel has told of itself over KDP: CPU type, CPUs, KDP's version, its version text.
+
+    `cpus_mask` has a bit for each CPU. `uuid` and `text_address` (where its code lies) are from
+    the version text (`banner`); they are "" and 0 when it lacks them.
+    """
 
     cpu_type: int
     cpu_subtype: int
@@ -23,7 +27,7 @@ class KdpTarget:
 
 
 def kernel_target(version: Version, host: HostInfo, banner: str) -> KdpTarget:
-    """Return the data of a kernel from its three answers; `banner` is that to KERNELVERSION.
+    """Combine a kernel's replies to VERSION, HOSTINFO and KERNELVERSION (`banner`) into one value.
 
     Raises: DebugError for a CPU that is neither x86-64 nor arm64, or a protocol with 32-bit
         addresses.
@@ -45,14 +49,14 @@ def kernel_target(version: Version, host: HostInfo, banner: str) -> KdpTarget:
 
 
 def _word_after(text: str, mark: str) -> str:
-    """Return the word after a mark, without punctuation; "" when the mark is missing."""
+    """Return the word that follows `mark` in a text, without punctuation; "" without the mark."""
     _, found, rest = text.partition(mark)
     words = rest.split()
     return words[0].rstrip(";,") if found and words else ""
 
 
 def _address(word: str) -> int:
-    """Return the address that a word of the banner gives, 0 for a word that is no address."""
+    """Return the hexadecimal address that a word of the version text is, 0 for another word."""
     try:
         return int(word, 16)
     except ValueError:

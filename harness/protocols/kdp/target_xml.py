@@ -16,7 +16,10 @@ from harness.protocols.kdp.registers import CPU_TYPE_ARM64, CPU_TYPE_X86_64
 
 @dataclass(frozen=True, kw_only=True)
 class Register:
-    """A register of gdb-remote: its size, and KDP's name for it, "" when KDP has none."""
+    """A register as gdb-remote numbers and names it: its size in bits, and KDP's name for it.
+
+    KDP's name is "" for a register that KDP does not transfer.
+    """
 
     name: str
     bits: int
