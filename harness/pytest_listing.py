@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""List tests for the harness in a pytest process that runs none: their names, or the mistakes.
+"""List tests for the harness in a pytest process that runs none of them.
 
-It also defines the name of a test, which reports, KTAP and the kernel's log use.
+The process writes the names of the tests, or why they cannot be listed, to a file. This module
+also defines the name of a test, which reports, KTAP and the kernel's log use.
 """
 
 import json
@@ -30,14 +31,21 @@ def name_of_item(config: pytest.Config, nodeid: str) -> str:
 
 
 class _Named(pytest.Item):
-    """A test of another kind than pytest's, of which only the name is known."""
+    """A test that pytest does not run, such as a case of kselftest; only its name is known.
+
+    It is among pytest's tests so that an expression of -k can select it by the name.
+    """
 
     def runtest(self) -> None:
-        """Do nothing: it is only listed."""
+        """Do nothing, because the harness runs this test itself."""
 
 
 class Listing:
-    """Writes which tests were selected, which files are broken, and a mistake in the options."""
+    """A pytest plugin that writes a JSON file with the tests that pytest's options select.
+
+    The file also has the test files that cannot be imported, and pytest's message about a wrong
+    -k.
+    """
 
     def __init__(self, config: pytest.Config, file: Path) -> None:
         self._config = config
@@ -49,7 +57,10 @@ class Listing:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Iterator[None]:
-        """Add the names of --harness-names to the tests; write down a -k that is no expression."""
+        """Add the names in the file of --harness-names to the tests, before pytest applies -k.
+
+        If -k is no valid expression, pytest's message is kept for the JSON file.
+        """
         names = self._config.getoption("--harness-names")
         known = Path(names).read_text().splitlines() if names is not None else []
         # pytest's own hook, which runs at the yield, applies -k to these names, too.
@@ -61,12 +72,12 @@ class Listing:
             raise
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep the text of a test file that cannot be imported."""
+        """Keep the error of a test file that cannot be imported, for the JSON file."""
         if report.failed:
             self._broken.append({"file": report.nodeid, "text": report.longreprtext})
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write what was found; pytest calls this also after a mistake."""
+        """Write the JSON file; pytest calls this also after an error in a test file or in -k."""
         tests = [_announced(item) for item in session.items]
         found = {"tests": tests, "usage": self._usage, "broken": self._broken}
         self._file.write_text(json.dumps(found))

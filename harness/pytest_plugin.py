@@ -47,7 +47,7 @@ _EVIDENCE = "what was seen last"
 
 @dataclass
 class _State:
-    """The state of the plugin in one pytest process; the first test that uses a guest fills it."""
+    """The plugin's state in one pytest process; `guest` is set when a test first uses one."""
 
     guest: Guest | None = None
     platform: Platform = PLATFORMS[System.LINUX]
@@ -59,8 +59,8 @@ class Driver:
     """The module under test in the guest, which a test can load, unload and ask for its state.
 
     The fixture `driver` provides it loaded. A test may unload it; before the next test it is
-    loaded again. Its `guest` does not multiply deadlines. `load_s` is multiplied
-    already.
+    loaded again. The deadlines of `guest` are not multiplied for an emulated guest, as those of
+    the fixture `guest` are. `load_s`, the deadline for loading, is already multiplied.
     """
 
     guest: Guest
@@ -76,7 +76,7 @@ class Driver:
     def load(self, **parameters: str) -> LoadedModule:
         """Load the module; `parameters` are added to those of the configuration.
 
-        In a control run the test is skipped instead.
+        In a control run, which does without the module, the test is skipped.
         Raises: ModuleError when the kernel refuses the module.
         """
         if self.handoff.control:
@@ -86,7 +86,7 @@ class Driver:
         return self.platform.load(self.guest, self.spec, deadline_s=self.load_s, parameters=merged)
 
     def unload(self, *, attempts: int = 1) -> None:
-        """Unload the module; ModuleError names its users when it is busy."""
+        """Unload the module in up to `attempts` tries; ModuleError names who still uses it."""
         self.platform.unload(self.guest, self.spec, deadline_s=self.load_s, attempts=attempts)
 
     def is_loaded(self) -> bool:
@@ -95,7 +95,7 @@ class Driver:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of this plugin."""
+    """Add this plugin's options to pytest, such as --long, --ktap-fd and --harness-list."""
     group = parser.getgroup("harness", "kernel module tests in a guest")
     group.addoption("--long", action="store_true", help="run tests in their long form")
     group.addoption(
@@ -132,7 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that --harness-only does not list."""
+    """Deselect the tests whose names are not in the file that --harness-only gives."""
     file = config.getoption("--harness-only")
     if file is not None:
         chosen = set(Path(file).read_text().splitlines())
@@ -143,7 +143,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def harness_settings(request: pytest.FixtureRequest) -> Settings:
-    """Return the configuration of the run, which is read once."""
+    """Return the configuration of the project under test, read once in a pytest session."""
     run = config.environment().run
     if run is not None:
         return config.load(shared_session.read(run).settings_file)
@@ -153,7 +153,7 @@ def harness_settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture(scope="session")
 def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
-    """Return the data of the run that started this process, or start a run for these tests."""
+    """Return the data of kernel-test's guest; under plain pytest, start a guest for the tests."""
     environment = config.environment()
     if environment.run is not None:
         yield shared_session.read(environment.run)
@@ -176,7 +176,7 @@ def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
 def harness_connection(
     request: pytest.FixtureRequest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Guest]:
-    """Return the SSH connection of this pytest session; its deadlines are not multiplied."""
+    """Return the session's SSH connection; `guest` is the same with multiplied deadlines."""
     limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
     with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as guest:
         state = request.config.stash[_STATE]
@@ -215,9 +215,9 @@ def driver(
 def variant(
     harness_connection: Guest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Callable[[str], Driver]]:
-    """Return a function that gives a variant of the module, not yet loaded, by its key.
+    """Return a function from a key of [tool.harness.module.variants] to that variant.
 
-    Variants that are still loaded at the end are unloaded.
+    The variant is not loaded yet. If it is loaded at the end of the test, it is unloaded.
     """
     variants: list[Driver] = []
 
@@ -299,9 +299,9 @@ def _is_of_harness(file: Path) -> bool:
 
 @contextmanager
 def _overdue_announced(state: _State) -> Iterator[None]:
-    """Tell the run that a command passed its deadline; the run then explains the guest.
+    """Tell kernel-test, by KTAP, when the block fails because a command passed its deadline.
 
-    Nothing is announced for a test that catches this error and continues.
+    The run then explains the guest. A test that catches the error announces nothing.
     """
     try:
         yield
@@ -350,7 +350,7 @@ class _KtapPrinter:
                 self._write(f"# harness: expects {self._name(item.nodeid)} {values}")
 
     def announce(self, what: str, message: str) -> None:
-        """Write on one line that a command is overdue, or that the guest is unreachable."""
+        """Write a KTAP comment; `what` is "overdue" (a command) or "unreachable" (the guest)."""
         self._write(f"# harness: {what} {' '.join(message.split())}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
