@@ -77,6 +77,7 @@ class ReplayFiles:
 def text(recording: Recording, files: ReplayFiles) -> str:
     """Return gdb's commands: load symbols, connect, and define to-panic, to-end and to-fault.
 
+    These run the replay to the panic, to the recording's end, and to the instruction that failed.
     to-end is defined only for a guest that was ended at its deadline, and to-fault only if the
     address of the failing instruction is known.
     """
@@ -107,9 +108,10 @@ def text(recording: Recording, files: ReplayFiles) -> str:
 
 
 def fault_address(recording: Recording, files: ReplayFiles) -> int | None:
-    """Return the address of the failing instruction, or None where it cannot be computed.
+    """Return the address of the failing instruction that a recording names, None if it is unknown.
 
-    It cannot be computed, for example, when the function's name occurs more than once in the file.
+    It is unknown when the recording names none, when the function's name occurs more than once in
+    the symbol file, or when the addresses of the module's sections were not printed.
     """
     fault = recording.fault
     if fault is None:

@@ -68,7 +68,8 @@ def files(
 ) -> dict[str, tuple[bytes, int]]:
     """Return the files to add to the kernel's own initrd: content and mode by absolute path.
 
-    `stripped` is the content of the module's file. `programs` are more files in the same form.
+    They are the init program, the module, the shell command to run, and `programs`. `stripped` is
+    the content of the module's file. `programs` are more files in the same form.
     """
     name = module.name.replace("-", "_")
     place = f"{_FOLDER}/{module.name}.ko"
@@ -85,9 +86,10 @@ def files(
 
 
 def mark(line: str) -> str:
-    """Return the stage that a console line announces, "" for a line without a mark.
+    """Return the stage that the recorded guest's init announces in a console line ("load").
 
-    For a line with the address of a section it is "section".
+    The result is "section" for a line with the address of a module's section, and "" for a line
+    that the init has not marked.
     """
     found = _MARK.search(line)
     return found[1] if found is not None else ""

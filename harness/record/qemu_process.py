@@ -43,7 +43,10 @@ class Recorder:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningQemu:
-    """A running QEMU; its standard error is written to the file `log`."""
+    """A QEMU process that runs a recorded or replayed guest.
+
+    Its standard error is written to the file `log`.
+    """
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -62,7 +65,7 @@ class RunningQemu:
         return int(self._execute("query-replay")["icount"])
 
     def save_state(self, name: str) -> None:
-        """Save the state of the whole machine under a name; the guest continues afterwards.
+        """Save the state of the whole machine under a name in its disk file; the guest continues.
 
         Raises: HypervisorError with QEMU's message when it cannot save.
         """
@@ -162,7 +165,7 @@ def start_qemu(
 
 
 def _output(*command: str) -> str:
-    """Return what QEMU answers to a query about itself.
+    """Run QEMU with an option that makes it print something about itself, and return that text.
 
     Raises: HypervisorError when it cannot be started or does not answer.
     """

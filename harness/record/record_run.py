@@ -88,9 +88,10 @@ class _Made:
 
 @dataclass(frozen=True, kw_only=True)
 class _Life:
-    """How the guest ran: QEMU's command line, the saved states, and how far a replay can go.
+    """What is known of the guest after it ran: QEMU's command line, and what a replay needs.
 
-    `instructions` is as in `Recording`.
+    `states` are the names of the saved states from which a replay can begin. `instructions` is as
+    in `Recording`.
     """
 
     line: tuple[str, ...]
@@ -158,7 +159,10 @@ def summary(recorded: Recorded) -> list[str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that a replay reads, "" for a file that is missing."""
+    """Return the SHA-256 of each file in a recording's folder that a replay reads, by name.
+
+    The value is "" for a file that is missing.
+    """
     return {name: _digest(folder / name) for name in _FILES}
 
 
@@ -220,7 +224,7 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
 
 
 def _programs(request: KernelTestRequest) -> dict[str, tuple[bytes, int]]:
-    """Return the programs that tests push into guests, each with its libraries.
+    """Return the programs of the setting `push`, each with its libraries, for a recorded guest.
 
     Shape: content and mode by the path in the guest.
     """
@@ -264,8 +268,9 @@ def _run_guest(
 
 
 def _replayable(qemu: qemu_process.RunningQemu) -> int:
-    """Return how many instructions a replay can execute, 0 for a guest that has ended itself.
+    """Return how many instructions of the running guest a replay can execute.
 
+    The result is 0 for a guest that has ended by itself: its replay runs to the end.
     Raises: HypervisorError when a running QEMU does not answer.
     """
     if not qemu.alive:
@@ -282,7 +287,10 @@ def _replayable(qemu: qemu_process.RunningQemu) -> int:
 def _watch_guest(
     qemu: qemu_process.RunningQemu, folder: Path, deadline_s: float, view: LiveView
 ) -> tuple[str, ...]:
-    """Show the guest's console until its end or the deadline; return the saved states' names."""
+    """Show the guest's console until its end or the deadline, and save its state before the load.
+
+    Return the names of the saved states from which a replay can begin.
+    """
     states = [recording.AT_START]
     end = time.monotonic() + deadline_s
 
@@ -300,7 +308,7 @@ def _watch_guest(
 
 
 def _save_state(qemu: qemu_process.RunningQemu, view: LiveView) -> bool:
-    """Save the state from which replays begin; return whether it was saved.
+    """Save the guest's state just before the module is loaded; return whether that succeeded.
 
     Without this state a replay begins at the guest's first instruction.
     """
@@ -327,7 +335,7 @@ def _ending(progress: InitProgress, reports: tuple[KernelReport, ...], *, ended:
 
 
 def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
-    """Return the failing instruction of the first report that names one, or None without one."""
+    """Return the failing instruction of the first kernel report that names one, or None."""
     for report in reports:
         for one in frames.where(report.text):
             if one.function and one.size and not one.inline:
@@ -340,7 +348,10 @@ def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
 def _explain_reports(
     request: KernelTestRequest, made: _Made, reports: tuple[KernelReport, ...]
 ) -> tuple[Explained, tuple[str, ...]]:
-    """Return the reports with files and lines, as kernel-test shows them, and notes on symbols."""
+    """Return the kernel's reports with source files and lines, as kernel-test shows them.
+
+    The second value has a note on each frame or file that could not be looked up.
+    """
     vmlinux = kernel_symbols.find(made.kernel, request.environment.cache)
     modules = {made.built.name: made.built.debug}
     roots = (request.settings.root, made.module.source)

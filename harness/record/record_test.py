@@ -29,7 +29,7 @@ _MOST_NAMES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Recordable:
-    """A test, and the command that replaces it in a recorded guest.
+    """A test, and the shell command that is recorded in its place.
 
     `command` is "" when the test cannot be recorded. `variant` is the variant of the module that
     the test needs, "" for the module itself. `expected` is the crash that the test announces.
@@ -107,7 +107,10 @@ def choose(tests: tuple[Recordable, ...], name: str) -> Recordable:
 
 
 def judge(test: Recordable, recorded: Recorded) -> TestResult:
-    """Return a test's result, judged by the console and the status of its recording."""
+    """Return a test's result, judged by the console and the exit status of its recording.
+
+    A test that announces a crash passes only if the kernel reported that crash.
+    """
     if test.speaks_ktap:
         return _by_ktap(test, recorded)
     if test.expected is None:

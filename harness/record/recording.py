@@ -58,7 +58,10 @@ class Ending(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The recorded machine; a replay must use exactly the same one."""
+    """The machine of a recording: its memory, and what is added to the kernel's command line.
+
+    A replay must use exactly the same one.
+    """
 
     memory_mib: int
     extra_cmdline: str = ""

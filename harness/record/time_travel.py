@@ -111,7 +111,10 @@ def debug(
 
 
 def _check(found: Recording, run: Path, recorder: qemu_process.Recorder) -> None:
-    """Raise UsageError unless this QEMU can replay these files."""
+    """Raise UsageError if QEMU has another version than the recording, or a file has changed.
+
+    `recorder` is this host's QEMU.
+    """
     if found.qemu != recorder.version:
         raise UsageError(
             f"{run.name} was recorded by QEMU {found.qemu}, but this host has {recorder.version}",
