@@ -27,10 +27,11 @@ _PROFILE = "pkg.{name}.nokernel"
 
 @dataclass(frozen=True, kw_only=True)
 class DebianRequest:
-    """The input of one build: the staged source, the project's debian/, and the built modules.
+    """The input of a build: the release's source in a folder, the project's debian/, the modules.
 
     Shape: `modules` are files (the module and its certificate) by the kernel's release. With
         `skip_kernel` neither packages of modules nor the package of the module's source are built.
+        `work` is the folder in which the packages are built.
     """
 
     name: str
@@ -70,7 +71,7 @@ def build(request: DebianRequest) -> tuple[Path, ...]:
 
 
 def control(request: DebianRequest) -> str:
-    """Return the control file: the project's own, followed by a stanza for each kernel."""
+    """Return the text of debian/control: the project's, and a stanza for each kernel's module."""
     text = (request.debian / "control").read_text()
     stanza = request.debian / _STANZA
     for release in sorted(request.modules):
@@ -79,7 +80,10 @@ def control(request: DebianRequest) -> str:
 
 
 def changelog(request: DebianRequest) -> str:
-    """Return a changelog of one entry, with the commit's date, which all packaged files get."""
+    """Return a Debian changelog of one entry that names the commit and has the commit's date.
+
+    Debian's tools give that date to all packaged files.
+    """
     date = format_datetime(datetime.fromtimestamp(request.version.epoch_s, tz=UTC))
     return (
         f"{request.name} ({request.version.text}) unstable; urgency=medium\n\n"
@@ -103,7 +107,7 @@ def _write_debian(request: DebianRequest, folder: Path) -> None:
 
 
 def _environment(version: ReleaseVersion) -> dict[str, str]:
-    """Return environment variables for a build that give the same bytes on every host."""
+    """Return the environment for dpkg-buildpackage, with which every host makes the same bytes."""
     return {
         "PATH": f"{os.defpath}:/usr/sbin:/sbin",
         "LC_ALL": "C.UTF-8",

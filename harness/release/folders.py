@@ -21,7 +21,10 @@ def check_free(folder: Path) -> None:
 
 
 def write_sums(folder: Path) -> None:
-    """Write the SHA-256 sums of a folder's files into it, in the format of sha256sum."""
+    """Write a file with the SHA-256 sums of all files of a folder into that folder.
+
+    It has the format of sha256sum.
+    """
     lines = [
         f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
         for file in sorted(folder.iterdir())
@@ -31,7 +34,7 @@ def write_sums(folder: Path) -> None:
 
 
 def publish(made: Path, final: Path) -> None:
-    """Copy a folder to its final place, where it replaces an older release.
+    """Copy the finished release `made` to the folder `final`, where it replaces an older release.
 
     If the copy fails, the older release stays as it is.
     Raises: Lost when the disk is full.

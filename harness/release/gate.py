@@ -53,9 +53,9 @@ def rules_of(spec: PackagesSpec) -> ReleaseRules:
 def objections(
     name: str, data: bytes, rules: ReleaseRules, *, stamped: bool = False
 ) -> Iterator[str]:
-    """Yield each reason why a file must not be released, one line each.
+    """Yield each reason why a file must not be released: a private key, a trace of a test build.
 
-    With `stamped` the file must record its ABI number.
+    `data` is the file's content. With `stamped` a binary must also record its ABI number.
     """
     if _PRIVATE_KEY.search(data):
         yield f"{name}: contains a private key"

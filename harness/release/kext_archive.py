@@ -32,9 +32,10 @@ _NOBODY = "Developer ID Application: NAME (TEAM)"
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveRequest:
-    """The kext to pack, the release's version and time, and the signing identity, if any.
+    """The kext to pack, the release's version, and the name with which codesign signs (or "").
 
-    `rules` describe how a test build is recognised.
+    `epoch_s` is the time that all files of the archive get. `rules` tell a test build from a
+    release.
     """
 
     kext: Path
@@ -67,9 +68,9 @@ def make(request: ArchiveRequest, folder: Path) -> Path:
 
 
 def make_symbols(request: ArchiveRequest, dsym: Path, folder: Path) -> Path:
-    """Write an archive of a kext's debug information, for panic-explain and debuggers; return it.
+    """Write an archive of a kext's dSYM, for panic-explain and debuggers, and return the archive.
 
-    Raises: UsageError when it belongs to a test build.
+    Raises: UsageError when the dSYM belongs to a test build.
     """
     check_release(dsym, request.rules)
     file = folder / f"{_name(request)}-symbols.tar.gz"
@@ -83,8 +84,9 @@ def _name(request: ArchiveRequest) -> str:
 
 
 def check_release(kext: Path, rules: ReleaseRules) -> None:
-    """Check that no file of a kext contains a word that only a test build contains.
+    """Check that no file of a kext or dSYM contains a word of `rules.forbidden`.
 
+    Only a test build contains these words.
     Raises: UsageError with the file and the word.
     """
     for file in sorted(path for path in kext.rglob("*") if path.is_file()):
@@ -99,7 +101,7 @@ def check_release(kext: Path, rules: ReleaseRules) -> None:
 
 
 def _check_stamp(request: ArchiveRequest) -> None:
-    """Check that the kext's binary contains the ABI number that release builds record in it.
+    """Check that the kext's binary records the ABI number of a release, not that of a test build.
 
     Raises: UsageError with everything in the binary that does not belong into a release.
     """
@@ -134,7 +136,11 @@ def remaining_steps(archive: Path, identity: str, *, kext: str) -> tuple[str, ..
 def _tar(
     folder: Path, name: str, epoch_s: int, members: Sequence[tuple[str, Path, int]] = ()
 ) -> bytes:
-    """Return a tar archive with one top folder, which holds `members` and all of `folder`."""
+    """Return a tar archive with one top folder `name`, which contains `members` and `folder`.
+
+    A member is a path in the archive, the host's file and its mode. All files get the time
+    `epoch_s`.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         tar.addfile(bundle.entry(name, folder=True, at=epoch_s))

@@ -28,10 +28,11 @@ _ARCHITECTURES = f"only {build.LINKED_ARCH}: a kext for Apple silicon must be li
 
 @dataclass(frozen=True, kw_only=True)
 class KextReleaseRequest:
-    """A release for macOS: of the tree, or of the kext `given`, into the folder `out`.
+    """The request for a macOS release: of a kext built from the tree, or of the kext `given`.
 
-    `identity` is the name with which codesign signs, '' for no signature. Without `out` the folder
-    is below build/packages, and without `version` the version is that of the tree.
+    `identity` is the name with which codesign signs, '' for no signature. `out` is the folder for
+    the files, by default one below build/packages. Without `version` the version is that of the
+    tree.
     """
 
     settings: Settings
@@ -43,7 +44,7 @@ class KextReleaseRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class KextRelease:
-    """A finished release: its files in one folder, and the remaining steps, one on each line."""
+    """A finished macOS release: its files in one folder, and the steps that only a Mac can do."""
 
     folder: Path
     files: tuple[Path, ...]
@@ -100,7 +101,11 @@ def _configured(settings: Settings) -> tuple[PackagesSpec, KextSpec]:
 def _kext(
     request: KextReleaseRequest, spec: KextSpec, work: Path, progress: Progress
 ) -> tuple[Path, Path | None]:
-    """Return the kext to release and its symbols, None when a given kext has none beside it."""
+    """Build the kext, or take the given one; return its bundle and its dSYM.
+
+    The dSYM is None when a given kext has none beside it.
+    Raises: BuildError when macOS would refuse the kext that was built.
+    """
     if request.given is not None:
         progress(
             f"{request.given.name} is packed as it is given; "

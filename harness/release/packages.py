@@ -49,9 +49,10 @@ class PackagesRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A finished release: its files in one folder, and the certificate for machines to trust.
+    """A finished release: its files in one folder, and the certificate of the modules' signatures.
 
-    `symbols` are the modules with debugging information, which panic-explain needs.
+    An administrator enrols the certificate on each machine; it is None for a release without
+    modules. `symbols` are the modules with debugging information, which panic-explain needs.
     """
 
     version: ReleaseVersion
@@ -63,7 +64,10 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class _Module:
-    """The module for one kernel: its debug file, and the files of its package."""
+    """The module built for one kernel: `debug` with debugging information, `files` to be packaged.
+
+    `files` are the signed module and the certificate; `release` is the kernel's release.
+    """
 
     release: str
     debug: Path
@@ -72,7 +76,7 @@ class _Module:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A release that is being built, with the temporary folder of all its files."""
+    """A release that is being built; all its files are in the temporary folder `work`."""
 
     request: PackagesRequest
     spec: PackagesSpec
@@ -82,12 +86,12 @@ class _Job:
 
     @property
     def source(self) -> Path:
-        """The folder with the release's source."""
+        """The folder with a copy of the project's source files, made for this release."""
         return self.work / "source"
 
     @property
     def made(self) -> Path:
-        """The temporary folder with the files to publish."""
+        """The folder, in the temporary one, with the finished files that will be published."""
         return self.work / "made"
 
 
@@ -153,7 +157,7 @@ def _kernels(request: PackagesRequest, spec: PackagesSpec) -> tuple[str, ...]:
 
 
 def _module(job: _Job, name: str, key: SigningKey) -> _Module:
-    """Build the module for one kernel from the release's own source, check it and sign it."""
+    """Build the module for the kernel `name` from the copied source, check it and sign it."""
     settings, root = job.request.settings, job.request.environment.cache
     kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=job.progress)
     module = settings.module
@@ -201,7 +205,10 @@ def _debian(job: _Job, modules: tuple[_Module, ...]) -> None:
 
 
 def _rpm(job: _Job) -> None:
-    """Write the source's archive and the spec file from which rpmbuild makes packages."""
+    """Write the source archive, and the spec file from which rpmbuild makes packages.
+
+    They are written into the folder of the files that will be published.
+    """
     top = f"{job.spec.name}-{job.version.text}"
     archive = job.made / f"{top}.tar.gz"
     sources.pack(job.source, archive, top=top, epoch_s=job.version.epoch_s)
@@ -211,9 +218,9 @@ def _rpm(job: _Job) -> None:
 
 
 def _publish(job: _Job, modules: tuple[_Module, ...], final: Path) -> None:
-    """Write the checksums, add the symbols, and move everything to its final place.
+    """Write the checksums, add the modules' debug files, and copy everything to `final`.
 
-    The checksums do not cover the symbols.
+    The checksums do not cover the debug files.
     """
     folders.write_sums(job.made)
     for one in modules:

@@ -21,7 +21,7 @@ _GIT_S = 30.0
 def stage(
     project: Path, places: Sequence[str], *, without: Sequence[str], target: Path
 ) -> tuple[str, ...]:
-    """Copy a release's source into an empty folder and return the names, sorted.
+    """Copy the files that git tracks in some places to an empty folder; return the sorted names.
 
     Shape: `places` are folders or files of the project. `without` are patterns of names to leave
         out (fnmatch on the whole name: * matches a slash, too).
@@ -42,7 +42,10 @@ def stage(
 
 
 def pack(folder: Path, archive: Path, *, top: str, epoch_s: int) -> None:
-    """Write a folder as .tar.gz below a top folder; the same files give the same bytes."""
+    """Write a folder as .tar.gz below the top folder `top`; each file gets the time `epoch_s`.
+
+    The same files give the same bytes.
+    """
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
