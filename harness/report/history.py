@@ -43,10 +43,11 @@ def runs(folder: Path) -> Iterator[RunReport]:
 
 
 def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult, ...]:
-    """Return the latest result of each test, if it is bad, from runs that `fits` accepts.
+    """Return the latest result of each test whose latest result is bad, in a project's runs.
 
-    Reports are read from the newest back to the last complete run. Older runs are not
-    read, because their results are out of date.
+    `folder` contains the folders of the runs, and only runs that `fits` accepts are considered.
+    Reports are read from the newest back to the last complete run. Older runs are not read,
+    because their results are out of date.
     """
     latest: dict[tuple[str, str], TestResult] = {}
     # The time of a file is known without reading it, and most files are not read.
@@ -82,7 +83,7 @@ def failed_run(folder: Path, test: str) -> RunReport:
 
 
 def _is_complete(report: RunReport) -> bool:
-    """Return whether a run reached every test: none was left out, and nothing ended it early."""
+    """Return whether a run had all tests of the project selected, and was not ended early."""
     selected = report.provenance.expression or report.provenance.tests
     ended = report.verdict in {Verdict.PASSED, Verdict.FAILED}
     return bool(report.results) and ended and not selected
@@ -131,7 +132,7 @@ def find(folder: Path, signature: str) -> Seen:
 
 
 def rows(groups: Sequence[Seen]) -> tuple[str, ...]:
-    """Return the groups as a table for a terminal, two lines each."""
+    """Return the crashes as lines for a terminal, two lines for each of them."""
     lines = []
     for seen in groups:
         tests = ", ".join(seen.tests) or "between tests"

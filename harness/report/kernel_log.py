@@ -16,14 +16,17 @@ _MOST_CHARACTERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class LogPart:
-    """The console lines from one mark to the next; `name` is a test, `after-TEST` or `start`."""
+    """The console lines from one mark of a test to the next mark.
+
+    `name` is the test that ran, `after-TEST` for lines after a test's end, or `start`.
+    """
 
     name: str
     lines: tuple[str, ...]
 
 
 def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
-    """Yield the parts of a console in order; empty parts are left out.
+    """Cut a console's lines at the tests' marks, and yield the parts in order, but no empty ones.
 
     `marks` are the begin and end marks of tests in this console.
     """
@@ -43,9 +46,9 @@ def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
 
 
 def write(console: Path, marks: Sequence[TestMark], folder: Path) -> None:
-    """Write each part of a console's file into a separate file, numbered in order.
+    """Write the console lines of each test, cut at the marks, into a file of its own in `folder`.
 
-    If the guest ended before it had a console, no file is written.
+    The files are numbered in order. If the guest ended before it had a console, none is written.
     """
     if not console.is_file():
         return

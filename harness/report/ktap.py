@@ -16,7 +16,10 @@ from harness.model.settings import TestResult, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The number of planned results at the outermost level, and why they are skipped."""
+    """The plan line of a KTAP document: how many results will follow at the outermost level.
+
+    `skipped` is the reason in a plan of 0 tests, "" for a plan without one.
+    """
 
     count: int
     skipped: str = ""
@@ -24,21 +27,24 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A test that begins (`# harness: start NAME`, an extension that other readers skip)."""
+    """The event that a test begins, read from a line `# harness: start NAME`.
+
+    The line is an extension of the harness, which other readers of KTAP take for a comment.
+    """
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The result of one test: name, verdict, diagnostics."""
+    """The event that a test has ended, with its name, verdict and diagnostics."""
 
     result: TestResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bail:
-    """A `Bail out!` line, by which a suite reports that it stops."""
+    """The event of a `Bail out!` line, by which a suite reports that it stops early."""
 
     reason: str
 
@@ -66,13 +72,16 @@ class _Level:
 
 
 class Parser:
-    """Parses lines in order; one that is not KTAP is kept as a diagnostic of the next result."""
+    """A parser for KTAP that gets one line after another, in order, by `feed`.
+
+    A line that is not KTAP is kept as a diagnostic of the next result.
+    """
 
     def __init__(self) -> None:
         self._levels = [_Level()]
 
     def feed(self, line: str) -> tuple[Event, ...]:
-        """Return the events that one line completes."""
+        """Take one line, and return the events that it completes; () for most lines."""
         text = line.rstrip("\r\n")
         bare = text.lstrip(" ")
         # ktap.rst: each level is indented by two blanks.
@@ -138,9 +147,9 @@ class Parser:
         return tuple(Result(result=result) for result in found)
 
     def _with_subtests(self, own: TestResult, depth: int) -> list[TestResult]:
-        """Return a test's subtests under its name, or the test's own result if it has none.
+        """Return the results of a test's subtests, named TEST/SUBTEST; its own if it has none.
 
-        The own result is also added if the test failed and none of its subtests did.
+        The own result is added to the subtests' if the test failed and none of its subtests did.
         """
         below = self._levels[depth + 1 :]
         del self._levels[depth + 1 :]
@@ -158,7 +167,7 @@ class Parser:
 
 
 def speaks(line: str) -> bool:
-    """Return whether a line is KTAP, a diagnostic included."""
+    """Return whether a line is KTAP: a version, plan, result, `Bail out!` or diagnostic line."""
     bare = line.strip()
     patterns = (_BAIL, _VERSION, _PLAN, _RESULT)
     return bare.startswith("#") or any(pattern.match(bare) for pattern in patterns)
@@ -171,7 +180,7 @@ def _planned(match: re.Match[str]) -> Plan:
 
 
 def _under(parent: TestResult, child: TestResult) -> TestResult:
-    """Return a subtest's result under its parent's name.
+    """Return a subtest's result with the name PARENT/CHILD.
 
     A failed subtest without diagnostics gets those of the parent, because KUnit prints why a
     parameter failed among the lines of the whole case.
@@ -185,7 +194,10 @@ def _under(parent: TestResult, child: TestResult) -> TestResult:
 
 
 def _judge(passed: bool, directive: str) -> tuple[Verdict, str]:  # noqa: FBT001
-    """Return the verdict and the reason that a result line and its directive give."""
+    """Return the verdict and the reason of a KTAP result line.
+
+    `passed` is True for "ok". `directive` is the text after '#', such as SKIP with a reason.
+    """
     word, _, reason = directive.partition(" ")
     word = word.upper().rstrip(":")
     if word == "SKIP":

@@ -37,7 +37,7 @@ class LiveView(Protocol):
     """The interface through which a run reports its progress; a context manager."""
 
     def stage(self, name: str) -> None:
-        """Show that a stage begins."""
+        """Show that a stage of the run begins, such as the build or the boot of the guest."""
 
     def note(self, text: str) -> None:
         """Show a line about an event."""
@@ -46,7 +46,7 @@ class LiveView(Protocol):
         """Show a new line of the guest's console."""
 
     def plan(self, count: int) -> None:
-        """Show how many results the present suite has in all."""
+        """Show how many results the suite that runs now will have in all."""
 
     def output(self, line: str) -> None:
         """Show a line that the user's own command has printed in the guest."""
@@ -76,7 +76,7 @@ class LiveView(Protocol):
 
 
 class _Progress:
-    """The number of results that a suite has so far, and the number that it will have."""
+    """A counter of the results that a suite has given, beside the number that it will give."""
 
     def __init__(self) -> None:
         self._done = 0
@@ -91,7 +91,7 @@ class _Progress:
         self._done += 1
 
     def text(self, before: str = "") -> str:
-        """Return "23 of 104" with words before it; "" where the total is not known, or wrong."""
+        """Return `before` and "23 of 104", or "" if the planned number is unknown or exceeded."""
         return f"{before}{self._done} of {self._total}" if self._done <= self._total else ""
 
 
@@ -105,7 +105,10 @@ def _bad_lines(result: TestResult) -> Iterator[str]:
 
 
 class PlainView:
-    """Writes a line for each stage, note and result, with the seconds since the start."""
+    """The live view as plain lines: each stage, note and result, with the seconds since the start.
+
+    It implements LiveView for output that is not a terminal.
+    """
 
     def __init__(self, *, verbose: bool = False, stream: TextIO | None = None) -> None:
         self._verbose = verbose
@@ -140,11 +143,11 @@ class PlainView:
             self._write(f" | {text}")
 
     def plan(self, count: int) -> None:
-        """Keep the number for the lines of the results."""
+        """Keep the planned number of results, which the lines of results show."""
         self._progress.plan(count)
 
     def output(self, line: str) -> None:
-        """Write the line."""
+        """Write the line that the user's command has printed."""
         self._write(f"   {line}")
 
     def running(self, name: str) -> None:
@@ -161,7 +164,7 @@ class PlainView:
             self._write(f"            {line}")
 
     def crash(self, screen: Sequence[str]) -> None:
-        """Write the whole screen."""
+        """Write every line of the explained crash."""
         for line in screen:
             self._write(f"  {line}")
 
@@ -183,9 +186,10 @@ class PlainView:
 
 
 class RichView:
-    """A live display: finished stages with their time, the current one, counts, a console line.
+    """The live view on a terminal: finished stages with their time, the current one, counts.
 
-    Notes and bad results are printed above it.
+    Its last line is the last line of the guest's console. Notes and bad results are printed above
+    it.
     """
 
     def __init__(self, *, color: bool = True, console: Console | None = None) -> None:
@@ -234,11 +238,11 @@ class RichView:
             self._last_line = text
 
     def plan(self, count: int) -> None:
-        """Keep the number for the live display."""
+        """Keep the planned number of results, which the display shows."""
         self._progress.plan(count)
 
     def output(self, line: str) -> None:
-        """Print the line above the live display."""
+        """Print the line of the user's command above the live display."""
         self._print(Text(line))
 
     def running(self, name: str) -> None:
@@ -256,14 +260,14 @@ class RichView:
             self._print(Text(f"      {line}"))
 
     def crash(self, screen: Sequence[str]) -> None:
-        """Print the whole screen, its first line in red."""
+        """Print every line of the explained crash above the display, the first one in red."""
         # Line 0 is a rule, line 1 the title.
         for number, line in enumerate(screen):
             self._print(Text(line, style="bold red" if number == 1 else ""))
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Remove the live display while the block lasts."""
+        """Remove the live display during the block, so that another program has the terminal."""
         self._live.stop()
         try:
             yield

@@ -19,7 +19,7 @@ _ORDER = (Verdict.PASSED, Verdict.SKIPPED, Verdict.LOST, Verdict.FAILED, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class _NightRun:
-    """A marked run: its folder, its verdict, and the room that it takes."""
+    """A run that was marked as made by a night: its folder, verdict and size on the disk."""
 
     folder: Path
     verdict: Verdict
@@ -27,16 +27,19 @@ class _NightRun:
 
 
 def mark(folder: Path, verdict: Verdict) -> None:
-    """Mark the folder of a run, if there is one, as made by a night."""
+    """Mark a run's folder as made by a night, so that `prune` may remove it later.
+
+    Nothing is done if the folder does not exist.
+    """
     if folder.is_dir():
         whole_file.write(folder / _MARK, verdict.value)
 
 
 def prune(runs: Path, *, most_bytes: int, keep: Collection[str]) -> tuple[str, ...]:
-    """Remove runs of nights until they take no more than this room, and return their names.
+    """Remove marked runs until the rest takes no more than `most_bytes`; return the removed names.
 
     Runs that passed are removed first and runs that crashed last, the oldest of each first. Those
-    named in `keep` stay, although they count.
+    named in `keep` are not removed, although their size counts.
     """
     found = sorted(_marked(runs), key=lambda run: (_ORDER.index(run.verdict), run.folder.name))
     total = sum(run.size_bytes for run in found)

@@ -38,7 +38,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many results of each kind a run has."""
+    """How many results of a run have each verdict."""
 
     passed: int
     failed: int
@@ -89,9 +89,10 @@ def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
 def with_crashes(
     results: Sequence[TestResult], crashes: Sequence[Crash]
 ) -> tuple[TestResult, ...]:
-    """Return the results; one that has not passed gets the screens of the crashes of its test.
+    """Add to each result that has not passed the explanation of the crashes during its test.
 
-    The reason of a test with an overdue command also names the hang that was found.
+    The explanation is added to the diagnostics. For a test that failed because a command was
+    overdue, the reason also names the hang that was found.
     """
     screens: dict[str, tuple[str, ...]] = {}
     hangs: dict[str, str] = {}
@@ -143,7 +144,10 @@ def load(folder: Path) -> RunReport:
 
 
 def _of_this_schema(data: Any, file: Path) -> dict[str, Any]:
-    """Return the fields of a report; fields of an older schema get their present names."""
+    """Return the fields of a report.json, converted to the present schema if it has an older one.
+
+    Raises: Lost for a schema that is not known.
+    """
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in {SCHEMA, _FACTS_SCHEMA}:
         raise Lost(
@@ -158,7 +162,10 @@ def _of_this_schema(data: Any, file: Path) -> dict[str, Any]:
 
 
 def _provenance_of(facts: dict[str, str]) -> Provenance:
-    """Take the provenance out of the facts of a report of schema 2."""
+    """Return commit, kernel and selection of a run from the texts in a report of schema 2.
+
+    They are removed from `facts`, where schema 2 has them.
+    """
     expression = facts.pop("selection", "everything")
     return Provenance(
         commit=facts.pop("commit", ""),
@@ -183,7 +190,7 @@ def _value(item: Any) -> Any:
 
 
 def write_junit(reports: Iterable[RunReport], file: Path) -> None:
-    """Write a JUnit file with one suite a run.
+    """Write a JUnit file in which each run is a test suite.
 
     A failed assertion is a JUnit failure. A crash, a hang or a lost guest is a JUnit error, as in
     the kernel's kunit.py.
