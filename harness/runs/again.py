@@ -72,8 +72,9 @@ def changed(before: State, now: State) -> tuple[Path, ...]:
 
 
 def watch(run: Run, look: Callable[[], State], say: Callable[[str], None]) -> int:
-    """Run, and run again after each change, until Ctrl-C; return the exit code of the last run.
+    """Run again after each change of a file, until Ctrl-C; return the last run's exit code.
 
+    `look` returns the state of the watched files, and `say` prints a line.
     Raises: KeyboardInterrupt for a Ctrl-C during a run, after that run has cleaned up.
     """
     number = 1
@@ -95,7 +96,11 @@ def watch(run: Run, look: Callable[[], State], say: Callable[[str], None]) -> in
 
 
 def _await_change(before: State, look: Callable[[], State]) -> tuple[Path, ...]:
-    """Wait, without a deadline, until files differ from a state and have come to rest."""
+    """Wait until files differ from the state `before`, and return the changed ones.
+
+    The wait has no deadline. It ends when the files did not change again for a moment, so that an
+    editor or git has written all of them.
+    """
     while True:
         now = look()
         if changed(before, now):
@@ -108,9 +113,9 @@ def _await_change(before: State, look: Callable[[], State]) -> tuple[Path, ...]:
 
 
 def repeat(run: Run, count: int, say: Callable[[str], None], *, until_fail: bool) -> int:
-    """Run `count` times and return the worst exit code.
+    """Call `run` up to `count` times and return the highest exit code.
 
-    With `until_fail`, stop after the first run that does not pass.
+    With `until_fail`, stop after the first run that does not pass. `say` prints a line.
     """
     codes: list[int] = []
     while len(codes) < count and not (until_fail and any(codes)):

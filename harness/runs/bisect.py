@@ -38,7 +38,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Sought:
-    """What makes a commit bad: a crash by its whole signature, or else the failure of a test."""
+    """What to look for in a commit's run, which makes the commit bad.
+
+    It is a crash with this whole signature, or, if `signature` is "", the failure of the test.
+    """
 
     signature: str = ""
     test: str = ""
@@ -46,7 +49,7 @@ class Sought:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBad:
-    """The first bad commit, and what `git show --stat` says of it."""
+    """The first bad commit, and `git show --stat` of it as `text`."""
 
     commit: str
     text: str
@@ -61,9 +64,9 @@ def walk(
     view: LiveView,
     on_step: Callable[[Step], None],
 ) -> FirstBad:
-    """Return the first commit that is bad.
+    """Run git bisect between two revisions, and return the first commit that is bad.
 
-    `on_step` is called after each tried commit.
+    `good` and `bad` are revisions of git. `on_step` is called after each tried commit.
     Raises: UsageError when git fails, for example for an unknown revision, and when only skipped
         commits are left; the errors of `kernel_test.run`.
     """
@@ -107,7 +110,10 @@ def _try(
 
 
 def judge(found: RunReport, sought: Sought) -> tuple[str, str]:
-    """Return git's word (good, bad, skip) for a commit with this result, and the reason."""
+    """Return git's word (good, bad, skip) for a commit whose run gave the report `found`.
+
+    The second value is the reason.
+    """
     if sought.signature:
         return _judge_crash(found, sought.signature)
     for result in found.results:

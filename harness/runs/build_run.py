@@ -21,8 +21,9 @@ _NAME = "build"
 
 
 def run(request: KernelTestRequest, kernel: str, view: LiveView) -> RunReport:
-    """Build the module for a kernel of `builds`, write the run's files, and return its report.
+    """Build the module for a kernel of [tool.harness.builds] and write a run's files.
 
+    Return the run's report, whose only test is the build.
     Raises: UsageError for a run id that exists; Lost when the disk is full.
     """
     run_id = request.run_id or registry.new_run_id()
@@ -61,7 +62,11 @@ def run(request: KernelTestRequest, kernel: str, view: LiveView) -> RunReport:
 
 
 def _result(row: Row, took_s: float) -> TestResult:
-    """Return the build as a test: failed when the module does not compile, else lost."""
+    """Return the build of the module as the result of a test.
+
+    It has failed when the module does not compile. It is lost when the build could not be tried,
+    for example because the kernel's headers could not be fetched.
+    """
     error = row.error
     verdict = Verdict.PASSED
     if error is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run the tests, then repeat each undecided crash of a test once without the module.
+"""Run the tests, then repeat the test of each crash with undecided blame, without the module.
 
 If the guest ends in the same way without the module, the kernel is at fault. If it does not crash,
 the module is more likely to blame, which is no proof.
@@ -18,10 +18,10 @@ from harness.runs import kernel_test
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
-    """Run the tests and return the report.
+    """Run the tests and return the report, with the blame of crashes decided by control runs.
 
-    The test of a crash whose blame is undecided is repeated without the module, to decide the
-    blame. A crash between tests stays undecided.
+    When it is undecided whether the module or the kernel is to blame for a crash, its test is
+    repeated without the module. A crash between tests stays undecided.
     Raises: the errors of `kernel_test.run`.
     """
     report = kernel_test.run(request, view)

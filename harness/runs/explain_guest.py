@@ -57,7 +57,7 @@ def explain(environment: Environment, run_id: str, view: LiveView) -> Crash | No
 
 
 def _report_of(entry: GuestEntry) -> RunReport | None:
-    """Return the report of the guest's run; None for a run that only loaded the module."""
+    """Return the report of the guest's run; None after kernel-test-load, which writes none."""
     try:
         return run_report.load(entry.run)
     except Lost:
@@ -65,13 +65,19 @@ def _report_of(entry: GuestEntry) -> RunReport | None:
 
 
 def _survived(report: RunReport | None) -> tuple[KernelReport, ...]:
-    """Return the kernel reports that the guest survived and that were explained earlier."""
+    """Return the faults that the kernel has reported and survived and that were explained before.
+
+    They are not explained again.
+    """
     crashes = report.crashes if report is not None else ()
     return tuple(one for crash in crashes if crash.cause is Cause.REPORT for one in crash.reports)
 
 
 def _collect(guest: JoinedGuest, error: HarnessError, scene: Scene) -> Crash:
-    """Explain the guest, and let it continue if it was running before."""
+    """Explain the crash or hang of a kept guest, and resume the guest if it was running before.
+
+    `error` says what is wrong with it, and `scene` has what the explanation needs.
+    """
     ran = guest.domain.state() is DomainState.RUNNING
     known = collect.Circumstances(
         error=error,
@@ -120,12 +126,15 @@ def _next_number(run: Path) -> int:
 
 
 def _with_crash(report: RunReport, crash: Crash) -> RunReport:
-    """Return a report with a crash added; the verdict is about the tests and does not change."""
+    """Return a run's report with a crash added; the verdict does not change.
+
+    The verdict is about the tests, and this crash was found after them.
+    """
     return replace(report, crashes=(*report.crashes, crash))
 
 
 def _new_report(entry: GuestEntry, handoff: Handoff, error: HarnessError) -> RunReport:
-    """Return a report for a run that only loaded the module."""
+    """Return a first report for a guest of kernel-test-load, whose run has none."""
     return RunReport(
         run_id=entry.run_id,
         target=entry.target,

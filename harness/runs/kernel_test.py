@@ -86,7 +86,11 @@ def _tested(
     guest: LoadedGuest,
     record: RunRecord,
 ) -> HarnessError | None:
-    """Load, test and unload; return the error that ended the run early, if there was one."""
+    """Load the module, run the suites and unload the module in a guest that is up.
+
+    Return the error that ended this early, None if there was none. A death of the guest is
+    explained before this returns.
+    """
     try:
         with record.stage("load"):
             guest.load()
@@ -105,8 +109,9 @@ def _tested(
 
 @contextmanager
 def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGuest]:
-    """Start a guest with the module loaded; with `keep` it continues after the block.
+    """Start a guest with the module loaded, for the block; remove the guest afterwards.
 
+    If the request has `keep`, the guest is left running.
     Raises: every HarnessError in which a stage can end.
     """
     target = _target(request)
@@ -135,7 +140,7 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
 
 
 def _target(request: KernelTestRequest) -> TargetSpec:
-    """Return the machine of a request.
+    """Return the request's target, with the changes of the machine that its options ask for.
 
     Raises: ConfigError for an unknown name, for an unknown processor model, and for values that no
         machine can have, such as more NUMA nodes than CPUs.
@@ -181,6 +186,8 @@ def _test(suites: Sequence[ListedSuite], guest: LoadedGuest, record: RunRecord) 
 def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
     """Unload the module and its variants, unless the guest is kept; then run the final log check.
 
+    The check asks the guest for faults in its kernel log. Before it, kmemleak looks for leaks if
+    the kernel has it.
     Raises: ModuleError, GuestHung for a module that does not unload; ScannerBlind, GuestCrashed.
     """
     live = guest.session
@@ -199,8 +206,9 @@ def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) ->
 
 
 def _find_leaks(live: Session) -> None:
-    """Let the kernel look for memory that the modules have leaked, and report it in its log.
+    """Scan for memory that the modules have leaked, and write the leaks to the kernel's log.
 
+    The console's scanner finds them there as it finds every kernel report.
     Raises: CommandFailed, GuestLost; ScannerBlind when a report does not reach the console.
     """
     hz = kernel_parts.number(live.request.kernel, "CONFIG_HZ", 250)

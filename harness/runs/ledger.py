@@ -37,10 +37,11 @@ _EVIDENCE_LINES = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """The receiver of a suite's events.
+    """Functions that are called while a suite runs, at each event of its output.
 
-    `on_plan` gets the number of results that are to come, `on_output` a line that a command in
-    the guest prints besides KTAP.
+    `on_start` gets the name of a test that begins, and `on_expect` a test's name and the crash
+    that it announces. `on_plan` gets the number of results that are to come, `on_output` a line
+    that a command in the guest prints besides KTAP.
     """
 
     on_start: Callable[[str], None]
@@ -52,9 +53,9 @@ class Listener:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteOutcome:
-    """The results of a suite so far, and what ended it early, if anything did.
+    """The results of a suite so far, and the error that ended it early, None if there was none.
 
-    `unreached` are the tests without a result; `running` is the one that ran at the end.
+    `unreached` are the tests without a result; `running` is the test that ran at the end, or "".
     """
 
     results: tuple[TestResult, ...]
@@ -64,7 +65,10 @@ class SuiteOutcome:
 
 
 class Ledger:
-    """The results of one suite; `names` are the tests that are to run."""
+    """The results of one suite, collected from its output while it runs.
+
+    `names` are the tests that are to run. Events are passed on to `listener`.
+    """
 
     def __init__(self, suite: ListedSuite, names: Sequence[str], listener: Listener) -> None:
         self._spec = suite.spec
@@ -84,7 +88,7 @@ class Ledger:
         self.results: list[TestResult] = []
 
     def feed(self, line: str) -> None:
-        """Process one line of the suite's output."""
+        """Process one line of the suite's output: KTAP, or a message of the pytest plugin."""
         words = line.removeprefix(_EXPECTS)
         if words != line:
             name, _, values = words.partition(" ")
@@ -106,7 +110,7 @@ class Ledger:
         self._listener.on_output(line)
 
     def begin(self, test: ListedTest) -> None:
-        """Begin a test that is a command in the guest."""
+        """Note that a test begins that is a command in the guest; its output lines follow."""
         self._parser = Parser()
         self._command, self._first = test, len(self.results)
         self._plan, self._bail = None, None
@@ -115,7 +119,11 @@ class Ledger:
         self._listener.on_start(test.name)
 
     def end(self, status: int) -> None:
-        """End the test that `begin` began; its command's status is below 0 after a signal."""
+        """Add the result of the test that `begin` began, by its command's exit status.
+
+        The status is below 0 after a signal. Nothing is added when the command's KTAP has results
+        that are enough.
+        """
         if self._command is None:
             return
         self._running = ""
@@ -132,7 +140,7 @@ class Ledger:
         )
 
     def _judged(self, status: int) -> tuple[Verdict | None, str]:
-        """Return the verdict on a command itself, and the reason.
+        """Return the verdict and the reason for the test that is a command as a whole.
 
         The verdict is None if the results in the command's KTAP are enough.
         """
@@ -173,7 +181,7 @@ class Ledger:
             self._start(own, timed=bool(own) and self._spec.command is None)
 
     def _full(self, name: str) -> str:
-        """Return the name of a case; in a test of a folder it is TEST/CASE."""
+        """Return the name of a KTAP case; in a test of kselftest or blktests it is TEST/CASE."""
         if self._command is None or self._spec.command is not None:
             return name
         return f"{self._command.name}/{name}"
@@ -188,7 +196,7 @@ class Ledger:
 
     @property
     def running_for_s(self) -> float:
-        """How long the current test has been running; 0 between tests.
+        """How many seconds the current test has been running; 0 between tests.
 
         It is 0 also for a suite that is one command: only the suite's own deadline limits that.
         """
@@ -196,7 +204,7 @@ class Ledger:
         return time.monotonic() - self._started_at if timed else 0.0
 
     def postpone(self, seconds: float) -> None:
-        """Exclude time in a debugger from the running time of the current test."""
+        """Do not count these seconds, spent in a debugger, as running time of the current test."""
         self._started_at += seconds
 
     @property
@@ -206,11 +214,15 @@ class Ledger:
 
     @property
     def marked(self) -> str:
-        """The running test, by the name in the kernel log's marks; "" if none is running."""
+        """The running test, by the name that its begin mark in the kernel log has.
+
+        It differs from `running` for a case of a command, where the mark names the command's test.
+        It is "" if no test is running.
+        """
         return self._command.name if self._command and self._running else self._running
 
     def ended(self, error: HarnessError | None, *, log: Path | None = None) -> SuiteOutcome:
-        """Return the outcome, with a result for the test that was running when the suite ended.
+        """Return the suite's outcome, with a result for the test that was running at its end.
 
         That test gets no result if the suite ended because of an earlier test's kernel report. If
         `error` is None, the outcome has an error only for a pytest suite that bailed out, and for
@@ -233,7 +245,10 @@ class Ledger:
         )
 
     def _silence(self, log: Path | None) -> HarnessError | None:
-        """Return the error of a suite that has ended by itself too early, None if it has not."""
+        """Return an error if the suite bailed out or ended without any result, else None.
+
+        `log` is the file with the suite's output, whose end the error quotes.
+        """
         tail = _tail(log)
         where = f"the suite's output is in {log}" if log else ""
         if self._bail is not None and self._command is None:
@@ -259,9 +274,10 @@ def _tail(log: Path | None) -> list[str]:
 
 
 def _by_output(spec: TestSpec, lines: Sequence[str]) -> tuple[Verdict | None, str]:
-    """Return the verdict, and its reason, on a command without KTAP that ended with status 0.
+    """Return the verdict and its reason for a command with status 0 that printed no KTAP result.
 
-    The verdict is None for a command that should have printed KTAP.
+    A test of blktests is judged by what its `check` printed (`lines`). The verdict is None for a
+    command that should have printed KTAP.
     """
     if spec.blktests is None:
         silent = spec.command is not None and spec.judge is Judge.KTAP
@@ -277,7 +293,10 @@ def _by_output(spec: TestSpec, lines: Sequence[str]) -> tuple[Verdict | None, st
 
 
 def _cut_short(name: str, error: HarnessError | None, took_s: float) -> TestResult:
-    """Return the result of a test that was running when its suite ended."""
+    """Return the result of a test that was running when its suite ended.
+
+    It has crashed, or failed at its own deadline, if `error` says so; otherwise it is lost.
+    """
     reason = error.message if error else "the suite ended during this test"
     verdict = Verdict.LOST
     if isinstance(error, GuestCrashed):
@@ -288,7 +307,7 @@ def _cut_short(name: str, error: HarnessError | None, took_s: float) -> TestResu
 
 
 def lost(names: Sequence[str], suite: str) -> tuple[TestResult, ...]:
-    """Return the results of tests that were planned and never reached."""
+    """Return a result with the verdict lost for each test that the suite did not reach."""
     why = "not reached: the suite ended before"
     return tuple(
         TestResult(name=name, suite=suite, verdict=Verdict.LOST, reason=why) for name in names

@@ -32,7 +32,10 @@ _WITH_9P = "linux-image-amd64"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedGuest:
-    """A guest with the module loaded, and the file by which other processes join it."""
+    """A guest of a run: `load` loads the module under test in it, and `renew` replaces it.
+
+    `variants` are the builds of the module's variants by their keys.
+    """
 
     request: KernelTestRequest
     session: Session
@@ -42,17 +45,17 @@ class LoadedGuest:
 
     @property
     def session_file(self) -> Path:
-        """The file by which other processes join this guest."""
+        """The file from which other processes, such as pytest, learn how to reach this guest."""
         return self.record.folder / shared_session.SESSION_FILE
 
     @property
     def modules(self) -> dict[str, Path]:
-        """The modules with symbols, by the names under which the kernel knows them."""
+        """The symbol files of the module and its variants, by the kernel's names for them."""
         return self.handoff.modules
 
     @property
     def handoff(self) -> shared_session.Handoff:
-        """The values that another process needs to work in this guest."""
+        """The content of the session file: what another process needs to work in this guest."""
         live, record = self.session, self.record
         return shared_session.Handoff(
             run_id=record.run_id,
@@ -70,7 +73,10 @@ class LoadedGuest:
         )
 
     def scene(self, number: int) -> Scene:
-        """Return the data for explaining this guest's crash or hang, the run's `number`-th."""
+        """Return what explaining a crash or hang of this guest needs: guest, symbols and a folder.
+
+        `number` counts the crashes of the run, from 1.
+        """
         request, record = self.request, self.record
         settings = request.settings
         kernel = self.session.request.kernel
@@ -128,7 +134,7 @@ class LoadedGuest:
 def with_specs(
     module: ModuleSpec, build: ModuleBuild, variants: Mapping[str, ModuleBuild]
 ) -> tuple[tuple[ModuleBuild, ModuleSpec], ...]:
-    """Return the builds of a module and its variants, each with its ModuleSpec."""
+    """Pair the build of the module, and that of each variant, with its configuration."""
     described = ((one, module.variant(key)) for key, one in variants.items())
     return ((build, module), *described)
 

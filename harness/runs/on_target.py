@@ -71,14 +71,14 @@ class RemoteTest:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """The values that a suite needs from the request of the run: its folder and deadlines."""
+    """What a suite needs to know of the run: the folder for its log, and the deadlines."""
 
     folder: Path
     timeouts: Timeouts
 
 
 class _Silent:
-    """The empty console of a target, which has no last lines."""
+    """An empty console, in place of the console that a target of the user does not give."""
 
     def tail(self, count: int) -> tuple[str, ...]:
         """Return no lines."""
@@ -88,7 +88,10 @@ class _Silent:
 
 @dataclass
 class BootSession:
-    """The check that the target is still in the boot session in which the run began."""
+    """A check that the target has not been restarted since the run began, asked over SSH.
+
+    `begun_in` is the boot session of that time. `said` are observations of other witnesses.
+    """
 
     target: RemoteSpec
     guest: Guest
@@ -101,14 +104,15 @@ class BootSession:
         """Do nothing: a target has no console in which a kernel report would be seen at once."""
 
     def note(self, name: str, words: str) -> None:
-        """Append a witness's name and what it observed to `said`, as one line of text.
+        """Append an observation about the target to `said`, as one line of text.
 
-        `name` is the witness, for example "deadline". No report shows these lines yet.
+        `name` is the witness that observed it, for example "deadline". No report shows these lines
+        yet.
         """
         self.said.append(f"{name}: {words}")
 
     def check(self) -> None:
-        """Check every few seconds that the target is still in the same boot session.
+        """Check that the target is still in the same boot session, at most once every few seconds.
 
         Raises: GuestLost when it does not answer; GuestCrashed when it has rebooted.
         """
@@ -126,7 +130,7 @@ class BootSession:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteSession:
-    """A target in the form in which a suite of tests uses a guest."""
+    """A target that the user boots, with the interface `Watched` by which a suite uses a guest."""
 
     request: _Asked
     guest: Guest
@@ -254,7 +258,10 @@ def _run_suites(
 
 
 def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
-    """Return an error for a suite that ended within a test because the target was lost."""
+    """Return GuestLost if a test was running when the suite ended without an error, else None.
+
+    pytest ends so when the connection to the target is lost.
+    """
     if not outcome.running:
         return None
     return GuestLost(f"{suite} ended during {outcome.running}")

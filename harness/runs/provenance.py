@@ -23,7 +23,10 @@ def of_project(
     command: str = "",
     machine: MachineChange = _NO_CHANGE,
 ) -> Provenance:
-    """Return the provenance of a project and its tests, as far as it is known before the run."""
+    """Return what a run is about to test: the commit, changes of the tree, the selected tests.
+
+    The kernel is added later, when it is known.
+    """
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     return Provenance(
@@ -38,9 +41,10 @@ def of_project(
 
 
 def of_run(folder: Path) -> Provenance:
-    """Return the provenance of a run, also while it goes on and after it was killed.
+    """Return what a run tests or tested, from the report in its folder or its session file.
 
-    Such a run has no report, only the session file that it wrote when its guest was ready.
+    A run that goes on or was killed has no report. It has the session file as soon as its guest
+    was ready.
     Raises: Lost when the run has neither or its report cannot be read; UsageError when its session
         file cannot be read.
     """

@@ -27,9 +27,10 @@ def started(
     log: Path,
     poll_s: float,
 ) -> Iterator[Iterator[str | None]]:
-    """Run the tests of these names, and give their KTAP; None when no line came for `poll_s`.
+    """Run the named tests by pytest on this host, and give the lines of their KTAP as they come.
 
-    What pytest itself prints is added to `log`. The process is ended with the block.
+    The lines have a None whenever none came for `poll_s`. What pytest itself prints is added to
+    `log`. The process is ended at the end of the block.
     """
     reader, writer = os.pipe()
     chosen = log.with_suffix(".chosen")
@@ -60,7 +61,10 @@ def started(
 
 
 def _queued(stream: Iterator[str], *, poll_s: float) -> Iterator[str | None]:
-    """Yield the lines of a blocking stream, and None when no line came for a moment."""
+    """Yield the lines of a stream as they come, and None whenever none came for `poll_s` seconds.
+
+    Reading the stream itself would block.
+    """
     queue: Queue[str | None] = Queue()
 
     def read() -> None:

@@ -27,9 +27,10 @@ _UNLOAD_ATTEMPTS = 5
 
 
 def load_again(request: KernelTestRequest, run: str, view: LiveView) -> GuestEntry:
-    """Replace the module in a kept guest by the present one; return the guest's entry.
+    """Replace the module in a kept guest by one built from the present tree.
 
-    `run` is the end of the name of the guest's run, or "" for the only guest.
+    Return the guest's entry in the list of guests. `run` is the end of the name of the guest's
+    run, or "" for the only guest.
     Raises: UsageError for a guest that is gone, in use, or of another project, and when its kernel
         is no longer configured or has another release; KernelError; BuildError; ModuleError when
         the old module does not unload or the new one is refused; GuestLost and GuestHung when the
@@ -68,7 +69,7 @@ def _check_project(request: KernelTestRequest, handoff: Handoff) -> None:
 
 
 def _kernel(request: KernelTestRequest, handoff: Handoff, view: LiveView) -> Kernel:
-    """Return the kernel of the guest from the cache.
+    """Return the kernel that the guest runs, with its headers, to build the module for it.
 
     Raises: UsageError when the kernel's name is no longer configured, or now means another kernel.
     """
@@ -99,7 +100,11 @@ def _unload(guest: Guest, request: KernelTestRequest, *, deadline_s: float) -> N
 def _load(
     guest: Guest, request: KernelTestRequest, handoff: Handoff, *, deadline_s: float
 ) -> None:
-    """Push the new files, record them, and load the module."""
+    """Push the new module files into the guest, update the run's folder, and load the module.
+
+    The folder's copies of the modules and its session file are replaced before the load, so that a
+    crash during the load can be explained.
+    """
     module, build = request.settings.module, handoff.build
     kmod.push_modules(guest, with_specs(module, build, handoff.variants), deadline_s=deadline_s)
     # The records are replaced before the module is loaded: if that kills the guest, they explain

@@ -20,7 +20,7 @@ from harness.report.live_view import LiveView
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """The request of a repeated run, and its differences from the first run, one line each."""
+    """A request that repeats an earlier run, and how it differs from that run, one line each."""
 
     request: KernelTestRequest
     differences: tuple[str, ...]
@@ -68,10 +68,10 @@ def prepare(
 
 
 def only_failed(base: KernelTestRequest) -> KernelTestRequest:
-    """Return the request for the tests whose latest result on its target is a failure, or for all.
+    """Return the request, limited to the tests that failed when they last ran on its target.
 
-    If a test of a suite that is a command failed, the whole suite is selected, because its tests
-    cannot be selected one by one.
+    If none failed, it selects all tests. If a test of a suite that is a command failed, the whole
+    suite is selected, because its tests cannot be selected one by one.
     """
     settings = base.settings
     target = base.target_name or settings.default_target
@@ -94,7 +94,7 @@ def only_failed(base: KernelTestRequest) -> KernelTestRequest:
 
 
 def _selection_of(earlier: RunReport, test: str, suites: Sequence[TestSpec]) -> str:
-    """Return the name that selects a test on the command line.
+    """Return the name by which the command line selects a test of an earlier run.
 
     `suites` are the configured suites. For a suite that is a command, its own name is returned.
     """
@@ -104,7 +104,7 @@ def _selection_of(earlier: RunReport, test: str, suites: Sequence[TestSpec]) -> 
 
 
 def _test_of(earlier: RunReport, number: int) -> str:
-    """Return the test of a crash.
+    """Return the name of the test during which an earlier run's crash with this number happened.
 
     Raises: UsageError for a crash that does not exist or that happened between tests.
     """

@@ -31,13 +31,12 @@ _KERNEL_LOGS = "kernel-log"
 
 @dataclass
 class RunRecord:
-    """The state of one run.
+    """What a run has found so far: its stages, results, crashes, and the words of its witnesses.
 
     `guests` are the guests that have ended, in order. `guest_word` and `console_word` are the
-    objections of the guest's log check and of the console, "" for none. `accel` and
-    `reports` are used in a run on a target of the user, which has no guests; `reports` are the
-    panics that the target has saved. `suite` is the name of the suite that runs now, or that ran
-    last.
+    objections of the guest's log check and of the console, "" for none. `accel` and `reports` are
+    used in a run on a target of the user, which has no guests; `reports` are the panics that the
+    target has saved. `suite` is the name of the suite that runs now, or that ran last.
     """
 
     run_id: str
@@ -73,12 +72,12 @@ class RunRecord:
 
     @property
     def described(self) -> dict[str, str]:
-        """Return the facts of the run so far for people, as text."""
+        """The run's provenance and facts, as texts that reports show to people."""
         return {**self.provenance.described(), **self.facts}
 
     @contextmanager
     def reporting_interrupts(self) -> Iterator[None]:
-        """Write the report, too, when the block is interrupted.
+        """Finish the run and write its report when Ctrl-C interrupts the block.
 
         Raises: RunInterrupted with the summary, in place of KeyboardInterrupt.
         """
@@ -98,7 +97,10 @@ class RunRecord:
         self.console_word = ""
 
     def finish(self, error: HarnessError | None) -> RunReport:
-        """Write the run's files and return its report."""
+        """Decide the run's verdict, write the files of its folder, and return its report.
+
+        `error` is the error that ended the run early, None if it reached its end.
+        """
         last = self.guests[-1] if self.guests else None
         reports = (*self.reports, *(one for guest in self.guests for one in guest.reports))
         results, loose = run_report.apply_reports(self.outcome.results, reports)

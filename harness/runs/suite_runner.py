@@ -39,7 +39,7 @@ _EXIT_CODES = {Cause.OVERDUE: 1, Cause.QEMU: 4, Cause.UNREACHABLE: 4}
 
 
 class TooManyCrashes(HarnessError):
-    """Raised when the same crash has occurred as often in a row as the run allows."""
+    """Raised when the same crash has occurred `most_crashes` times in a row in one run."""
 
 
 def run_suite(suite: ListedSuite, loaded: LoadedGuest) -> SuiteOutcome:
@@ -81,7 +81,7 @@ def _has_result(name: str, results: Sequence[TestResult]) -> bool:
 
 
 class _Results:
-    """The results of one suite over all guests.
+    """The results of one suite, also from guests that have been replaced since.
 
     The result of a test that announced a crash is not shown before `show_held`, which judges it.
     """
@@ -109,7 +109,10 @@ class _Results:
             self._record.view.test(replace(result, diagnostics=()) if self._shown else result)
 
     def show_held(self) -> None:
-        """Judge by the crashes so far, and show, the results of tests that announced a crash."""
+        """Judge and show the results, held back so far, of tests that announced a crash.
+
+        Such a test passes if the crash that it announced is among the crashes of the run.
+        """
         crashes = tuple(self._record.crashes)
         shown, _ = expectations.judged(self._held, (), crashes, self._record.expected)
         for result in shown:
@@ -118,7 +121,10 @@ class _Results:
 
 
 def _drop(_line: str) -> None:
-    """Show no line: the output of a configured suite is in its log, and with a bad result."""
+    """Ignore a line of a configured suite's output, which is in the suite's log.
+
+    Only the output of the user's own command is shown.
+    """
 
 
 def _go_on(suite: ListedSuite, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
@@ -160,12 +166,15 @@ def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
 
 
 def _charged(outcome: SuiteOutcome) -> str:
-    """Return the test that was running, or "" when an earlier test caused the guest's end."""
+    """Return the test to which the guest's end is charged: the one that was running.
+
+    The result is "" when the kernel's report belongs to an earlier test.
+    """
     return "" if isinstance(outcome.error, KernelComplained) else outcome.running
 
 
 def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
-    """Explain an error as a crash, show it, and keep it in the run's record.
+    """Explain the crash or hang that `error` reports, show it, and add it to the run's record.
 
     If the run has --debug-on-crash, the user first gets a debugger. `test` is the test to which
     the crash is charged, "" for none.
@@ -191,12 +200,12 @@ def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
 
 
 def _of_report(loaded: LoadedGuest) -> str:
-    """Return the test during which the kernel first reported a fault, "" if there is none."""
+    """Return the test during which this guest's kernel first reported a fault, or ""."""
     return next((one.test for one in loaded.session.watch.reports if one.test), "")
 
 
 def explain_rest(loaded: LoadedGuest) -> None:
-    """Explain the kernel reports of the last guest that belong to no crash yet."""
+    """Explain the faults that the last guest's kernel reported and survived."""
     rest = loaded.session.watch.reports
     if rest:
         error = KernelComplained(f"the kernel reported: {rest[0].title}", evidence=rest[0].text)
@@ -204,7 +213,7 @@ def explain_rest(loaded: LoadedGuest) -> None:
 
 
 def _command(loaded: LoadedGuest, test: str) -> str:
-    """Return the command line that runs this test again on the same target and kernel."""
+    """Return the kernel-test command that runs this test again on the same target and kernel."""
     request = loaded.request
     if request.command:
         return hints.command("kernel-test", "--command", request.command)
@@ -219,11 +228,11 @@ def _command(loaded: LoadedGuest, test: str) -> str:
 
 
 def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
-    """Return an error when the last crashes of a run are equal and no test expects them, or None.
+    """Return an error if the last `most_crashes` crashes of the run are equal, else None.
 
-    This crash is the last of them, and the request's `most_crashes` is their number; 0 means no
-    limit. Crashes with the same signature are equal. For a fault that the kernel only reported,
-    None is returned.
+    Crashes with the same signature are equal, and `crash` is the last of them. A crash that its
+    test announced does not count. With `most_crashes` 0 there is no limit. None is also returned
+    for a fault that the kernel only reported.
     """
     most = loaded.request.most_crashes
     record = loaded.record

@@ -29,7 +29,10 @@ _COPY_S = 60.0
 
 @dataclass(kw_only=True)
 class _Run:
-    """A suite that runs in a guest; it is overdue at `end`, in monotonic time."""
+    """A suite that runs in a guest; it has to end before `end`, in monotonic time.
+
+    `log` is the file with the suite's output.
+    """
 
     spec: TestSpec
     session: Watched
@@ -47,9 +50,10 @@ def run_suite(
     listener: Listener,
     done: Sequence[str] = (),
 ) -> SuiteOutcome:
-    """Run one suite and return its outcome; no failure of the guest or a test raises.
+    """Run one suite in one guest and return its outcome.
 
-    `done` are the results that exist already, from an earlier guest.
+    `done` are the names of tests that have a result already, from an earlier guest; they are not
+    run. An error of the guest or a test does not raise: it is in the outcome.
     """
     spec = suite.spec
     left = [test for test in suite.tests if not any(is_part(name, test.name) for name in done)]
@@ -101,7 +105,7 @@ def _run_commands(
 
 
 def _is_marked(spec: TestSpec) -> bool:
-    """Return whether the test's begin and end are written to the kernel's log.
+    """Return whether the begin and end of this suite's tests are written to the kernel's log.
 
     They are not for a command that prints KTAP: it has several tests, and the time at which each
     begins is not known. They are not on macOS either.
@@ -112,7 +116,10 @@ def _is_marked(spec: TestSpec) -> bool:
 
 
 def _marked(test: ListedTest) -> str:
-    """Return a command that marks its begin and its end in the kernel's log."""
+    """Return the shell command of a test, with commands around it that mark its begin and end.
+
+    The marks are written to the kernel's log by /dev/kmsg.
+    """
     begin, end = (
         f"echo {shlex.quote(f'harness-test-{word} {test.name}')} > /dev/kmsg"
         for word in ("begin", "end")
@@ -124,7 +131,7 @@ def _marked(test: ListedTest) -> str:
 def _lines_of(
     remote: RemoteProcess, ledger: Ledger, write: Callable[[str], object]
 ) -> Iterator[str | None]:
-    """Yield the lines of a command's stdout, and None when no line came for a moment.
+    """Yield the lines of a command's stdout, and None whenever none came for a moment.
 
     The lines of stderr are given to the ledger. `write` gets every line, for the log.
     """

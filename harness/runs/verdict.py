@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Decide the verdict of a run from its witnesses: passed, failed, crashed or lost. Pure.
 
-A run passes only with positive evidence: every planned test has a result, the guest itself
-reported a clean log, the console saw the planted line and a heartbeat, libvirt saw no unwanted
-event. A silent witness never counts as a pass.
+The witnesses are the guest, its console and libvirt. A run passes only with positive evidence:
+every planned test has a result, the guest itself reported a clean log, the console has shown the
+line that was planted in the kernel's log and a heartbeat, libvirt saw no unwanted event. A witness
+that says nothing never counts as a pass.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ from harness.panic.values import KernelReport
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The facts on which the verdict of a run is decided, at its end.
+    """What is known at the end of a run, from which `decide` decides the verdict.
 
-    `error` is the error that ended the run early, or None; `guest_word`, `console_word` and
-    `libvirt_word` are the objections of those witnesses, "" for none.
+    `reports` are kernel reports that belong to no test. `error` is the error that ended the run
+    early, or None. `guest_word`, `console_word` and `libvirt_word` are the objections of the
+    guest's log check, the console and libvirt, "" for none.
     """
 
     results: tuple[TestResult, ...]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Try the workflow on somebody's Mac, and report which claims of the harness are true there.
+"""Try the documented workflow on somebody's Mac, and report which of its steps worked there.
 
 A claim is confirmed only when its step has passed on that very Mac; a step that was not reached is
 reported as such. The report names the person who signs it, the Mac, the build, and a checksum of
@@ -32,7 +32,7 @@ _CONNECT_S = 30.0
 
 
 class Outcome(Enum):
-    """The outcome of a claim on a Mac."""
+    """Whether a Mac has confirmed a claim, contradicted it, or the step was not reached."""
 
     SHOWN = "shown"
     FAILED = "FAILED"
@@ -41,7 +41,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One line of the table: a claim about the workflow, and whether the Mac confirmed it."""
+    """A claim about the workflow, such as "the kext unloads", and what the Mac has shown of it."""
 
     what: str
     outcome: Outcome = Outcome.NOT_REACHED
@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The target to verify, the person who signs the report (`name`), and the report's file."""
+    """The Mac and the kext to try, the person who signs the report (`name`), the report's file."""
 
     loading: Loading
     settings: Settings
@@ -69,7 +69,7 @@ CLAIMS = (DEPS, LOAD, TESTS, UNLOAD, RELOAD)
 
 
 def run(asked: Verification, say: Say) -> tuple[Claim, ...]:
-    """Try every claim and return all outcomes; the report is written when this returns.
+    """Try the steps of the workflow on a Mac, write the report, and return the claims' outcomes.
 
     Raises: UsageError when the target is no Mac, or no name is given; GuestLost, Lost when the Mac
         cannot be reached.
