@@ -24,7 +24,7 @@ _NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePoint:
-    """A function and a line in it, as the debug information gives them."""
+    """A function and a source line in it that belong to an address, by the debug information."""
 
     function: str
     file: str

@@ -33,7 +33,10 @@ _KEXT = re.compile(r"^\s*([\w.-]+)\([^)]*\)\[([0-9A-Fa-f-]{36})\]@0x")
 
 @dataclass(frozen=True, kw_only=True)
 class Dsym:
-    """The debug information of one Mach-O file: its file, its UUID, and its __TEXT's address."""
+    """A dSYM: its file, the UUID of the kext that it belongs to, and where that kext was linked.
+
+    `linked_at` is the address of the segment __TEXT in the file.
+    """
 
     file: Path
     uuid: str
@@ -63,7 +66,7 @@ def read_dsym(path: Path) -> Dsym:
 
 
 def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the load commands that give __TEXT's address and the UUID.
+    """Yield the Mach-O load commands that give __TEXT's address and the UUID: kind and bytes.
 
     Raises: ValueError for data that is not a 64-bit Mach-O; struct.error when it is cut.
     """
@@ -90,10 +93,9 @@ def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
 
 
 def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
-    """Return by kext the dSYM whose UUID equals that of the kext in the panic.
+    """Return the dSYMs whose UUID equals that of a kext in the panic, by the kext's identifier.
 
     A kext without such a dSYM is left out.
-
     Raises: UsageError for a file that is not a dSYM.
     """
     by_uuid = {read_dsym(path).uuid: path for path in dsyms}
@@ -106,8 +108,8 @@ def symbolise(
 ) -> tuple[KernelReport, tuple[str, ...]]:
     """Return a panic with functions and lines from dSYMs, and a note on each unsuitable dSYM.
 
-    `dsyms` are by kext. A dSYM is unsuitable when the panic names another UUID for the kext. A
-    frame without a dSYM stays as it is.
+    `dsyms` are by the kext's identifier. A dSYM is unsuitable when the panic names another UUID
+    for the kext. A frame without a dSYM stays as it is.
     Raises: UsageError for a file that is not a dSYM, or when LLVM's addr2line is missing.
     """
     ran = loaded_uuids(report.text)
@@ -157,9 +159,9 @@ def _points(
 def _frames_at(
     frame: Frame, place: Place, points: Sequence[SourcePoint], roots: Sequence[Path]
 ) -> list[Frame]:
-    """Return the frames of one address: inlined functions first, each as its own frame.
+    """Return the frames that one frame of a panic stands for: inlined functions first.
 
-    `points` are the functions and lines there; without any the result is empty.
+    `points` are the functions and lines at its address; without any the result is empty.
     """
     return [
         replace(
@@ -174,9 +176,10 @@ def _frames_at(
 
 
 def _name_report(report: KernelReport, frames: tuple[Frame, ...]) -> KernelReport:
-    """Return the report with these frames for its own stack.
+    """Return a panic's report with these frames as its stack, and the function to blame from them.
 
-    If a frame with a source line is the guilty one, the report names its function.
+    The title, function, module and place stay as they are when no frame with a source line can be
+    blamed.
     """
     stacks = (Stack(name="", frames=frames),) if frames else ()
     named = darwin.guilty(frames)

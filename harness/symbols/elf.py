@@ -36,7 +36,7 @@ _TAIL_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Symbol:
-    """One named address; `value` is relative to its section in a relocatable file.
+    """One named address of an ELF file; `value` is relative to its section in a relocatable file.
 
     `extents` are the sizes that a kernel may print for the symbol: kallsyms contains no sizes, so
     the kernel counts up to the next symbol. `last` means that no symbol follows in the section.
@@ -53,7 +53,10 @@ class Symbol:
     is_data: bool = False
 
     def fits(self, size: int) -> bool:
-        """Return whether a kernel with exactly this file could print this size for the symbol."""
+        """Return whether the kernel could print this size in FUNCTION+OFFSET/SIZE for the symbol.
+
+        If it could not, the file is not the one that ran.
+        """
         if size == self.size or size in self.extents:
             return True
         return self.last and self.size <= size < self.size + _TAIL_BYTES
@@ -114,7 +117,7 @@ class SymbolTable:
         )
 
     def names(self, index: int, addend: int) -> tuple[str, ...]:
-        """Return the name of the symbol at an index of the symbol table, () if there is none.
+        """Return the name of the symbol with this index in the symbol table; () if there is none.
 
         A symbol for a whole section has no name of its own. For it, the functions that begin at
         the offset `addend` from the symbol are returned.
@@ -131,7 +134,10 @@ class SymbolTable:
         return self._strings[row.name : end].decode(errors="backslashreplace")
 
     def _places(self, name: bytes) -> Iterator[int]:
-        """Yield each offset of a name in the string table, also as the end of another name."""
+        """Yield each offset in the string table at which a name, ended by a zero byte, lies.
+
+        The name may be there as the end of a longer name, because linkers share such strings.
+        """
         at = self._strings.find(name + b"\0")
         while at >= 0:
             yield at
@@ -150,7 +156,7 @@ class SymbolTable:
         )
 
     def _ordered(self, section: int) -> tuple[list[int], list[int]]:
-        """Return a section's symbol addresses in order: of all symbols, and of all but padding."""
+        """Return a section's sorted symbol addresses: all, and those that are not padding."""
         if section not in self._values:
             rows = [row for row in self._rows if row.section == section and row.is_defined]
             solid = (row for row in rows if not self._strings.startswith(_PADDING, row.name))
@@ -215,7 +221,10 @@ class Code:
         return self._table.functions_at(self._name, address)
 
     def target(self, place: int) -> tuple[str, ...] | None:
-        """Return the names of what the relocation at a place refers to, None if there is none."""
+        """Return the names of the symbol to which the relocation at an offset refers.
+
+        The result is None if there is no relocation, () if the symbol has no name.
+        """
         found = self._relocations.get(place)
         if found is None:
             return None
@@ -228,7 +237,7 @@ class Code:
         return bool(self._table.find(function))
 
     def references(self, function: str) -> dict[int, tuple[str, ...]]:
-        """Return the places of a function's relocations, with the names that each refers to.
+        """Return the relocations in a function: offset in the section, names to which it refers.
 
         The result is {} unless exactly one symbol in this section has the function's name.
         """

@@ -69,11 +69,11 @@ class Symbolizer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The frames and files that could not be looked up, each with the reason."""
+        """The frames and symbol files that could not be used, each with the reason."""
         return tuple(self._notes)
 
     def report(self, report: KernelReport) -> KernelReport:
-        """Return a report with places in all its stacks, and the place of the blamed function.
+        """Return a report with file and line in its stacks' frames, and for the blamed function.
 
         Functions that tail calls hid are added to the stacks. Such a function may be blamed in
         place of its caller; `tail_calls.renamed` says when.
@@ -102,9 +102,10 @@ class Symbolizer:
     def _hidden(
         self, frames: Sequence[Frame], at: Container[_Spot]
     ) -> Iterator[tuple[Frame, Frame]]:
-        """Yield a frame for each function that a tail call hid, with the frame that called it.
+        """Yield a frame for each function that a tail call hid, and the frame that called it.
 
-        `at` has the frames of program counters. No call precedes these, so they are skipped.
+        `at` has the frames that are program counters, not return addresses. No call precedes a
+        program counter, so these are skipped.
         """
         sure = [one for one in frames if one.reliable and not one.inline]
         for inner, caller in pairwise(sure):
@@ -179,10 +180,10 @@ class Symbolizer:
         return finder.find(symbol.value + max(frame.offset - back, 0))
 
     def _symbol(self, frame: Frame) -> Symbol | None:
-        """Return the only symbol to which a frame can refer, None otherwise.
+        """Return the symbol to which a frame of a report refers, None if it is not known for sure.
 
-        A note tells of a function that the binary lacks. A frame in data has no line, so it gives
-        None; so does a name that several functions of the same size have.
+        It is not known when several functions of that name have the same size, and when the frame
+        is in data, which has no lines. If the binary lacks the function, a note is added.
         """
         table = self._table(frame.module)
         if table is None:
@@ -238,10 +239,10 @@ class Symbolizer:
 
 
 def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple[str, ...]:
-    """Return the source line of a place with its neighbours, numbered, that line marked with '>'.
+    """Return the source lines around FILE:LINE, numbered, with that line marked by '>'.
 
-    `place` is FILE:LINE, with the file relative to one of the roots. The result is () when the
-    file is in none of the roots, or is now shorter.
+    FILE is relative to one of `roots`, and `around` is the number of lines on each side. The
+    result is () when the file is in none of the roots, or is now shorter.
     """
     file, _, number = place.rpartition(":")
     path = next((root / file for root in roots if (root / file).is_file()), None)
@@ -261,7 +262,10 @@ def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple
 
 
 def _place_of(report: KernelReport, stacks: Sequence[Stack]) -> str:
-    """Return the place of the function that the report blames, from its most reliable frame."""
+    """Return FILE:LINE in the function that the report blames, "" if no frame of it has a line.
+
+    A reliable frame in the blamed module is preferred.
+    """
     blamed = [
         frame
         for stack in stacks

@@ -44,10 +44,12 @@ class Hidden:
 
 
 def hidden(inner: Frame, symbol: Symbol, offset: int, code: Code) -> Hidden | None:
-    """Return the function that `symbol` calls just before `offset`, if the stack hides it.
+    """Return the function that a tail call hid between two frames, None if none is known.
 
-    `inner` is the frame that the stack shows as called by `symbol`. The result is None when the
-    call names its function, or has no fixed target.
+    `symbol` + `offset` is the outer frame's return address, and `inner` is the frame that the
+    stack shows as called by it. If the call before that address calls another function than
+    `inner`, that one is hidden. The result is None when the call names `inner` itself, or has no
+    fixed target.
     """
     names = _called(code, symbol.value + offset)
     if not names or _same(inner.function, names):
@@ -59,7 +61,11 @@ def hidden(inner: Frame, symbol: Symbol, offset: int, code: Code) -> Hidden | No
 
 
 def _called(code: Code, back_to: int) -> tuple[str, ...]:
-    """Return the names of the function that the call before a return address calls."""
+    """Return the names of the function that is called just before a return address.
+
+    The result is () when there is no call with a fixed target. Several symbols may share the
+    address.
+    """
     data = code.read(back_to - _CALL_BYTES, _CALL_BYTES)
     if len(data) < _CALL_BYTES:
         return ()
@@ -92,7 +98,7 @@ def _jump(code: Code, function: str, into: str) -> int | None:
 
 
 def _leaves(code: Code, place: int, names: Sequence[str]) -> bool:
-    """Return whether the relocation at a place belongs to a jump to another function.
+    """Return whether the relocation at an offset is part of a jump to another function.
 
     `names` are the names of what the relocation refers to.
     """
@@ -105,24 +111,27 @@ def _leaves(code: Code, place: int, names: Sequence[str]) -> bool:
 
 
 def _same(function: str, names: Sequence[str]) -> bool:
-    """Return whether a frame's function is one of the names, or a variant of it."""
+    """Return whether a frame's function is one of the names, or a compiler's copy of it.
+
+    Such a copy is named FUNCTION.constprop.0 or FUNCTION.isra.0, for example.
+    """
     wanted = _VARIANT.sub("", guilty.bare(function))
     return any(_VARIANT.sub("", guilty.bare(name)) == wanted for name in names)
 
 
 def is_entry(function: str) -> bool:
-    """Return whether a function is entered by a trap or interrupt, which no call precedes."""
+    """Return whether a function is entered by an exception or interrupt, not by a call."""
     name = guilty.stem(function)
     return functions("interrupts").holds(name) or name.startswith(("asm_", "el0", "el1", "ret_"))
 
 
 def renamed(report: KernelReport, added: Sequence[tuple[Frame, Frame]]) -> KernelReport:
-    """Return a report that blames a hidden function in place of the caller that it blamed.
+    """Return a report that blames the function that a tail call hid, in place of its caller.
 
     The report is unchanged in three cases: it blames no such caller; the hidden function only
     serves its callers, as memcpy does; or it is the kernel's own, and the caller is a module's.
-    `added` are the hidden functions' frames, each with the frame that called it. The fact
-    'inferred' says how the name was found.
+    `added` are the hidden functions' frames, each with its caller's frame. The fact 'inferred'
+    says how the name was found.
     """
     for frame, caller in added:
         if guilty.bare(caller.function) != report.function or guilty.serves(frame.function):
