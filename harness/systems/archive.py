@@ -10,7 +10,10 @@ from harness.model.settings import PushSpec
 
 
 def tar(files: Sequence[PushSpec]) -> bytes:
-    """Return a tar archive of host files with their modes in the guest, owned by root."""
+    """Return a tar archive of host files with the path and mode that each gets in the guest.
+
+    All files are owned by root.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for file in files:

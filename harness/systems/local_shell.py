@@ -11,7 +11,7 @@ from harness.systems.shell import CommandFailed, Completed
 
 
 class ThisHost:
-    """Runs commands in a shell of this host."""
+    """Runs commands on this host, with the interface `Shell` that a guest over SSH has, too."""
 
     def run(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The operations that every system offers, and the modules that implement them for each system.
+"""The operations on a system under test, and the modules that implement them for each system.
 
 `Platform` works with a module in a guest, `Setup` prepares a system for modules.
 """
@@ -19,7 +19,10 @@ from harness.systems.ssh import Guest
 
 
 class Platform(Protocol):
-    """The interface of linux.kmod and macos.kextload; the docstrings are in those modules."""
+    """The operations on a module in a guest, as linux.kmod and macos.kextload implement them.
+
+    The docstrings are in those modules.
+    """
 
     def prepare(self, guest: Guest, *, run_id: str, canary: str) -> None: ...
 
@@ -66,7 +69,10 @@ class Platform(Protocol):
 
 
 class Setup(Protocol):
-    """The interface of linux.setup and macos.setup; the docstrings are in those modules."""
+    """The operations that prepare a system for modules, as linux.setup and macos.setup have them.
+
+    The docstrings are in those modules.
+    """
 
     def requirements(self, shell: Shell, *, signed: bool) -> tuple[Requirement, ...]: ...
 

@@ -48,7 +48,7 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 class RemoteProcess:
-    """A command that runs in the guest while its output is read."""
+    """A command that runs in the guest over SSH; its output is read while it runs."""
 
     def __init__(self, channel: paramiko.Channel, command: str, *, factor: float = 1.0) -> None:
         self._channel = channel
@@ -317,7 +317,7 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
 
 @contextmanager
 def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
-    """Call `action` at the time `end`, in a thread of its own, if the block still runs."""
+    """Call `action` in a thread at the time `end` (monotonic), unless the block ends before."""
     timer = threading.Timer(max(0.0, end - time.monotonic()), action)
     timer.daemon = True
     timer.start()
@@ -362,7 +362,7 @@ def _exec(channel: paramiko.Channel, command: str, *, end: float) -> None:
 def _drain(
     channel: paramiko.Channel, data: bytes, command: str, *, end: float
 ) -> tuple[bytes, bytes, int]:
-    """Feed stdin and read both streams until the command's status is known."""
+    """Write `data` to stdin and read both streams to the end; return them and the status."""
     out, err = bytearray(), bytearray()
     channel.settimeout(_POLL_S)
     sent = 0

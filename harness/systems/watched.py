@@ -13,7 +13,7 @@ from harness.systems.ssh import Guest
 
 
 class Asked(Protocol):
-    """The values that a suite needs from the request of the run."""
+    """What a suite has to know of the run that it belongs to."""
 
     @property
     def folder(self) -> Path:
@@ -25,20 +25,21 @@ class Asked(Protocol):
 
 
 class Alive(Protocol):
-    """The interface that reports whether the guest is alive."""
+    """The interface of an object that reports whether the guest is alive."""
 
     @property
     def held(self) -> bool:
         """Whether a debugger has stopped the guest."""
 
     def check_unspoilt(self, running: str) -> None:
-        """Raise an error when the kernel has reported a fault during a finished test.
+        """Raise an error when the kernel has reported a fault during a test that has ended.
 
-        `running` is the test whose result is still to come.
+        `running` is the test that runs now. The guest is replaced then, so that this test does not
+        suffer from the fault.
         """
 
     def note(self, name: str, words: str) -> None:
-        """Record an observation about the guest with its time."""
+        """Record an observation about the guest with its time; `name` is what has observed it."""
 
 
 class Tail(Protocol):
@@ -49,7 +50,10 @@ class Tail(Protocol):
 
 
 class Watched(Protocol):
-    """The interface of a guest for a suite; `Session` and `RemoteSession` implement it."""
+    """The interface of a guest for a suite of tests, which checks the guest while it runs.
+
+    `Session` and `RemoteSession` implement it.
+    """
 
     @property
     def request(self) -> Asked:
@@ -68,7 +72,7 @@ class Watched(Protocol):
         """The last lines of the guest's console."""
 
     def deadline(self, seconds: float) -> float:
-        """Return a deadline of the configuration, stretched for this guest."""
+        """Return a configured deadline in seconds, multiplied if the guest is emulated."""
 
     def check_alive(self) -> None:
         """Raise an error when the guest is dead."""

@@ -60,26 +60,32 @@ class Leak:
 
     @property
     def stack(self) -> tuple[str, ...]:
-        """The lines with a frame, which are equal for equal leaks."""
+        """The frames of the allocation, without addresses; equal leaks have equal frames."""
         return tuple(line.rpartition("] ")[2] for line in self.lines if "+0x" in line)
 
     @property
     def is_of_module(self) -> bool:
-        """Whether a module has a frame in the stack, named or as an address."""
+        """Whether a function of a module is among the frames, by its name or only as an address.
+
+        The kernel prints only the address of a function whose module has been unloaded.
+        """
         frames = (line for line in self.lines if not line.startswith("unreferenced"))
         return any(_OF_MODULE.search(line) or _ADDRESS.match(line) for line in frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Symbols:
-    """The symbols of all modules when one was unloaded, in the order of their addresses."""
+    """The symbols of all loaded modules, saved when a module was unloaded, sorted by address.
+
+    `until_s` is the uptime at that unloading; the addresses may mean something else afterwards.
+    """
 
     until_s: float
     addresses: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
     def named(self, address: int) -> str:
-        """Return FUNCTION+OFFSET [MODULE] for an address in a module, "" for another one."""
+        """Return FUNCTION+OFFSET [MODULE] for an address in a module, "" for any other address."""
         index = bisect_right(self.addresses, address) - 1
         if index < 0 or index == len(self.addresses) - 1:
             return ""
@@ -88,7 +94,7 @@ class _Symbols:
 
 
 def scan(guest: Guest, *, hz: int, deadline_s: float) -> tuple[Leak, ...]:
-    """Scan a guest twice, and return what its modules have leaked, each stack once.
+    """Run kmemleak twice in a guest, and return what modules have leaked; equal leaks only once.
 
     `hz` is the kernel's CONFIG_HZ.
     Raises: CommandFailed when the kernel has no kmemleak; GuestLost.
@@ -97,7 +103,10 @@ def scan(guest: Guest, *, hz: int, deadline_s: float) -> tuple[Leak, ...]:
 
 
 def found(text: str, hz: int) -> tuple[Leak, ...]:
-    """Return the leaks in what the scan printed. Pure."""
+    """Return the leaks of modules in the text that the commands of `scan` printed. Pure.
+
+    The text has clocks, kmemleak's objects, saved symbols and the kernel's log.
+    """
     clock, objects, symbols, log = (part.strip("\n") for part in text.split(f"{_CUT}\n", 3))
     now = int(clock.partition("jiffies: ")[2].split()[0])
     stamp_s, up_s = float(clock.rpartition("[")[2].partition("]")[0]), float(clock.split()[-1])
@@ -126,7 +135,10 @@ def _objects(text: str) -> Iterator[Leak]:
 
 
 def _snapshots(text: str) -> Iterator[_Symbols]:
-    """Yield the symbols that each unloading wrote down: `unload UPTIME`, lines of kallsyms."""
+    """Yield the symbols saved at each unloading of a module, in the order of the unloadings.
+
+    Shape: `text` has a line `unload UPTIME` for each, and below it lines of /proc/kallsyms.
+    """
     for part in text.split("unload ")[1:]:
         until, *lines = part.splitlines()
         rows = sorted(
@@ -152,13 +164,16 @@ def _resolved(leak: Leak, known: Sequence[_Symbols], at_s: float) -> Leak:
 
 
 def _running_at(at_s: float, marks: Sequence[re.Match[str]]) -> str:
-    """Return the test that ran at a time of the log's clock, "" for none."""
+    """Return the test that was running at a time of the kernel log's clock, "" for none.
+
+    `marks` are the log's lines that mark the begin and end of tests.
+    """
     before = [mark for mark in marks if float(mark[1]) <= at_s]
     return before[-1][3] if before and before[-1][2] == "begin" else ""
 
 
 def report(guest: Guest, leaks: Sequence[Leak]) -> None:
-    """Write leaks to the kernel's log, each between the marks of its test.
+    """Write leaks to the guest's kernel log, each between marks of the test that allocated it.
 
     Raises: CommandFailed, GuestLost.
     """

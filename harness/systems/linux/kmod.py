@@ -36,11 +36,11 @@ _FAULTS = (
 
 
 def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
-    """Set the clock, plant the canary in the kernel's log and start the heartbeat.
+    """Prepare a guest for a run: set its clock, write a canary into its log, start a heartbeat.
 
-    A restored guest still has the time at which it was saved. The canary (a line that looks like a
-    fault) proves that a fault in the log would be seen. The heartbeat, once a second, proves that
-    the kernel still schedules.
+    A restored guest still has the time at which it was saved. The canary (a line in the kernel's
+    log that looks like a fault) proves that a fault in the log would be seen. The heartbeat, a
+    line every second, proves that the kernel still schedules.
     Raises: GuestLost, CommandFailed.
     """
     # setsid and /dev/null: sshd would wait for a process that has its output open.
@@ -62,7 +62,7 @@ setsid sh {_FOLDER}/heartbeat < /dev/null > /dev/null 2>&1 &
 
 
 def quiesce(guest: Guest, *, deadline_s: float) -> None:
-    """Wait until the guest has finished booting and its disk is written.
+    """Wait until the guest has finished booting and has written its files to the disk.
 
     Raises: GuestLost at the deadline, with the jobs that still run.
     """
@@ -91,7 +91,10 @@ def mount_share(guest: Guest, *, writable: bool) -> None:
 def push_modules(
     guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
 ) -> None:
-    """Copy stripped modules, firmware and the files of the setting `push` into the guest."""
+    """Copy built modules, their firmware, and the files of the setting `push` into the guest.
+
+    The modules are copied without debugging information.
+    """
     files: list[PushSpec] = []
     for build, spec in modules:
         for one in build.loaded:
@@ -114,9 +117,9 @@ def load(
     deadline_s: float,
     parameters: Mapping[str, str] | None = None,
 ) -> LoadedModule:
-    """Load the module and its companions; return when its devices exist.
+    """Load the module and its companions in the guest; return when its devices exist.
 
-    `parameters` replace those of `spec`.
+    Companions are the modules that were built with it. `parameters` replace those of `spec`.
     Units: deadline_s is for one module; each companion may extend it by a quarter.
     Raises: ModuleError with the kernel's lines when init refuses, a parameter is not known, or a
         device is missing; GuestHung with insmod's kernel stack when init does not return.
@@ -145,7 +148,10 @@ def load(
 
 
 def _planned(guest: Guest, spec: ModuleSpec) -> int:
-    """Return the number of steps in the guest's plan for the module, 0 without a plan."""
+    """Return how many modules the guest's load plan for this module has, 0 without a plan.
+
+    `load_script` describes the plan.
+    """
     if not spec.modules and spec.dkms is None:
         return 0
     count = guest.run(f"grep -c . {load_script.plan_path(spec.name)} || :", deadline_s=_STEP_S)
@@ -153,7 +159,11 @@ def _planned(guest: Guest, spec: ModuleSpec) -> int:
 
 
 def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> ModuleError:
-    """Return the error for a module that was refused: the tool's message, the cause, a remedy."""
+    """Return the error for a module that insmod or modprobe could not load.
+
+    It has the tool's message, the kernel's log lines, and as a hint what to do about the cause.
+    `said` is the output of the load script, and `since_s` the uptime when it began.
+    """
     log = _log_since(guest, since_s)
     tool, name, told = load_script.refused_step(said) or ("insmod", spec.name, said)
     words = _insmod_words(told)
@@ -175,7 +185,7 @@ def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> Mo
 
 
 def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's own modules that export symbols, by symbol."""
+    """Return, for each of these symbols, the kernel's module that exports it, if there is one."""
     if not symbols:
         return {}
     # The blank ends the name, so that foo does not match foo_bar.
@@ -186,9 +196,11 @@ def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
 
 
 def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: float) -> None:
-    """Check that the module has every parameter that it was given; a kernel only warns.
+    """Check that the loaded module has every parameter that it was given; a kernel only warns.
 
-    Raises: ModuleError; the module is unloaded then, as if it had been refused.
+    `said` is the output of the load script.
+    Raises: ModuleError for an unknown parameter; the module is unloaded then, as if it had been
+        refused.
     """
     lines = [line for line in said.splitlines() if line.startswith(load_script.UNKNOWN)]
     unknown = refusals.unknown_parameters(lines)
@@ -204,7 +216,7 @@ def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: 
 
 
 def _known_parameters(guest: Guest, name: str) -> tuple[str, ...]:
-    """Return the names of the parameters that a pushed module has, sorted."""
+    """Return the names of the parameters that a module has whose file is in the guest, sorted."""
     script = f"modinfo -F parm {load_script.module_path(name)} || :"
     lines = guest.run(script, deadline_s=_STEP_S).stdout.splitlines()
     return tuple(sorted({line.partition(":")[0] for line in lines if ":" in line}))
@@ -264,7 +276,7 @@ def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
 
 
 def mark(guest: Guest, text: str) -> None:
-    """Write a given line into the kernel's log."""
+    """Write the line `text` into the guest's kernel log."""
     guest.run(f"echo {shlex.quote(text)} > /dev/kmsg", deadline_s=_STEP_S)
 
 
@@ -274,11 +286,11 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the faults in the guest's kernel log since the canary; () means a clean log.
+    """Return the faults in the guest's kernel log since `prepare`; () means a clean log.
 
     Lines that match a pattern in `allow` are no faults. If the log is clean, a final line with
-    `token` is written into it. A log without the canary of `token` does not count as clean,
-    because other lines may be missing, too.
+    `token` is written into it. A log without the canary that `prepare` wrote with `token` does not
+    count as clean, because other lines may be missing, too.
     """
     log = guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines()
     planted = [number for number, line in enumerate(log) if f"harness-canary {token}" in line]
@@ -297,7 +309,10 @@ def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[s
 
 
 def parse_modules(text: str) -> dict[str, ModuleEntry]:
-    """Return the modules of /proc/modules by name; see Documentation/filesystems/proc.rst."""
+    """Return the loaded modules that /proc/modules lists, by name.
+
+    Source: Documentation/filesystems/proc.rst.
+    """
     found = {}
     for line in text.splitlines():
         fields = line.split()
@@ -319,7 +334,7 @@ def _entry(guest: Guest, name: str) -> ModuleEntry | None:
 
 
 def _insmod_words(output: str) -> str:
-    """Return the reason in insmod's message 'ERROR: could not insert module x.ko: File exists'."""
+    """Return the reason at the end of insmod's message, such as 'File exists'."""
     lines = output.strip().splitlines()
     return lines[-1].rpartition(": ")[2] if lines else "insmod printed no message"
 
@@ -360,7 +375,10 @@ def sections(guest: Guest, name: str) -> dict[str, int]:
 
 
 def _sections_of(name: str) -> str:
-    """Return a command that prints the sections of a module, in one process."""
+    """Return a shell command that prints the addresses of a loaded module's sections.
+
+    It runs one process, because each one is slow in an emulated guest.
+    """
     folder = shlex.quote(f"/sys/module/{name.replace('-', '_')}/sections")
     # Most names begin with a dot, and * leaves those out.
     return f"cd {folder} && {{ grep -sH . .[!.]* *; :; }}"

@@ -22,22 +22,23 @@ _REFUSED = re.compile(rf"^{REFUSED}(\w+) (\S+)$", re.MULTILINE)
 
 
 def module_path(name: str) -> str:
-    """Return where a module's file lies in the guest."""
+    """Return the path in the guest to which the module's file is pushed."""
     return f"{FOLDER}/{name}.ko"
 
 
 def plan_path(name: str) -> str:
-    """Return where the plan of a module lies in the guest."""
+    """Return the path in the guest of the file with the steps to load a module (its plan)."""
     return f"{FOLDER}/{name}.load"
 
 
 def load(name: str, parameters: Mapping[str, str]) -> str:
-    """Return a script that executes a module's plan; without a plan it loads the module alone.
+    """Return a shell script that loads a module and its companions as the guest's plan says.
 
-    It prints the uptime, then the tools' output. If the module or a required module of the kernel
-    fails, the script unloads the modules that it has loaded, and ends. If a companion NAME cannot
-    be loaded in this kernel or on this machine, the script leaves a file NAME.out and continues.
-    `parameters` are the module's own; 'OTHER.parameter' is another module's.
+    Without a plan it loads the module alone. It prints the uptime, then the tools' output. If the
+    module or a required module of the kernel fails, the script unloads the modules that it has
+    loaded, and ends. If a companion NAME cannot be loaded in this kernel or on this machine, the
+    script leaves a file NAME.out and continues. `parameters` are the module's own;
+    'OTHER.parameter' is another module's.
     """
     cases = "".join(
         f"\t\t{shlex.quote(one)}) step {_insmod(one, parameters, name)} ;;\n"
@@ -63,7 +64,10 @@ def unload(name: str) -> str:
 
 
 def refused_step(said: str) -> tuple[str, str, str] | None:
-    """Return the failed step's tool and module, and the tool's message; None if none failed."""
+    """Return the step of the plan that failed: tool, module, and the tool's message.
+
+    `said` is the output of the load script. The result is None if no step failed.
+    """
     match = _REFUSED.search(said)
     if match is None:
         return None
@@ -71,7 +75,10 @@ def refused_step(said: str) -> tuple[str, str, str] | None:
 
 
 def refused_companions(said: str) -> tuple[str, ...]:
-    """Return the companions that could not be loaded, and without which loading continued."""
+    """Return the names of the companions without which the load script has continued.
+
+    `said` is the output of the load script.
+    """
     lines = said.splitlines()
     return tuple(line.removeprefix(_WITHOUT) for line in lines if line.startswith(_WITHOUT))
 
@@ -90,7 +97,7 @@ def _others(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _tell_unknown(parameters: Mapping[str, str]) -> str:
-    """Return a command that prints the kernel's log lines about unknown parameters."""
+    """Return a command that prints the kernel's warnings about unknown module parameters."""
     if not parameters:
         return ":"
     return f"dmesg | grep -F ': unknown parameter ' | sed 's/^/{UNKNOWN}/'"

@@ -32,12 +32,12 @@ _MODPROBE = re.compile(r"Module (\S+) not found in directory /lib/modules/(\S+)"
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A refused module: the tool's message, and the lines that the kernel logged meanwhile.
+    """What is known of a module that did not load: the tool's message, the kernel's lines.
 
-    `owners` are the kernel's own modules by the symbols that they export; `built_in` is whether
-    the kernel contains the module already, so that it cannot be unloaded. `parameters` are the
-    names of those that the module has, and `companions` the modules built with it that the kernel
-    has refused before.
+    `words` is the message of insmod or modprobe. `owners` are the kernel's own modules by the
+    symbols that they export; `built_in` is whether the kernel contains the module already, so that
+    it cannot be unloaded. `parameters` are the names of those that the module has, and
+    `companions` the modules built with it that the kernel has refused before.
     """
 
     module: str
@@ -61,7 +61,10 @@ def unknown_parameters(log: Sequence[str]) -> tuple[str, ...]:
 
 
 def unknown_symbols(log: Sequence[str]) -> tuple[str, ...]:
-    """Return the symbols that nothing in the guest's kernel exports, as its log names them."""
+    """Return the symbols that the module needs and that nothing in the guest exports.
+
+    `log` has the kernel's lines about them.
+    """
     found = (_SYMBOL.search(line) for line in log)
     return tuple(dict.fromkeys(match[1] for match in found if match))
 
@@ -161,7 +164,10 @@ def _no_such_module(refusal: Refusal) -> str:
 
 
 def _unset_parameter(refusal: Refusal) -> str:
-    """Return a hint for an init that returned EINVAL, which insmod calls invalid parameters."""
+    """Return a hint for a module whose init function returned EINVAL, "" for any other refusal.
+
+    insmod reports EINVAL as 'Invalid parameters'.
+    """
     if "Invalid parameters" not in refusal.words or not refusal.parameters:
         return ""
     return (

@@ -48,7 +48,10 @@ def parse_secure_boot(dump: str) -> bool | None:
 
 
 def requirements(system: LinuxSystem, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return each setting that this system needs for a module, `signed` or not."""
+    """Return what this system has to have or allow before an out-of-tree module loads.
+
+    Each one says whether it is met. `signed` means that the module is signed.
+    """
     return (
         *_loading(system, signed=signed),
         _need(

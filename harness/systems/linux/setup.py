@@ -31,7 +31,10 @@ _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 
 @dataclass(frozen=True, kw_only=True)
 class _Notes:
-    """A record of changes to a target: installed packages, and settings before the change."""
+    """What was changed on a target, saved there so that it can be undone.
+
+    It has the packages that were installed, and the sysctls with their values before.
+    """
 
     packages: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
@@ -61,7 +64,7 @@ def examine(shell: Shell) -> LinuxSystem:
 
 
 def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return each setting that this system needs before a module loads."""
+    """Return what this system has to have or allow before a module loads, and what is met."""
     return rules.requirements(examine(shell), signed=signed)
 
 
@@ -83,7 +86,7 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Undo the changes of `allow`, and return a description of them."""
+    """Remove the packages that `allow` installed, and return a line that says so."""
     noted = _read_notes(shell, "deps")
     if noted is None:
         return ("nothing to undo: nothing was changed here",)
@@ -140,7 +143,7 @@ def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def boot_session(shell: Shell) -> str:
-    """Return a value that differs after each boot of the system."""
+    """Return an id that is another one after each boot, from /proc/sys/kernel/random/boot_id."""
     return _file(shell, "/proc/sys/kernel/random/boot_id").strip()
 
 
@@ -153,14 +156,14 @@ def restart(shell: Shell) -> None:
 
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
-    """Return the names of the crash logs that the system has saved: their paths on the target."""
+    """Return the paths on the target of the crash logs that the system has saved (by pstore)."""
     # pstore has files of other kinds, too, such as pmsg and ftrace.
     said = _root(shell, ["find", *_STORES, "-type", "f", "-name", "dmesg*"], check=False).stdout
     return tuple(sorted(said.splitlines()))
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
-    """Return the text of each saved crash log that is not in `known`."""
+    """Return name and text of each saved crash log whose name is not in `known`."""
     return tuple(
         CrashLog(name=name, text=_root(shell, ["cat", name]).stdout)
         for name in panic_reports(shell)
@@ -219,8 +222,9 @@ def _note(shell: Shell, purpose: str, what: _Notes) -> None:
 
 
 def _read_notes(shell: Shell, purpose: str) -> _Notes | None:
-    """Return the record of earlier changes, or None when there is none.
+    """Return what was changed on the target before for this purpose, None without a record.
 
+    `purpose` is "deps" for `allow`, "debug" for `configure_for_debug`.
     Raises: UsageError when the record cannot be read, because the changes cannot be undone then.
     """
     file = _NOTES.format(purpose=purpose)

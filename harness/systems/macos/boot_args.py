@@ -43,7 +43,7 @@ def read_change(text: str) -> Change:
 
 
 def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
-    """Return the arguments with the wanted words added, and the change that this makes.
+    """Add words to the boot arguments `current`; return them and the change that was made.
 
     A word NAME=VALUE replaces another value of NAME. A word that is already there is not added
     again.
@@ -57,7 +57,7 @@ def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
 
 
 def revert(current: str, change: Change) -> str:
-    """Return the arguments without the words that were added, and with those that they replaced.
+    """Undo a change of boot arguments: remove the added words, restore those that they replaced.
 
     Words that another program has added in the meantime are kept.
     """

@@ -23,7 +23,7 @@ _FILE_MODE = 0o644
 
 @dataclass(frozen=True, kw_only=True)
 class KextInfo:
-    """The values of a kext's Info.plist: identifier, version, executable."""
+    """The values in a kext's Info.plist: identifier, version, and the name of its executable."""
 
     identifier: str
     version: str
@@ -65,7 +65,10 @@ def info_of(bundle: Path) -> KextInfo:
 
 
 def archive(bundle: Path, *, name: str = "") -> bytes:
-    """Return a bundle as a tar archive whose one top folder has the bundle's name, or `name`."""
+    """Return a kext bundle as a tar archive, all of whose files belong to root:wheel.
+
+    Its one top folder has the bundle's name, or `name`.
+    """
     top = name or bundle.name
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -83,7 +86,10 @@ def archive(bundle: Path, *, name: str = "") -> bytes:
 def entry(
     name: str, *, folder: bool = False, size_bytes: int = 0, mode: int = _FILE_MODE, at: int = 0
 ) -> tarfile.TarInfo:
-    """Make a member for an archive, owned by root:wheel; `at` is its time of modification."""
+    """Return the header of a file or folder for a tar archive, owned by root:wheel.
+
+    `at` is the time of modification, in seconds since 1970.
+    """
     info = tarfile.TarInfo(name)
     info.type = tarfile.DIRTYPE if folder else tarfile.REGTYPE
     info.mode = _FOLDER_MODE if folder else mode

@@ -39,7 +39,10 @@ State = TypeVar("State", LoadState, UnloadState)
 
 @dataclass(frozen=True, kw_only=True)
 class Said(Generic[State]):
-    """The meaning of a tool's output: `reason` is the deciding line, `hint` is the next step."""
+    """What the output of a load or unload tool means.
+
+    `reason` is the line that decided it, and `hint` says what the user can do next.
+    """
 
     state: State
     reason: str

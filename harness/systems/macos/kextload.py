@@ -44,9 +44,10 @@ _RUN = "/var/run"
 
 
 def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
-    """Record the boot session and the panic reports that exist; log that a run begins.
+    """Save which boot session and panic reports there are, and log that a run begins.
 
-    The user's machine is not changed: no clock is set and no heartbeat is started.
+    The final log check compares them with those at the end. `canary` is a part of the file's name.
+    The user's machine is not changed otherwise: no clock is set and no heartbeat is started.
     Raises: GuestLost, CommandFailed.
     """
     state = "\n".join([setup.boot_session(guest), *setup.panic_reports(guest)]) + "\n"
@@ -74,7 +75,7 @@ def mount_share(guest: Guest, *, writable: bool) -> None:
 def push_modules(
     guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
 ) -> None:
-    """Copy bundles to /Library/Extensions, owned by root:wheel and writable by root alone.
+    """Copy kext bundles to /Library/Extensions, owned by root:wheel and writable by root alone.
 
     The `push` entries of the configuration are skipped, because they are programs for Linux.
     Raises: UsageError when a build is not a kext bundle.
@@ -180,7 +181,7 @@ def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
 
 
 def mark(guest: Guest, text: str) -> None:
-    """Write a given line into the system's log."""
+    """Write the line `text` into the system's log."""
     guest.run(["logger", "-t", "harness", text], deadline_s=_STEP_S)
 
 
@@ -191,7 +192,7 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the evidence against a clean run: a restart of the system, a panic report.
+    """Return what speaks against a clean run since `prepare`: a restart, a new panic report.
 
     () means that there is none. `allow` is ignored: a macOS kernel does not survive the faults
     that it reports.
@@ -210,14 +211,14 @@ def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[s
 
 
 def parse_modules(text: str) -> dict[str, ModuleEntry]:
-    """Return the kernel's list of kexts by identifier."""
+    """Return the loaded kexts in the output of kextstat or `kmutil showloaded`, by identifier."""
     return kext_list.parse(text)
 
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
-    """Return the address of a loaded kext's __TEXT, by that name.
+    """Return the address of a loaded kext's __TEXT; `name` is the kext's identifier.
 
-    The result is {} when the kext is not loaded, or the kernel does not show addresses.
+    Shape: {"__TEXT": address}, or {} when the kext is not loaded or the kernel shows no addresses.
     """
     entry = _list_kexts(guest, _tools(guest)).get(name)
     return _sections(entry) if entry is not None else {}
@@ -245,7 +246,11 @@ def _identifier(guest: Guest, spec: ModuleSpec) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tools:
-    """The commands by which one release of macOS loads, unloads and lists kexts."""
+    """The commands by which one release of macOS loads, unloads and lists kexts.
+
+    `through_collection` means that kexts are loaded from the auxiliary kernel collection (macOS 11
+    and later).
+    """
 
     load: tuple[str, ...]
     unload: tuple[str, ...]
@@ -306,7 +311,7 @@ def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: fl
 
 
 def _not_in_the_list(tools: _Tools) -> Said[LoadState]:
-    """Return the meaning of a success of the tool when the kernel does not list the kext.
+    """Return what it means that the tool succeeded but the kernel does not list the kext.
 
     From macOS 11 on the kext is loaded at the next start; before, it counts as refused.
     """

@@ -20,7 +20,7 @@ _GROUP_CHARACTERS = 8
 
 
 def panic_files(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that are panic reports, sorted."""
+    """Return those of the file names that are names of panic reports, sorted."""
     return tuple(sorted(name for name in names if _FILE.match(name)))
 
 

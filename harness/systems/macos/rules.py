@@ -22,7 +22,10 @@ _RECOVERY = "restart into Recovery (Intel: hold Cmd-R; Apple silicon: hold the p
 
 
 def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return each setting that this Mac needs for a kext; `signed` means by Apple's rules."""
+    """Return what this Mac has to have or allow before a kext loads, and what of it is met.
+
+    `signed` means that the kext has a signature that Apple accepts.
+    """
     found = [*_release(system), *_platform(system)]
     if not signed:
         found += _signing_requirements(system)
@@ -31,7 +34,10 @@ def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
 
 
 def doable_now(system: MacSystem, *, signed: bool) -> tuple[str, ...]:
-    """Return the boot arguments that can be set from the running system and have an effect."""
+    """Return the boot arguments that let an unsigned kext load and can be set without Recovery.
+
+    The result is () when this release ignores them, or they are not needed.
+    """
     if signed or system.version >= (10, 11) or system.unsigned_kexts:
         return ()
     return KEXT_DEV_MODE

@@ -54,14 +54,14 @@ def examine(shell: Shell) -> MacSystem:
 
 
 def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return each setting that this Mac needs before a kext loads."""
+    """Return what this Mac has to have or allow before a kext loads, and what of it is met."""
     return rules.requirements(examine(shell), signed=signed)
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Make the changes by which a running system allows kexts, and return what was done.
+    """Set the boot arguments that let unsigned kexts load, where the release allows it.
 
-    The result is () when the release allows no such change, or none is necessary.
+    Return what was done, () when the release allows no such change or none is necessary.
     Raises: TargetNotReady when the system refuses to change its boot arguments.
     """
     found = examine(shell)
@@ -96,7 +96,7 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Return the boot arguments for debugging with which the running kernel was not started."""
+    """Return the boot arguments for debugging that the running kernel does not have yet."""
     arch = words_of(shell, ["uname", "-m"], deadline_s=_STEP_S).strip()
     running = shell.run(["sysctl", "-n", "kern.bootargs"], deadline_s=_STEP_S).stdout.split()
     wanted = boot_args.for_debugging(arch=arch, link=link)
@@ -104,7 +104,7 @@ def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def boot_session(shell: Shell) -> str:
-    """Return a value that differs after each boot of the system (xnu, kern_sysctl.c)."""
+    """Return an id that is another one after each boot of the system (xnu, kern_sysctl.c)."""
     return shell.run(["sysctl", "-n", "kern.bootsessionuuid"], deadline_s=_STEP_S).stdout.strip()
 
 
@@ -130,7 +130,7 @@ def panic_reports(shell: Shell) -> tuple[str, ...]:
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
-    """Return the text of each saved panic that is not in `known`.
+    """Return name and text of each saved panic whose name is not in `known`.
 
     A panic in NVRAM is included until the system has written a file of it.
     """
@@ -171,7 +171,10 @@ def _boot_args(shell: Shell) -> str:
 
 
 def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Add boot arguments, after recording the change on the target; return what was done."""
+    """Add boot arguments, after saving on the target what is changed; return what was done.
+
+    `purpose` names the record, with which `disallow` or `unconfigure` undoes the change.
+    """
     notes = _NOTES.format(purpose=purpose)
     before = _boot_args(shell)
     after, change = boot_args.merge(before, wanted)

@@ -59,7 +59,7 @@ class MacSystem:
 
     @property
     def uses_kmutil(self) -> bool:
-        """Whether kexts go through the auxiliary kernel collection: macOS 11 and later."""
+        """Whether kmutil loads kexts, from the auxiliary kernel collection: macOS 11 and later."""
         return self.version >= (11, 0)
 
     @property
@@ -111,7 +111,10 @@ def parse_csr(status: str, variable: str) -> int:
 
 
 def _is_off(status: str, name: str) -> bool:
-    """Return whether csrutil prints that a protection is off, or that Apple Internal is on."""
+    """Return whether csrutil's output says that a protection of SIP is off.
+
+    For the name "Apple Internal" it returns whether that is on, because it allows more.
+    """
     word = "enabled" if name == "Apple Internal" else "disabled"
     return re.search(rf"^\s*{name}:\s*{word}", status, re.MULTILINE) is not None
 
