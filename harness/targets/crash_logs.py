@@ -20,7 +20,10 @@ def explain_logs(
     dsym: Path | None = None,
     roots: Sequence[Path] = (),
 ) -> tuple[KernelReport, ...]:
-    """Return every report in the given logs; frames of the kext get lines if a dSYM fits."""
+    """Return the kernel reports in the crash logs that a target saved.
+
+    Frames of the kext get source lines if `dsym` has the UUID that the panic names.
+    """
     found: list[KernelReport] = []
     for log in logs:
         if system is System.LINUX:

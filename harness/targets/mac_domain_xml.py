@@ -27,10 +27,11 @@ _AVX2_SINCE = 13
 
 @dataclass(frozen=True, kw_only=True)
 class MacDomain:
-    """A macOS guest: the user's files, its size, and the host's port for the guest's SSH.
+    """A macOS guest of QEMU: the files that its user has given, and the machine's size.
 
-    `osk` is the key that macOS asks the machine's SMC for. `release` is the major version (10 for
-    any release before 11); it decides processor and devices.
+    `osk` is the key that macOS asks the machine's SMC for. `ssh_port` is the port of the host that
+    leads to the guest's SSH server. `release` is the major version (10 for any release before 11);
+    it decides processor and devices.
     """
 
     name: str

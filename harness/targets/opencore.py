@@ -30,7 +30,7 @@ KEXT_FLAGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings for kexts in a config.plist: the SIP mask (csr) and the boot arguments."""
+    """What OpenCore's config.plist says about kexts: SIP's flags (csr) and the boot arguments."""
 
     csr: int
     boot_args: str
@@ -64,7 +64,10 @@ def with_settings(data: bytes, wanted: Settings) -> bytes:
 
 
 def for_kexts(before: Settings, *, debug: Sequence[str] = ()) -> Settings:
-    """Return the settings under which unsigned kexts load; `debug` adds boot arguments."""
+    """Return the settings `before`, changed so that unsigned kexts load.
+
+    `debug` are boot arguments to add.
+    """
     words, _ = boot_args.merge(before.boot_args, debug)
     return Settings(csr=before.csr | KEXT_FLAGS, boot_args=words)
 
@@ -80,8 +83,9 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 
 def _variables(plist: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Return Apple's variables in a config.plist, and the names of those that OpenCore deletes.
+    """Return Apple's NVRAM variables that a config.plist sets, and the names that it deletes.
 
+    Both are the file's own objects, so a change of them changes `plist`.
     Raises: UsageError when the file has something else in their places.
     """
     added = plist["NVRAM"].setdefault("Add", {})

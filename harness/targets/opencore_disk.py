@@ -28,7 +28,11 @@ _ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 
 @dataclass(frozen=True, kw_only=True)
 class _Copy:
-    """A raw copy of a disk: its file, mtools' name of its file system, and the disk's format."""
+    """A raw copy of a disk with OpenCore, whose files are changed before `store` writes it back.
+
+    `file` is the copy, `name` is mtools' name of the file system in it, and `form` is the format
+    of the disk itself.
+    """
 
     disk: Path
     form: str
@@ -36,7 +40,7 @@ class _Copy:
     name: str
 
     def store(self) -> None:
-        """Replace the disk by one with this content; its format, mode and snapshots stay."""
+        """Replace the disk atomically by this copy; the disk's format, mode and snapshots stay."""
         with whole_file.replacing(self.disk) as new:
             shutil.copy(self.disk, new)
             # Without -n the new disk would have none of the snapshots within the old one.

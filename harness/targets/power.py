@@ -25,7 +25,7 @@ _ADDRESS_S = 300.0
 
 
 class Power(Protocol):
-    """The interface to the power and snapshots of a target's machine."""
+    """The interface for switching a target's machine on and off, and for its snapshots."""
 
     def start(self) -> None:
         """Switch the machine on; one that is already on is left as it is."""
@@ -50,7 +50,7 @@ class Power(Protocol):
 
 
 def of(spec: RemoteSpec) -> Power:
-    """Return the power control of a target.
+    """Return the object that controls the power of a target's machine: Virsh or Vmrun.
 
     Raises: UsageError for a target of type ssh, whose power only its user controls, and for a
         VMware guest whose .vmx does not exist.
@@ -81,7 +81,7 @@ def locate(spec: RemoteSpec) -> RemoteSpec:
 
 
 def domain_of(spec: RemoteSpec) -> MacDomain:
-    """Return a target as a guest for libvirt.
+    """Return what is needed to define a libvirt target as a macOS guest, from its description.
 
     Raises: UsageError that names the files which the user has not given.
     """
@@ -145,7 +145,7 @@ class Virsh:
             raise
 
     def address(self) -> str:
-        """Return this host: the guest's network is QEMU's own, with one port forwarded."""
+        """Return this host's loopback address, of which QEMU forwards a port to the guest."""
         return LOOPBACK
 
     def snapshot(self, name: str) -> None:
@@ -186,7 +186,7 @@ class Virsh:
         shutil.copy2(self._variables(name), self._own.variables)
 
     def snapshots(self) -> tuple[str, ...]:
-        """Return the names under which a state of the firmware is saved."""
+        """Return the names of the guest's saved states."""
         kept = self._variables("")
         return tuple(
             sorted(path.name.removeprefix(kept.name) for path in kept.parent.glob(f"{kept.name}*"))
@@ -259,7 +259,7 @@ class Vmrun:
         self._vmrun("revertToSnapshot", self._vmx, name)
 
     def snapshots(self) -> tuple[str, ...]:
-        """Return the names that vmrun lists below its heading."""
+        """Return the names of the guest's saved states, as vmrun lists them."""
         return tuple(self._vmrun("listSnapshots", self._vmx).splitlines()[1:])
 
     def _vmrun(self, *words: str, limit_s: float = _STEP_S) -> str:
@@ -287,7 +287,10 @@ def _run(*command: str, limit_s: float = _STEP_S) -> str:
 
 
 def _verb(words: Sequence[str]) -> tuple[str, ...]:
-    """Return a tuple of the first word that is neither an option nor its value; () if none."""
+    """Return the subcommand in a command line of virsh or vmrun, as a tuple; () if it has none.
+
+    It is the first word that is neither an option nor an option's value.
+    """
     found = [
         word
         for before, word in zip(("", *words), words, strict=False)

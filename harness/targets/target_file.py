@@ -34,7 +34,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class LibvirtSpec:
-    """A guest for libvirt and QEMU with the user's files; `release` is macOS's major version."""
+    """The table `libvirt` of a target's file: a macOS guest of QEMU, made of the user's files.
+
+    `release` is macOS's major version.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -52,7 +55,7 @@ class LibvirtSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class VmwareSpec:
-    """A guest of VMware Fusion or Workstation: its .vmx, which is never written to."""
+    """The table `vmware` of a target's file: the guest's .vmx, which is never written to."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 

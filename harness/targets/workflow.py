@@ -52,18 +52,21 @@ class Loading:
 
 
 def requirements(target: RemoteSpec) -> tuple[Requirement, ...]:
-    """Return each setting that a target needs before the module loads."""
+    """Return what a target has to have or allow before the module loads, and what of it is met."""
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         return SETUPS[target.system].requirements(guest, signed=target.signed)
 
 
 def requirements_of(shell: Shell, system: System, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return each setting that a system needs before the module loads."""
+    """Return what a system has to have or allow before the module loads, and what of it is met."""
     return SETUPS[system].requirements(shell, signed=signed)
 
 
 def change_host(shell: Shell, system: System, *, undo: bool, signed: bool) -> tuple[str, ...]:
-    """Make the changes that a running system allows, or undo them; return what was done."""
+    """Change a running system so that modules load on it, as far as it allows, or undo that.
+
+    Return what was done. The system is one behind `shell`, such as this host.
+    """
     setup = SETUPS[system]
     return setup.disallow(shell) if undo else setup.allow(shell, signed=signed)
 
@@ -221,9 +224,9 @@ def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | No
 
 
 def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
-    """Return a built module file as a value that can be loaded.
+    """Return the value that stands for a built module, made from its file (.ko or .kext).
 
-    Raises: UsageError when the file is not a module.
+    Raises: UsageError when the file does not exist or is not a kext bundle.
     """
     if file.suffix == ".kext":
         info = bundle.info_of(file)
@@ -248,7 +251,7 @@ def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
 
 
 def lines(found: tuple[Requirement, ...]) -> tuple[str, ...]:
-    """Return requirements as lines of text, in the given order."""
+    """Return requirements as lines of text: whether each is met, and if not, what to do."""
     return tuple(line for one in found for line in requirement.lines(one))
 
 
