@@ -88,9 +88,10 @@ class HarnessTask(Task[Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContext:
-    """The context of one call of a task: the given options, and the values that all tasks need.
+    """What a task gets at each call: the given options, and values that all tasks need.
 
     `given` are the options that are not at their defaults, by the names of their parameters.
+    `config` is the value of --config.
     """
 
     config: str | None = None
@@ -116,7 +117,10 @@ class TaskContext:
         return build_folder.runs(self.settings.root)
 
     def view(self, *, verbose: bool = False) -> "LiveView":
-        """Return the live view for a terminal; plain lines without one, in CI or if verbose."""
+        """Return an object that shows a run's progress: live on a terminal, else as plain lines.
+
+        In CI and with `verbose` it shows plain lines on a terminal, too.
+        """
         from harness.report import live_view
 
         plain = self.environment.ci or verbose or not sys.stdout.isatty()
@@ -126,7 +130,7 @@ class TaskContext:
 
 
 def help_for(*names: str) -> dict[str, str]:
-    """Return the help texts of the options with these names."""
+    """Return the help texts of options of kernel-test, by name, for a task that has them, too."""
     return {name: RUN_HELP[name] for name in names}
 
 
@@ -167,7 +171,10 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
 
 
 def _body(function: Callable[..., int]) -> Callable[..., None]:
-    """Return the function that invoke calls for a task; it ends the process with an exit code."""
+    """Return a function that runs a task's function for invoke and ends with its exit code.
+
+    The function has the options that all tasks have, and prints errors as sentences.
+    """
     parameters = list(inspect.signature(function).parameters.values())
     defaults = {one.name: one.default for one in parameters[1:]}
 

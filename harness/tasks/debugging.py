@@ -43,7 +43,7 @@ ATTACH_HELP = {
 
 
 class Way(enum.Enum):
-    """The ways to debug a kernel; one call of debug-attach uses one of them."""
+    """The ways to debug a kernel, of which the options of debug-attach choose one."""
 
     TERMINAL = "a debugger on this terminal"
     BOOT = "--break-at-boot"
@@ -224,7 +224,7 @@ def debug_attach(  # noqa: PLR0913, PLR0917
 
 
 def _request(context: TaskContext, options: dict[str, Any]) -> "AttachRequest":
-    """Return the request for a debugger that the command's options describe."""
+    """Return the request for a debugger session, made from the options of debug-attach."""
     from harness.debugger.attach import AttachRequest
 
     def file(name: str) -> Path | None:

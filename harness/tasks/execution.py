@@ -75,7 +75,7 @@ def _escape_what_stdout_cannot_show() -> None:
 
 
 def _end_by_disk(error: OSError) -> int:
-    """Print what is wrong with a disk or a folder, and return the exit code.
+    """Print what is wrong with a disk or a folder, such as a full disk; return the exit code.
 
     Raises: the error itself when its cause is not a disk or folder, because the harness is at
         fault.
@@ -111,7 +111,7 @@ def _take_signals() -> None:
 
 
 def drop_output() -> None:
-    """Discard buffered output, so that the interpreter's exit does not flush it to a pipe."""
+    """Discard what stdout still buffers, so that it is not written to a closed pipe at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

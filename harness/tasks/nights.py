@@ -235,7 +235,10 @@ def nightly_bisect(context: TaskContext) -> int:
 
 
 def _bisect(context: TaskContext, history: "History") -> int:
-    """Bisect what is due in the latest night, and return how many commits were found."""
+    """Find the commits behind the latest night's failures that have not been searched for yet.
+
+    Return how many commits were found.
+    """
     from harness.nightly import bisections
     from harness.nightly.show import from_history
     from harness.tasks.requests import request_from
@@ -281,7 +284,7 @@ def _print_plan(
 def _run(
     context: TaskContext, history: "History", request: "NightRequest | None", limits: "Limits"
 ) -> int:
-    """Run a new night, or go on with the latest one when there is no request."""
+    """Run a new night, or continue the latest one when `request` is None; return the exit code."""
     from harness import hints
     from harness.nightly import night, run
 
@@ -310,7 +313,7 @@ def _run(
 
 
 def _import(context: TaskContext, history: "History") -> int:
-    """Take old runs into the history, and print what became of each."""
+    """Add the runs in build/runs to the history, and print for each whether it was added."""
     from harness.nightly import old_runs
 
     for line in old_runs.take_in(context.settings, history, context.runs):

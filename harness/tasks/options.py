@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Which options apply to each mode of a task: a table for each task, and one check.
 
-An option that would be ignored is an error that gives the reason. A mode names every option of
-its task, so a new option has to be placed in each mode; a test checks that.
+A mode is a way to use a task, such as `kernel-test --list`. An option that would be ignored is an
+error that gives the reason. A mode names every option of its task, so a new option has to be
+placed in each mode; a test checks that.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -169,7 +169,7 @@ class HarnessProgram(Program):
         self.print_columns(context.help_tuples())
 
     def task_list_opener(self, extra: str = "") -> str:
-        """Return the heading above the list of tasks."""
+        """Return the heading that --list and --help print above the list of tasks."""
         del extra
         return "Tasks"
 

@@ -90,9 +90,10 @@ def bench_ring(context: TaskContext, full: bool = False) -> int:
     options_help={"long": "kill the daemon 100 times, load it for 10 minutes"},
 )
 def subscriber_test(_context: TaskContext, long: bool = False) -> int:
-    """Prove the subscriber on the driver's core in a process: store, queries, daemon, extension.
+    """Test the subscriber on the driver's core in one process: its database, queries and daemon.
 
-    About a minute; `check` runs it, too.
+    The extension that serves its tables to osquery is tested, too. About a minute; `check` runs it
+    as well.
     """
     from harness.project import checks
 

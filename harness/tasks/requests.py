@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRequest":
-    """Return the request for a run that a command's options describe.
+    """Return the request for a run of kernel-test, made from a command's options.
 
     Raises: UsageError for a value that no run can use.
     """
@@ -61,9 +61,10 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
 
 
 def _with_make(settings: "Settings", target: str | None, kernel: str | None) -> "Settings":
-    """Return the settings in which the chosen kernel's tree is built before it is used.
+    """Return the settings, changed so that the chosen kernel's source tree is built before use.
 
-    Raises: UsageError when the chosen kernel is no tree.
+    This implements --build.
+    Raises: UsageError when the chosen kernel is not a source tree.
     """
     from harness.host import config
 
@@ -78,7 +79,7 @@ def _with_make(settings: "Settings", target: str | None, kernel: str | None) -> 
 
 
 def _machine(options: dict[str, Any]) -> "MachineChange":
-    """Return what the options change of the target's machine.
+    """Return the changes of the target's machine (CPUs, memory, arguments) that options ask for.
 
     Raises: UsageError for a number that no machine can have.
     """

@@ -33,7 +33,10 @@ CONFIGURE_GUEST = Mode(
 
 
 def found_target(context: TaskContext, name: str | None) -> "RemoteSpec | None":
-    """Return the target of this name that the user boots, or None if there is none."""
+    """Return the target of this name that the user boots, None if no file describes one.
+
+    Its address is included, if its machine can be asked for it.
+    """
     from harness.targets import power, target_file
 
     images, targets = context.settings.images, context.environment.targets

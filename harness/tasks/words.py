@@ -19,7 +19,10 @@ HELP_FLAGS = ("--help", "-h")
 
 @dataclass(kw_only=True)
 class Arranged:
-    """A task's words in invoke's form: options, other words, and whether help is wanted."""
+    """What follows a task's name on the command line, sorted: options, and words without a name.
+
+    `wants_help` means that --help is among them.
+    """
 
     options: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -66,7 +69,11 @@ def command_words(
 
 
 def _option(word: str, waiting: Iterator[str], context: ParserContext) -> Iterator[str]:
-    """Yield one option and its value; as one word when the option has a long name."""
+    """Yield an option in invoke's form: `--name=value` in one word, or a short one and its value.
+
+    `word` is the option, and the value may be the next of the words in `waiting`.
+    Raises: ParseError for an unknown option, a missing value, or a value that is no number.
+    """
     name, equals, value = word.partition("=")
     if name not in context.flags:
         if word.startswith("--") or word[:2] not in context.flags:
@@ -124,9 +131,10 @@ def _named(found: Arranged, context: ParserContext, optional_word: str) -> Itera
 
 
 def _most_words(found: Arranged, context: ParserContext, option: str, required: int) -> int:
-    """Return how many words an option takes: one, or all but the `required` ones for a list.
+    """Return how many words without an option's name may be values of `option`.
 
-    A list takes none if a word is an option without its dashes, because that is a mistake.
+    It is one, or for an option that takes a list all words but the first `required` ones. A list
+    takes none if a word is an option without its dashes, because that is a mistake.
     """
     if context.flags[f"--{option}"].kind is not list:
         return 1

@@ -127,7 +127,7 @@ def _run_once(context: TaskContext, options: dict[str, Any]) -> int:
 
 
 def _last_failed(asked: "KernelTestRequest") -> "KernelTestRequest":
-    """Return the request, narrowed to the tests that failed last."""
+    """Return the request, limited to the tests that failed last, and print their names."""
     from harness.runs import rerun
 
     narrowed = rerun.only_failed(asked)
@@ -348,7 +348,7 @@ kernel_load = task(name="kernel-load", positional=["target"], options_help=_LOAD
 
 
 def _load_again(asked: "KernelTestRequest", run: str, shown: "LiveView") -> int:
-    """Replace the module in a guest that was left up."""
+    """Replace the module in a guest that was left up by one built now; print how to reach it."""
     from harness.guest import manage
     from harness.runs import reload
 

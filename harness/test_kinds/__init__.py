@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kinds of suites: pytest, a command, kselftest, blktests; which tests each of them has."""
+"""The kinds of suites: pytest, a command, kselftest, blktests; and how to list their tests."""

@@ -45,7 +45,7 @@ def choose(
 
 
 def lines(suites: Iterable[ListedSuite]) -> tuple[str, ...]:
-    """Return the tests as a person reads them: each suite, and below it the names."""
+    """Return the lines that --list prints: each suite, and below it the names of its tests."""
     shown: list[str] = []
     for suite in suites:
         kind = "a command" if suite.spec.command is not None else f"{len(suite.tests)} tests"
@@ -65,7 +65,10 @@ def _listed(spec: TestSpec, selection: Selection, build: Path) -> ListedSuite:
 
 
 def _matching(listed: Sequence[ListedSuite], expression: str) -> tuple[ListedSuite, ...]:
-    """Return the suites with the tests that match; pytest's own tests are selected already."""
+    """Return the suites with only the tests whose names match an expression of -k.
+
+    Suites of pytest are returned unchanged, because pytest has applied the expression already.
+    """
     names = [name for one in listed if one.spec.pytest is None for name in one.names]
     matching = pytest_folder.select(names, expression) if names else frozenset()
     return tuple(

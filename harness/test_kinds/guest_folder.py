@@ -26,7 +26,7 @@ _NOT_COPIED = {".git", "results"}
 
 @dataclass(frozen=True, kw_only=True)
 class _Program:
-    """A test's name, the folder in which it is started, and its command line there."""
+    """One test of a folder: its name, the folder in which its command is run, and the command."""
 
     name: str
     folder: str
@@ -114,7 +114,10 @@ def _is_for_lib_mk(folder: Path) -> bool:
 
 
 def _made(folder: Path, place: Path) -> tuple[str, ...]:
-    """Build and install a folder of selftests by the kernel's lib.mk; return its tests' names."""
+    """Build a folder of kernel selftests by its Makefile, and install it below `place`.
+
+    The Makefile includes the kernel's lib.mk. Return the names of its tests.
+    """
     output, installed = place / "output", place / "installed"
     for path in (output, installed):
         path.mkdir(parents=True, exist_ok=True)

@@ -24,9 +24,10 @@ _CAUSE = "E   "
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A request for tests: those that match `expression`, or all tests when it is "".
+    """Which tests pytest has to list: those that match `expression`, or all when it is "".
 
-    `long` asks for the long forms. `names` are other names that the expression selects from.
+    `long` asks for the long forms. `names` are names of other tests, which the expression selects
+    from, too.
     """
 
     expression: str = ""
@@ -46,7 +47,7 @@ def collect(folder: Path, question: Question) -> tuple[ListedTest, ...]:
 
 
 def select(names: Sequence[str], expression: str) -> frozenset[str]:
-    """Return those of some names that an expression selects, as pytest selects tests by -k.
+    """Return those of the names that an expression of pytest's -k selects.
 
     Raises: UsageError for an expression that pytest does not understand.
     """
@@ -57,7 +58,12 @@ def select(names: Sequence[str], expression: str) -> frozenset[str]:
 
 
 def _asked(words: Sequence[str], where: Path, question: Question) -> dict[str, Any]:
-    """Run pytest in a folder, and return the tests and mistakes that its plugin writes."""
+    """Run pytest in the folder `where` to list tests, and return what it has listed.
+
+    `words` are arguments such as files. The result is the JSON that `pytest_listing` writes.
+    Raises: UsageError for a wrong expression; TestsBroken for a test file that cannot be imported;
+        NoTests when pytest does not answer in time.
+    """
     with tempfile.TemporaryDirectory(prefix="modlab-tests-") as place:
         file, names = Path(place) / "tests.json", Path(place) / "names"
         names.write_text("".join(f"{name}\n" for name in question.names))
