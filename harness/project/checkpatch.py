@@ -57,7 +57,7 @@ def _fetch(package: str, work: Path) -> None:
 
 
 def run(script: Path, files: Sequence[Path], *, project: Path) -> list[str]:
-    """Return the script's errors and warnings, without the kinds in _IGNORED."""
+    """Return checkpatch.pl's errors and warnings about `files`, without the kinds in _IGNORED."""
     command = ["perl", str(script), "--no-tree", "--no-summary", "--terse", "--show-types"]
     command += [f"--ignore={','.join(_IGNORED)}", "-f"]
     command += [str(file.relative_to(project)) for file in files]

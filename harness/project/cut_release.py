@@ -75,7 +75,11 @@ def cut(request: ReleaseRequest, note: Callable[[str], None]) -> tuple[Path, ...
 
 
 def _require_ready(request: ReleaseRequest) -> None:
-    """Raise UsageError when the tree is not ready for a release."""
+    """Raise UsageError when the release cannot be cut from the project's tree as it is.
+
+    The version must be valid, not older than the present one and without a tag. The tree must be
+    committed and have a changelog fragment, and the folder for the files must be empty.
+    """
     project, number = request.project, request.number
     if not _NUMBER.fullmatch(number):
         raise UsageError(f"{number}: a version has three numbers, for example 0.2.0")

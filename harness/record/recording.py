@@ -47,7 +47,7 @@ class Mode(Enum):
 
 
 class Ending(Enum):
-    """How the guest of a recording ended."""
+    """How the guest of a recording ended, for example by a panic or at the deadline."""
 
     FINISHED = "finished"
     PANIC = "panic"

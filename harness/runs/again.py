@@ -27,7 +27,7 @@ _OF_A_KERNEL = Path("scripts/Kbuild.include")
 
 
 def state(settings: Settings) -> State:
-    """Return the present state of the files that a run depends on: source, configuration, tests.
+    """Return the time and size of each file that a run depends on: source, configuration, tests.
 
     What git ignores, build/, hidden files, logs and what editors and Python leave are left out.
     """

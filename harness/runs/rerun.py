@@ -37,9 +37,9 @@ def prepare(
 ) -> Replay:
     """Return the request that repeats a run, or only one test, or the test of one of its crashes.
 
-    `base` has settings, environment and options. `crash` is the crash's number, 0 for the whole
-    run; a run of a command is always repeated whole. `rebuild` builds the module from the current
-    tree instead of using the run's own.
+    `base` has settings, environment and options. `crash` is the crash's number, and `test` a
+    test's name; with 0 and "" the whole run is repeated. A run of a command is always repeated
+    whole. `rebuild` builds the module from the current tree instead of using the run's own.
     Raises: UsageError for an unknown run or crash, or a kernel that is no longer available; Lost
         for a run without a report; KernelError.
     """

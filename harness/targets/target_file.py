@@ -96,7 +96,7 @@ _ADAPTER = TypeAdapter(RemoteSpec)
 
 
 def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
-    """Return the target with this name, None when it is not one that the user boots.
+    """Return the target with this name, None when no file describes it or the name is None.
 
     Raises: ConfigError for any wrong key, type or name.
     """

@@ -63,10 +63,10 @@ def explain(
     },
 )
 def explain_guest(context: TaskContext, run: str = "") -> int:
-    """Explain a guest that was left up and has crashed, hangs, or whose kernel has complained.
+    """Explain a guest that was left up and has crashed, hangs, or has survived a kernel fault.
 
     The explanation is in build/runs/RUN/crashes/N. Exit code 3 for a crash or a hang, 1 for a
-    complaint, 0 for a guest that is well.
+    fault that the guest survived, 0 for a guest that is well.
     """
     from harness.model.crash import Cause
     from harness.runs import explain_guest as guests
@@ -203,7 +203,7 @@ def fetch_kernel_symbols(
 def open_vmcore(
     context: TaskContext, run: str, crash: int = 1, command: str = "", crash_tool: bool = False
 ) -> int:
-    """Open a shell on the memory dump of a run's crash, with all symbols loaded."""
+    """Open drgn, or crash(8), on the memory dump of a run's crash, with all symbols loaded."""
     commands = (command,) if command else ()
     return open_dump(context, run, crash, commands=commands, crash_tool=crash_tool)
 

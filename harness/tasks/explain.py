@@ -47,7 +47,8 @@ def explain_all(
 ) -> int:
     """Print the explanation of each log in one of FORMATS, and return the highest exit code.
 
-    An unreadable log is reported as such, and the others are explained.
+    An unreadable log is reported as such, and the others are explained. With `from_server`,
+    missing debug information is fetched from a debuginfod server.
     """
     worst = 0
     explained: list[tuple[str, Explained]] = []

@@ -57,7 +57,7 @@ def nightly(  # noqa: PLR0913, PLR0917
     cores: int = 0,
     import_runs: bool = False,
 ) -> int:
-    """Run every cell of the night's matrix, side by side where there is room, and remember all.
+    """Run every cell of the night's matrix, several at a time if they fit, and record all results.
 
     A cell is a target with a kernel, a flavour and a test set, or a kernel to build the module
     for; [tool.harness.nightly] says which there are. Each is a command of its own, longest first,

@@ -51,7 +51,7 @@ def checkpatch(context: TaskContext) -> int:
 
 @task(short_flags=True, options_help={"long": "fuzz for minutes, more examples"})
 def core_test(_context: TaskContext, long: bool = False) -> int:
-    """Prove the driver's core in a process: tests, sanitizers, all states, mutants, fuzzing.
+    """Test the driver's core in a process: tests, sanitizers, every state, mutants, fuzzing.
 
     The same stress must fail on a model of osquery's original queue. About 2 minutes.
     """

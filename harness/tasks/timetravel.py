@@ -28,7 +28,8 @@ def record_command(  # noqa: PLR0913, PLR0917
 ) -> int:
     """Record a command in a guest without network and disk, for reverse debugging by replay-debug.
 
-    One CPU, emulated. Everything lies in build/runs/RUN. Exit code 3 when the kernel crashed.
+    One CPU, emulated; the module, or its VARIANT, is loaded first. Everything lies in
+    build/runs/RUN. Exit code 3 when the kernel crashed.
     """
     from harness.record import record_run
     from harness.tasks.requests import request_from

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The figures of a run of bench-ring: ratios of paired rounds, losses, and goals. Pure.
+"""The figures of a run of bench-ring: costs as ratios to a rival's, lost records, goals. Pure.
 
 Of one round, all engines ran within milliseconds of each other. So a ratio is taken within each
 round, and the interval says how far the ratios of the rounds agree.
@@ -115,7 +115,7 @@ class Goal:
 
 
 def parse(lines: Iterable[str]) -> Measured:
-    """Return what the lines of JSON say that bench_ring and with_lttng.sh have printed."""
+    """Return the figures in the JSON lines that bench_ring and with_lttng.sh have printed."""
     rows = [json.loads(line) for line in lines if line.startswith("{")]
     of_kind: dict[str, list[Row]] = {}
     for row in rows:
@@ -172,9 +172,9 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def ratio(one: Cost, other: Cost) -> Interval:
-    """Return how many times as much a record costs `one`, taken within each round.
+    """Return how many times as much a record costs with `one` as with `other`.
 
-    Shape: both are costs of one cell, so they have the same rounds.
+    The ratio is taken within each round; both are costs of one cell, so they have the same rounds.
     """
     pairs = zip(one.batch_ns, other.batch_ns, strict=True)
     return interval([ours / theirs for ours, theirs in pairs])

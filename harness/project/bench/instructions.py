@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Hold the number of instructions that a record and a filtered event take.
+"""Check that a record and a filtered event still take the committed number of instructions.
 
 valgrind counts them, so the number is the same on a busy machine and in an emulated one. Only the
 project's own code is counted, since the C library chooses its copy by the processor. The numbers

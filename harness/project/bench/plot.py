@@ -28,7 +28,7 @@ _LEAST_NS, _MOST_NS = 10.0, 2000.0
 
 
 def svg(measured: figures.Measured) -> str:
-    """Return the drawing as text."""
+    """Return the plot of the engines' costs as SVG text."""
     panels: dict[tuple[int, int], list[figures.Cost]] = {}
     for one in measured.costs:
         panels.setdefault((one.ring_bytes, one.producers), []).append(one)

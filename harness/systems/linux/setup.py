@@ -69,7 +69,7 @@ def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Install the kernel's headers, with which modules are built; return what was done.
+    """Install the running kernel's headers, with which modules are built; return what was done.
 
     Only a person can remove signature enforcement and lockdown.
     Raises: CommandFailed when apt cannot install them; TargetNotReady when sudo asks for a
