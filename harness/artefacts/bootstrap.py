@@ -16,7 +16,10 @@ _BOOTSTRAP_S = 1500.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """The content of a new root file system: a suite, packages beyond the minimum, apt sources."""
+    """The Debian suite, packages and apt sources from which `run` makes a root file system.
+
+    `packages` come in addition to a minimal system.
+    """
 
     suite: str
     packages: tuple[str, ...]
@@ -24,8 +27,10 @@ class Bootstrap:
 
 
 def run(what: Bootstrap, options: Sequence[str], *, target: str, log: Path) -> None:
-    """Run mmdebstrap to make a root file system at `target`, with its output in the log.
+    """Make a root file system at `target` with mmdebstrap, and write its output into the log.
 
+    `options` are further options for mmdebstrap; their --format decides what `target` becomes,
+    such as an archive.
     Raises: ImageError with mmdebstrap's last lines, or when this user has no sub-uids; Lost when
         the disk is full.
     """

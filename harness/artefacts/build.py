@@ -41,7 +41,7 @@ _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 
 @dataclass(frozen=True, kw_only=True)
 class _Site:
-    """The folder for the results of a module's build, and the project with the module."""
+    """The folder for the results of a module's build, and the folder of the module's project."""
 
     folder: Path
     project: Path
@@ -55,7 +55,8 @@ class _Site:
 def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
     """Return the folder for a project's built modules: in the project, or in the cache.
 
-    Kbuild cannot work below a path with white space or a colon in it.
+    It is in the cache when the project's path contains white space or a colon, because kbuild
+    cannot work in such a folder.
     """
     if not _UNFIT.search(str(project)):
         return build_folder.within(project, name)
@@ -114,12 +115,15 @@ def _turn(
 
 
 def _own_variables(spec: ModuleSpec, kernel: Kernel) -> dict[str, str]:
-    """Return the make variables of the configuration, with CC for a kernel's own compiler."""
+    """Return the make variables that the configuration sets for a module.
+
+    CC is added when the kernel needs a compiler of its own; the module's own CC is preferred.
+    """
     return {**({"CC": kernel.cc} if kernel.cc else {}), **spec.variables}
 
 
 def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str, str]) -> Job:
-    """Return the job of building a module for a kernel, with its dkms.conf read.
+    """Return the job of building a module for a kernel, with the module's dkms.conf read.
 
     Raises: ConfigError for a dkms.conf that cannot be read, BuildError for one that is not for
         this kernel and for a kernel without headers, UsageError for folders that kbuild cannot
@@ -155,7 +159,7 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
 
 
 def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
-    """Return the built module that an earlier run has stored; nothing is built.
+    """Return the module that an earlier run has built and stored in a folder; nothing is built.
 
     Raises: BuildError when the folder does not contain it.
     """
@@ -178,7 +182,7 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
 
 
 def _is_whole(job: Job, site: _Site) -> bool:
-    """Return whether every module file of an earlier build still exists."""
+    """Return whether every module file that an earlier build stored still exists."""
     try:
         files, _ = built_files.loaded(job, site.folder)
     except (OSError, ValueError, KeyError):
@@ -258,7 +262,10 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
 
 
 def _kernel_folders(job: Job) -> tuple[Path, ...]:
-    """Return the folders with a kernel's headers and the targets of all links in them."""
+    """Return the folders that hold a kernel's headers; a build box must make them visible.
+
+    A kernel that was built outside of its source has two: the build's folder and the source's.
+    """
     inside = job.kdir.is_relative_to(job.kernel.vmlinuz.parent)
     folder = job.kernel.vmlinuz.parent if inside else job.kdir
     # A kernel that was built in another folder than its source has a link to the source.
@@ -267,7 +274,7 @@ def _kernel_folders(job: Job) -> tuple[Path, ...]:
 
 
 def _shown(job: Job, site: _Site, lines: list[str]) -> list[str]:
-    """Return lines of a build's log in which the copy's paths are replaced by the source's."""
+    """Return lines of a build's log with the source's paths in place of those of its copy."""
     name = compiler_words.shown_name(job.spec.source, site.project)
     return compiler_words.shown(lines, {job.source: name})
 
@@ -292,10 +299,12 @@ def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
 def run_companions(
     spec: ModuleSpec, *, project: Path, known: Mapping[str, str] | None = None
 ) -> None:
-    """Build the programs that tests need beside the module; check that files to push exist.
+    """Build the further programs that the module's tests need, with the configured commands.
 
-    `known` are the values for the words in braces in commands.
-    Raises: BuildError with the command's output, or with the file to push that nothing has made.
+    Then check that each file exists that is to be copied into the guest (`push`). `known` are the
+    values that replace words in braces, such as {kdir}, in the commands.
+    Raises: BuildError with the command's output, or with the file that should be copied and does
+        not exist.
     """
     for words in spec.companions:
         command = [filled(word, known or {}) for word in words]
@@ -313,7 +322,10 @@ def run_companions(
 
 
 def _inputs(job: Job) -> str:
-    """Return a hash of all that a build depends on: sources, kernel, commands, variables."""
+    """Return a hash of all that a module's build depends on; an equal hash needs no build.
+
+    It covers the module's sources, the kernel, the commands and the make variables.
+    """
     spec = job.spec
     told = (spec.kbuild, spec.make, spec.before, spec.modules, spec.needs, spec.firmware)
     variables = [f"{name}={value}" for name, value in sorted(job.variables.items())]

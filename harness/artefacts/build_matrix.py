@@ -44,7 +44,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The columns of the table, in the order of its head."""
+        """This row's texts for the table's columns, such as the kernel's name and the result."""
         described = (self.name, self.package, self.arch, self.compiler or "its own")
         return (*described, self.variables or "-", self.release, self.result)
 
@@ -84,13 +84,19 @@ def _shown(variables: Mapping[str, str]) -> str:
 
 
 def build_all(settings: Settings, environment: Environment, progress: Progress) -> Iterator[Row]:
-    """Build the module for each kernel, and yield its row; a failed build stops no other."""
+    """Build the module for each kernel of the configuration, and yield the kernels' table rows.
+
+    A build that fails is reported in its row, and the next one follows.
+    """
     for row in rows(settings):
         yield _built(settings, row, environment, progress)
 
 
 def build_one(settings: Settings, name: str, environment: Environment, progress: Progress) -> Row:
-    """Build the module for one kernel of the configuration, and return its row."""
+    """Build the module for one kernel of the configuration, and return its row of the table.
+
+    `name` is the kernel's name in the configuration. A failed build is reported in the row.
+    """
     row = next(one for one in rows(settings) if one.name == name)
     return _built(settings, row, environment, progress)
 
@@ -142,7 +148,7 @@ def _variables(spec: BuildSpec) -> dict[str, str]:
 
 
 def table(found: Sequence[Row]) -> str:
-    """Return the rows as a table in Markdown."""
+    """Return the rows, one for each kernel, as a table in Markdown."""
     lines = [_HEAD, ("---",) * len(_HEAD), *(row.cells for row in found)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 

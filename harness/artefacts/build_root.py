@@ -140,10 +140,11 @@ def _make(what: Bootstrap, folder: Path) -> None:
 def _packages(
     kernel: Kernel, needed: str, packages: Sequence[str], *, root: Path, progress: Progress
 ) -> tuple[str, ...]:
-    """Return the packages of a kernel's build root: compiler, libraries of kbuild's tools, extras.
+    """Return the Debian packages to install in the build root of a kernel.
 
-    `needed` is the compiler, `packages` are the extras. The suite's linux-kbuild package depends
-    on those libraries; it is left out when the suite no longer has it.
+    They are the compiler `needed`, the libraries that kbuild's programs are linked against, and
+    the given `packages`. The suite's linux-kbuild package depends on those libraries; it is left
+    out when the suite no longer has it.
     """
     tools = kernel.vmlinuz.parent / "lib"
     kbuild = tuple(place.name for place in tools.glob("linux-kbuild-*"))

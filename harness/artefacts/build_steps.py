@@ -45,7 +45,7 @@ class Job:
 
     @property
     def words(self) -> dict[str, str]:
-        """The values for the words {kdir}, {release}, {build} and {source} in commands."""
+        """The values that replace {kdir}, {release}, {build} and {source} in build commands."""
         return words(self.spec, self.kernel, kdir=self.kdir, build=self.source)
 
 
@@ -59,7 +59,10 @@ class Step:
 
 
 def words(spec: ModuleSpec, kernel: Kernel, *, kdir: Path, build: Path) -> dict[str, str]:
-    """Return the values for the words in braces that commands and parameters may contain."""
+    """Return the values that replace words in braces, such as {kdir}, in configured commands.
+
+    `kdir` is the folder of the kernel's headers, `build` the folder in which the module is built.
+    """
     return {
         "kdir": str(kdir),
         "release": kernel.release,
@@ -69,7 +72,7 @@ def words(spec: ModuleSpec, kernel: Kernel, *, kdir: Path, build: Path) -> dict[
 
 
 def steps(job: Job) -> Iterator[Step]:
-    """Yield the commands that build the module."""
+    """Yield the commands that build the module of a job, in order."""
     conf = job.conf
     for name in conf.patches if conf else ():
         patch = ("patch", "-p1", "--forward", "-i", f"patches/{name}")
@@ -86,14 +89,17 @@ def steps(job: Job) -> Iterator[Step]:
 
 
 def prefix_flags(job: Job) -> str:
-    """Return compiler flags that put the source's paths, not the copy's, into debug data."""
+    """Return compiler flags that put the paths of the module's source into debug information.
+
+    Without them it would have the paths of the copy of the source that is built.
+    """
     moved = [shlex.quote(f"{here}={there}") for here, there in _renamed(job).items()]
     # -g: kbuild adds debug information only if the kernel has CONFIG_DEBUG_INFO.
     return "-g " + " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
 
 
 def _of_dkms(job: Job, conf: DkmsConf) -> Iterator[Step]:
-    """Yield the commands that dkms runs; dkms adds its own variables to a make command.
+    """Yield the commands that dkms would run; dkms adds its own variables to a make command.
 
     Calls of make in the kernel's folder get -j, because kbuild can always compile in parallel.
     """
@@ -115,7 +121,7 @@ def _shell(what: str, command: str, cwd: Path) -> Step:
 
 
 def _with_variables(command: str, job: Job) -> str:
-    """Return a make command with the job's variables added, and any other command unchanged."""
+    """Return a make command with the job's make variables added, any other command unchanged."""
     given = {name: text for name, text in job.variables.items() if name != "KDIR"}
     if not given or not command.startswith("make"):
         return command
@@ -135,7 +141,7 @@ def _kbuild(job: Job) -> Iterator[str]:
 
 
 def _renamed(job: Job) -> dict[Path, Path]:
-    """Return the paths that the compiler replaces in its output, with their replacements."""
+    """Return the paths that the compiler replaces in debug information, and the replacements."""
     spec, kdir = job.spec, job.kdir
     if spec.known_as is None:
         return {job.source: spec.source}

@@ -63,7 +63,7 @@ def collect(job: Job, folder: Path) -> None:
 
 
 def plan_file(folder: Path, name: str) -> Path:
-    """Return the file that lists the steps of loading a module."""
+    """Return the path of the file in a build's folder that lists the steps of loading a module."""
     return folder / f"{name}.load"
 
 
@@ -85,7 +85,7 @@ def loaded(job: Job, folder: Path) -> tuple[tuple[ModuleFile, ...], tuple[PushSp
 
 
 def of_run(folder: Path, name: str) -> tuple[ModuleFile, ...]:
-    """Return the modules that a run has stored in a folder, in the order of loading."""
+    """Return the module files that a run has stored in its folder, in the order of loading."""
     plan = plan_file(folder, name)
     steps = plan.read_text().splitlines() if plan.is_file() else [f"{_INSMOD}{name}"]
     names = [step.removeprefix(_INSMOD) for step in steps if step.startswith(_INSMOD)]
@@ -127,8 +127,9 @@ def _missing(job: Job, name: str, made: dict[str, Path]) -> BuildError:
 
 
 def _firmware(job: Job, module: ModInfo) -> Sequence[tuple[str, Path]]:
-    """Return the settings' firmware, and files in the source that the module names as firmware.
+    """Return the firmware files that are copied into the guest for a module.
 
+    They are those of the configuration, and those which the module names and its source contains.
     Shape: pairs of the path in the guest and the file on this host.
     """
     given = dict(job.spec.firmware)
@@ -140,7 +141,7 @@ def _firmware(job: Job, module: ModInfo) -> Sequence[tuple[str, Path]]:
 
 
 def _hint(job: Job, name: str) -> str:
-    """Return a hint for a build that made no module at all."""
+    """Return advice for the error that a build made no file of an expected module."""
     file = makefiles.kbuild_file(job.source / job.spec.kbuild)
     switches = makefiles.switches(file) if file is not None else ()
     if file is None or not switches:

@@ -58,7 +58,8 @@ class CachedItem:
 def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
     """Return the description of an image, with the content of the image that it extends.
 
-    The project's own <images>/NAME.toml is preferred to an image that ships with the harness.
+    `wanted` is an image's name, or a change to a named image. The project's own <images>/NAME.toml
+    is preferred to an image that ships with the harness.
     Raises: ConfigError for a missing file, and for any wrong key, type or path.
     """
     if isinstance(wanted, ImageChange):
@@ -266,9 +267,10 @@ def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Prog
 
 
 def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
-    """Return mmdebstrap's hooks: copy files in, set up, make the disk, copy the disk out.
+    """Return the hooks of mmdebstrap that turn a new root file system into an image's disk.
 
-    Without root the shell hook runs as another uid that may not read the user's files, so
+    They copy the keys and the set-up script in, run the script, make the disk, and copy it out to
+    `disk`. Without root the shell hook runs as another uid that may not read the user's files, so
     mmdebstrap itself copies them in and out.
     """
     files = {
@@ -307,12 +309,15 @@ def _run(*command: str | Path) -> None:
 
 
 def disk_files(folder: Path, sizes_mib: Sequence[int]) -> tuple[Path, ...]:
-    """Return the files in a folder for the further disks of a guest."""
+    """Return the paths of the files, in a folder, for a guest's disks beyond its root disk."""
     return tuple(folder / f"disk{number}.raw" for number in range(len(sizes_mib)))
 
 
 def make_empty_disks(folder: Path, sizes_mib: Sequence[int]) -> None:
-    """Make the further disks of a guest, empty; they take no space until the guest writes."""
+    """Make empty files for a guest's disks beyond its root disk.
+
+    They take no space until the guest writes.
+    """
     for file, size_mib in zip(disk_files(folder, sizes_mib), sizes_mib, strict=True):
         file.unlink(missing_ok=True)
         with file.open("wb") as disk:

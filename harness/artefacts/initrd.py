@@ -146,7 +146,10 @@ def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
 
 
 def _soft_needs(modules: Path, wanted: tuple[str, ...]) -> Iterator[str]:
-    """Yield modules that the wanted ones request by alias at run time, such as ext4's checksum."""
+    """Yield the modules that the wanted modules request only at run time, such as ext4's checksum.
+
+    They are those that modules.softdep lists for the wanted ones, found through modules.alias.
+    """
     softdeps, aliases = modules / "modules.softdep", modules / "modules.alias"
     asked: set[str] = set()
     for line in softdeps.read_text().splitlines() if softdeps.is_file() else ():

@@ -111,12 +111,15 @@ def number(kernel: Kernel, option: str, default: int) -> int:
 
 
 def has_leak_detector(kernel: Kernel) -> bool:
-    """Return whether a kernel is known to find leaks of memory (kmemleak)."""
+    """Return whether a kernel is built with kmemleak, which finds leaks of memory."""
     return "CONFIG_DEBUG_KMEMLEAK=y" in kernel.config.read_text().splitlines()
 
 
 def slowness(kernel: Kernel) -> float:
-    """Return by what deadlines grow for a kernel that checks each access or each lock."""
+    """Return the factor for all deadlines in a guest with this kernel, 1.0 for a usual kernel.
+
+    It is higher for a kernel that checks each memory access or each lock.
+    """
     lines = kernel.config.read_text().splitlines()
     return _SLOWNESS if any(f"{one}=y" in lines for one in _SLOW) else 1.0
 
@@ -133,7 +136,10 @@ def busybox(tree: Path) -> bytes:
 
 
 def _modules_disk(modules: Path, disk: Path) -> None:
-    """Write an ext4 file whose top folder is the kernel's folder in /lib/modules."""
+    """Write an ext4 disk file with a kernel's modules, for the guest to mount.
+
+    `modules` is the folder lib/modules/RELEASE; its parent folder becomes the disk's top folder.
+    """
     top = modules.parent
     size_mib = cache.size_bytes(top) // 2**20 * 11 // 10 + _DISK_SPARE_MIB
     run(

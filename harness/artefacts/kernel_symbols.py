@@ -63,7 +63,10 @@ def find_all(kernel: Kernel, root: Path) -> KernelSymbols | None:
 
 
 def find_release(release: str, version: str, root: Path) -> KernelSymbols | None:
-    """Return the cached symbol files of one kernel release and package version, or None."""
+    """Return the cached symbol files of one kernel release and package version, or None.
+
+    None means that the cache does not have them; nothing is fetched.
+    """
     folder = _folder(release, version, root)
     try:
         facts = json.loads((folder / _FACTS).read_text())
@@ -122,7 +125,7 @@ def ensure(kernel: Kernel, *, root: Path, progress: Progress) -> KernelSymbols:
 
 
 def keep(kernel: Kernel, vmlinux: Path, *, root: Path, progress: Progress) -> None:
-    """Move the vmlinux of a kernel that was built here to the other symbols.
+    """Move the vmlinux of a kernel that was built here to the symbol files in the cache.
 
     Raises: KernelError when it belongs to another build; Lost when the disk is full.
     """
@@ -150,7 +153,12 @@ def _make(kernel: Kernel, folder: Path, progress: Progress) -> None:
 
 
 def _finish(kernel: Kernel, folder: Path) -> None:
-    """Check the vmlinux in a folder, and add the reduced copy and the facts."""
+    """Complete the folder of a kernel's symbol files, which so far contains only vmlinux.
+
+    vmlinux is checked against the kernel. Its reduced copy is added, and a file with release and
+    build id.
+    Raises: KernelError when vmlinux belongs to another build.
+    """
     vmlinux = folder / _VMLINUX
     check_banner(vmlinux, kernel.vmlinuz)
     _reduce(vmlinux, folder / _REDUCED)

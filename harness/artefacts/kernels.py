@@ -180,7 +180,7 @@ def _assemble(release: str, version: str, folder: Path) -> None:
 
 
 def _first(tree: Path, *places: str) -> Path:
-    """Return the first of the places that exists in an unpacked kernel.
+    """Return the first of the relative paths that exists in the tree of an unpacked kernel.
 
     Raises: KernelError when none does, because Debian's packages are laid out in another way.
     """
@@ -225,9 +225,9 @@ def _header_packages(package: str, *view: str) -> tuple[str, ...]:
 
 
 def _versioned(names: Sequence[str], known: Mapping[str, str]) -> list[str]:
-    """Return NAME=VERSION of each package.
+    """Return NAME=VERSION of each package; `known` are the versions that apt offers, by name.
 
-    Raises: KernelError that lists those that apt does not offer.
+    Raises: KernelError that lists the packages that apt does not offer.
     """
     missing = [one for one in names if one not in known]
     if missing:

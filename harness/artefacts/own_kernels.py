@@ -84,7 +84,10 @@ def _sources(spec: KernelSpec) -> Iterator[Path]:
 
 
 def _module_states(spec: KernelSpec) -> Iterator[str]:
-    """Yield the name, time and size of each module of a tree; its image may stay the same."""
+    """Yield the name, time and size of each module that was built in a kernel's tree.
+
+    They show that a module was built again, which may leave the kernel's image unchanged.
+    """
     order = spec.tree / "modules.order" if spec.tree else None
     if spec.tree is None or order is None or not order.is_file():
         return
@@ -212,7 +215,10 @@ def _modules(inside: Path, release: str) -> Path:
 
 
 def _busybox(folder: Path) -> bytes:
-    """Fetch the host distribution's busybox package, and return the program."""
+    """Fetch the host distribution's busybox package, and return the bytes of the program.
+
+    `folder` is used for temporary files.
+    """
     place = folder / "busybox"
     place.mkdir()
     (file,) = apt.download([kernel_parts.BUSYBOX], place)

@@ -57,7 +57,7 @@ class Project:
 
     @property
     def tests(self) -> Path:
-        """The folder of the first test, under another name if the project has tests already."""
+        """The folder into which `init` writes a first test; it does not exist before."""
         more = (f"tests-modlab-{number}" for number in itertools.count(2))
         names = itertools.chain(("tests", "tests-modlab"), more)
         return next(self.root / name for name in names if not (self.root / name).exists())
@@ -152,7 +152,7 @@ def _project(what: str, here: Path, environment: Environment, progress: Progress
 
 
 def _write_test(project: Project, folder: Path) -> Path:
-    """Write the first test into a new folder of the project, and return its file."""
+    """Write a first test of the module into a new folder of the project, and return the file."""
     folder.mkdir()
     name = re.sub(r"\W", "_", project.recipe.name)
     file = folder / f"test_{name}.py"
@@ -189,7 +189,7 @@ def _settled(
 
 @dataclass
 class _Tried:
-    """The module or the error of the latest attempt to build."""
+    """The latest attempt of `init` to build: the built module or the error."""
 
     error: BuildError | None = None
     built: ModuleBuild | None = None
@@ -220,7 +220,7 @@ def _choices(project: Project, tried: _Tried, environment: Environment) -> Itera
 
 
 def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tuple[str, str]]:
-    """Yield the name and the package of kernels to try in place of the default kernel.
+    """Yield the name and the package of each kernel that `init` tries instead of the default.
 
     The oldest kernel of the default kernel's series comes first. The kernels of `_OTHER_KERNELS`
     follow; their package is "", because the settings already describe them.

@@ -18,7 +18,11 @@ MODULES = "modules"
 def modules(
     request: KernelTestRequest, kernel: Kernel, progress: Progress
 ) -> tuple[ModuleBuild, dict[str, ModuleBuild]]:
-    """Return the module and its variants: those of an earlier run if requested, or built now."""
+    """Return the module that a run tests, built for a kernel, and its variants by their keys.
+
+    If the request names the folder of an earlier run, these are the modules of that run. Otherwise
+    they are built now. The programs for the tests are built in both cases.
+    """
     module = request.settings.module
     if request.modules is not None:
         found = {
@@ -32,7 +36,7 @@ def modules(
 
 
 def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress) -> ModuleBuild:
-    """Return the module built for a kernel; the programs for its tests are built, too."""
+    """Build the module for a kernel, and the programs that its tests need; return the module."""
     settings = request.settings
     build = _build(request, settings.module, "kernel", kernel, progress)
     module_build.run_companions(settings.module, project=settings.root, known=build.words)
@@ -42,7 +46,7 @@ def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress)
 def build_variants(
     request: KernelTestRequest, kernel: Kernel, progress: Progress
 ) -> dict[str, ModuleBuild]:
-    """Return every variant of the module, built for a kernel, by its key."""
+    """Return each configured variant of the module, built for a kernel, by the variant's key."""
     module = request.settings.module
     return {
         key: _build(request, module.variant(key), f"kernel-{key}", kernel, progress)
@@ -53,7 +57,7 @@ def build_variants(
 def build_variant(
     request: KernelTestRequest, key: str, kernel: Kernel, progress: Progress
 ) -> ModuleBuild:
-    """Return one variant of the module, built for a kernel.
+    """Return one configured variant of the module, built for a kernel; `key` is its name.
 
     Raises: UsageError with the known keys for an unknown one.
     """

@@ -21,15 +21,19 @@ _PRODUCTS = re.compile(
 
 
 def files(source: Path) -> tuple[Path, ...]:
-    """Return the files that belong to a source folder, relative to it, sorted."""
+    """Return the files of a source folder that a build needs, relative to it, sorted.
+
+    Files that git ignores and the products of earlier builds are left out.
+    """
     found = _of_git(source)
     return tuple(sorted(_of_folder(source) if found is None else found))
 
 
 def contents(source: Path) -> Iterator[str | Path]:
-    """Yield what identifies the content of a source folder: each file's name, then its path.
+    """Yield the parts of a cache key that change with a source folder: each file's name and path.
 
-    For a link to a place inside the source, the link's target follows the name instead.
+    For a link to a place inside the source, the link's target follows the name instead of the
+    path.
     """
     for path in files(source):
         link = _inner_link(source, source / path)

@@ -37,7 +37,7 @@ _OBJECTS = (".o", ".a", ".ko", ".mod", ".cmd", ".order", ".lds", ".d", ".S", ".c
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return a kernel from the cache, or build it; it has symbols of its own.
+    """Return a kernel built from source, from the cache or built now; its vmlinux is cached, too.
 
     Raises: KernelError for a line of a fragment that the source refuses, and for a source that
         does not build; CacheBusy; Lost when the disk is full.
@@ -71,7 +71,11 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
 
 def _with_symbols(name: str, key: str, folder: Path, *, root: Path, progress: Progress) -> Kernel:
-    """Return the kernel in a folder; its vmlinux is first moved to where symbols are kept."""
+    """Return the description of the built kernel in a folder of the cache.
+
+    If its vmlinux is still in the build, it is first moved to where the symbols of all kernels are
+    kept.
+    """
     made = kernel_parts.kernel(name, key, folder)
     # The same version may be built with several fragments, each with symbols of its own.
     made = replace(made, version=f"{made.release}-{key}", kdir=folder / _BUILD)
@@ -83,7 +87,7 @@ def _with_symbols(name: str, key: str, folder: Path, *, root: Path, progress: Pr
 
 
 def _suffix(spec: KernelSpec) -> str:
-    """Return the end of the kernel's release: the names of the fragments after the first."""
+    """Return the end of the built kernel's release: -NAME of each fragment after the first."""
     return "".join(f"-{file.stem}" for file in spec.fragments[1:])
 
 
@@ -93,14 +97,15 @@ def _version_of(compiler: str) -> str:
 
 
 def _make(found: Source, folder: Path, compiler: str) -> list[str]:
-    """Return the words of a make that builds a source in a kernel's folder."""
+    """Return a make command, still without a target, that builds a kernel's source in `folder`."""
     where = [f"O={folder / _BUILD}", f"CC={compiler}"]
     return ["make", f"-j{os.cpu_count() or 1}", "-C", str(found.folder), *where]
 
 
 def _configure(found: Source, lines: Sequence[Line], spec: KernelSpec, folder: Path) -> None:
-    """Write the configuration: the fragments' options, and no other that can be off.
+    """Write the kernel's .config from allnoconfig and the options of the fragments.
 
+    Options that the fragments do not name are off if they can be.
     Raises: KernelError with each line that the source refuses, and the reason.
     """
     build = folder / _BUILD
@@ -135,7 +140,7 @@ def _run_kconfig(command: Sequence[str], build: Path) -> None:
 
 
 def _remove_objects(build: Path) -> None:
-    """Remove what no module needs from a finished build: some 2 GB of objects."""
+    """Remove what no module needs from the folder of a built kernel: some 2 GB of objects."""
     for folder, folders, files in os.walk(build):
         if Path(folder) == build:
             folders[:] = [one for one in folders if one not in _KEPT]

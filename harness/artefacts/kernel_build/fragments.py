@@ -23,7 +23,7 @@ _HEADS = ("config ", "menuconfig ")
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One option that a fragment sets: the file, the line's number, and the text for .config."""
+    """A line of a kernel configuration's fragment: its file, its number, its text for .config."""
 
     file: Path
     number: int
@@ -32,7 +32,7 @@ class Line:
 
     @property
     def is_off(self) -> bool:
-        """Whether the line switches the option off."""
+        """Whether the line switches its kernel option off."""
         return self.text.startswith("#") or self.text == f"{self.name}=n"
 
     def __str__(self) -> str:
@@ -57,7 +57,10 @@ def read(files: Iterable[Path], version: Version) -> tuple[Line, ...]:
 
 
 def _parsed(file: Path, number: int, text: str, version: Version) -> Line | None:
-    """Return the option of a line, None for a comment or a line for other kernels."""
+    """Return the kernel option that a fragment's line sets; None for a comment.
+
+    None is also returned for a line that is not for kernels of this version.
+    """
     limit = _RANGE.search(text)
     if limit is not None:
         since = (int(limit["major"]), int(limit["minor"]))
@@ -76,12 +79,12 @@ def _parsed(file: Path, number: int, text: str, version: Version) -> Line | None
 
 
 def text_of(lines: Iterable[Line]) -> str:
-    """Return the lines as one file for kconfig."""
+    """Return the lines of fragments as the text of one file for kconfig."""
     return "".join(f"{line.text}\n" for line in lines)
 
 
 def refused(lines: Iterable[Line], config: str) -> tuple[Line, ...]:
-    """Return the lines that a finished .config does not have."""
+    """Return those lines of fragments that a finished .config does not have."""
     present = set(config.splitlines())
     return tuple(
         line
@@ -115,7 +118,10 @@ def reason(line: Line, kconfigs: Sequence[str], config: str) -> str:
 
 
 def _blocks(text: str, name: str) -> Iterable[list[str]]:
-    """Yield the lines below each definition of an option, up to the next definition."""
+    """Yield the attributes of each definition of an option in the text of a Kconfig file.
+
+    Shape: for each definition, the indented lines below it.
+    """
     block: list[str] | None = None
     for line in text.splitlines():
         if line.strip() in {f"{head}{name}" for head in _HEADS}:

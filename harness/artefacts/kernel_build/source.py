@@ -29,7 +29,7 @@ _NUMBERS = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The source of a kernel: its folder, its version, and a key of its content."""
+    """An unpacked kernel source: its folder, its version, and a hash of its content."""
 
     folder: Path
     version: Version
@@ -38,11 +38,11 @@ class Source:
 
     @property
     def release(self) -> str:
-        """The version of the source, 6.1.192 for example."""
+        """The kernel release that the source builds, without a suffix: 6.1.192, for example."""
         return f"{self.version[0]}.{self.version[1]}.{self.patch}"
 
     def kconfigs(self) -> Iterator[str]:
-        """Yield the texts of all Kconfig files, for explaining why an option was refused."""
+        """Yield the texts of the source's Kconfig files, to explain why an option was refused."""
         for file in sorted(self.folder.rglob("Kconfig*")):
             if file.is_file():
                 yield file.read_text(errors="replace")
@@ -79,8 +79,10 @@ def ensure(spec: KernelSpec, *, root: Path, progress: Progress) -> Source:
 
 
 def _resolved(package: str, view: tuple[str, ...]) -> str:
-    """Return NAME=VERSION of the package with a source, which a meta package depends on.
+    """Return NAME=VERSION of the linux-source package that a name means in apt.
 
+    For a meta package it is the package on which this depends. `view` are options by which apt
+    shows another suite.
     Raises: KernelError when apt does not offer it.
     """
     below = [one for one in apt.depends(package, *view) if one.startswith(f"{PREFIX}-")]
@@ -127,7 +129,7 @@ def _source(folder: Path, key: str) -> Source:
 
 
 def _state_of(tree: Path) -> str:
-    """Return a key of the names, sizes and times of all files of a tree, without git's own."""
+    """Return a hash of the names, sizes and times of a source tree's files, without git's own."""
     total = hashlib.sha256()
     for folder, folders, files in os.walk(tree):
         folders[:] = sorted(set(folders) - {".git"})
