@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Turn a dead guest into a Crash: collect the evidence, explain it, decide who is to blame."""
+"""Explain why a guest crashed or hangs: collect the evidence, and decide whose fault it is."""

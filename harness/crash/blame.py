@@ -19,9 +19,10 @@ _HINT = "repeat it with --control: a crash that also happens without the module 
 
 @dataclass(frozen=True, kw_only=True)
 class Suspicion:
-    """The facts on which blame is decided: how the end was noticed, and the kernel's reports.
+    """The facts that decide who is to blame: the way a crash was noticed, the kernel's reports.
 
-    `answered` is the way in which a hanging guest answered, "" if it did not.
+    `answered` is the way (ssh, serial or nmi) by which a hanging guest still answered, "" if it
+    did not.
     """
 
     cause: Cause
@@ -40,7 +41,8 @@ class Judgement:
 def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Judgement:
     """Return who is to blame for a guest's crash or hang, with the reason.
 
-    `modules` are the names of the modules under test, spelled as the kernel spells them.
+    `modules` are the names of the modules under test, spelled as the kernel spells them. `error`
+    is the error by which the harness noticed the crash or hang.
     """
     if known.cause is Cause.QEMU:
         why = f"{error.message}: the guest did nothing wrong"
@@ -63,7 +65,7 @@ def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Ju
 
 
 def _excuse(known: Suspicion) -> str:
-    """Return why the host or its connection to the guest is at fault, or "" if it is not."""
+    """Return why the host or its connection to the guest caused a crash or hang, or ""."""
     if known.cause is Cause.UNREACHABLE:
         return "SSH was lost, but the guest's kernel is healthy"
     stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in known.reports)
@@ -91,7 +93,10 @@ def controlled(crash: Crash, control: Crash | None) -> Crash:
 
 
 def _through(reports: Collection[KernelReport], modules: Collection[str]) -> str:
-    """Return the innermost reliable frame in one of the modules, as 'function [module]', or ""."""
+    """Return the innermost reliable frame of the reports that is in one of the modules, or "".
+
+    Shape: 'function [module]'.
+    """
     for report in reports:
         for frame in report.frames:
             if frame.module in modules and frame.reliable:

@@ -63,8 +63,8 @@ class Circumstances:
     """The error that ended the guest, the test that ran, and the crash's number in the run.
 
     `reproduce` is the command that repeats the run, "" if unknown. `held_s` is the time in seconds
-    for which a person had stopped the guest in a debugger. `facts` are texts by name for the
-    report.
+    for which a person had stopped the guest in a debugger. `facts` are further texts for the bug
+    mail, by name.
     """
 
     error: HarnessError
@@ -124,7 +124,11 @@ def collect(scene: Scene, known: Circumstances) -> Crash:
 
 
 def save(scene: Scene, crash: Crash, facts: dict[str, str]) -> Crash:
-    """Write a crash and the console into its folder; return it with a note if the disk is full."""
+    """Write a crash's texts and a copy of the console into its folder, and return the crash.
+
+    `facts` are further texts for the bug mail, by name. If the disk is full, the returned crash
+    has a note on it.
+    """
     try:
         # The report is the smaller and the more useful one, so it is written first.
         crash_text.write(crash, facts)
@@ -152,18 +156,21 @@ def _gather(scene: Scene, cause: Cause) -> Evidence:
 
 
 def _goes_on(scene: Scene, cause: Cause) -> bool:
-    """Return whether the guest can continue and the caller wants it to."""
+    """Return whether the guest continues after its crash was explained.
+
+    It does if its kernel only reported a fault and the caller wants to keep it (`scene.keep`).
+    """
     return scene.keep and cause is Cause.REPORT
 
 
 def _no_dump(scene: Scene, cause: Cause) -> Dump:
-    """Return the reason why there is no dump of a guest that was not halted."""
+    """Return a Dump that says why the memory was not dumped: the guest continues, or is gone."""
     gone = "the guest is gone, and its memory with it"
     return Dump(file="", note=f"none: {'the guest continues' if _goes_on(scene, cause) else gone}")
 
 
 def _ask(scene: Scene) -> Answer:
-    """Ask the guest's kernel what it is doing, and return its answer."""
+    """Ask the hanging guest's kernel what its tasks and CPUs are doing, and return its answer."""
     scene.note("asking the guest's kernel what it is doing")
     live = scene.session
     spins = any(hangs.spins(one.kind) for one in live.watch.reports)

@@ -116,7 +116,10 @@ def _frame(frame: Frame) -> str:
 
 
 def markdown(crash: Crash, facts: dict[str, str]) -> str:
-    """Return a crash as Markdown for a bug mail: subject, source, report, facts, reproduction."""
+    """Return a crash as Markdown for a bug mail: subject, source, report, facts, reproduction.
+
+    `facts` are further texts for the mail, by name.
+    """
     parts = [f"# {crash.title}", _lead(crash)]
     if crash.source:
         parts.append(_fenced(crash.source, "c"))
@@ -175,8 +178,9 @@ def _with_place(line: str, known: dict[tuple[str, int], str]) -> str:
 
 
 def write(crash: Crash, facts: dict[str, str]) -> None:
-    """Write the texts and JSON that describe a crash into its folder.
+    """Write the files that describe a crash into its folder: bug mail, terminal screen and JSON.
 
+    `facts` are further texts for the mail, by name.
     Raises: Lost when the disk is full.
     """
     with cache.room(crash.folder):
@@ -188,7 +192,7 @@ def write(crash: Crash, facts: dict[str, str]) -> None:
 
 
 def record_removal(folder: Path) -> None:
-    """Change the files of a crash after its dump was removed: each says why the dump is gone."""
+    """Change a crash's files after its memory dump was removed: each then says why it is gone."""
     why = vmcore.why_missing(folder).partition("\n")[0]
     texts = ((MARKDOWN, "- vmcore: ", f"none ({why})"), (SCREEN, "  vmcore   ", f"none: {why}"))
     for name, begin, words in texts:

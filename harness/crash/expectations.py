@@ -20,11 +20,11 @@ def judged(
     crashes: Sequence[Crash],
     expected: Mapping[str, Expectation],
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
-    """Compare announced crashes with the crashes found; return all results and other reports.
+    """Return the test results after a comparison of the crashes with those that tests announced.
 
     `expected` gives the announcements by test name. The result of each of these tests is replaced
-    by the outcome of the comparison, except for a skipped test. The returned reports are those in
-    `loose` that belong to none of these tests.
+    by the outcome of the comparison, except for a skipped test. `loose` are kernel reports without
+    a crash; those that belong to none of these tests are returned, too.
     """
     # Reversed, so that the first crash of a test is the one that is kept.
     by_test = {found.test: found for found in reversed(crashes)}
@@ -51,7 +51,7 @@ def _answered(result: TestResult, wanted: Expectation, found: Crash | None) -> T
 
 
 class Named(Protocol):
-    """The fields of a crash or report that are compared with a test's announcement."""
+    """What a crash and a kernel report have in common: the fields that a test can announce."""
 
     @property
     def kind(self) -> str:

@@ -97,7 +97,10 @@ def _blocks_of(file: Path) -> Iterator[str]:
 
 
 def _explained(blocks: Iterator[str]) -> Explained:
-    """Return the reports, forms of line prefixes and suspicious lines of a Linux or macOS log."""
+    """Return the reports, the format of each part and the suspicious lines of a log.
+
+    The log is one of Linux or macOS.
+    """
     reader = LogReader(detailed=MOST_REPORTS)
     kept: list[KernelReport] = []
     count = 0

@@ -47,10 +47,11 @@ class Answer:
 
 
 def interrogate(session: Observed, *, spins: bool = False) -> Answer:
-    """Ask the guest's kernel for its tasks in one way after the other until one gets an answer.
+    """Ask the guest's kernel for its waiting tasks and its CPUs, until one way gets an answer.
 
-    `spins` means that a watchdog has reported a CPU that spins. SSH would only time out then, so
-    the serial line alone is tried, with a short deadline; the other CPUs can still answer there.
+    The ways are tried in their order. `spins` means that a watchdog has reported a CPU that spins.
+    SSH would only time out then, so the serial line alone is tried, with a short deadline; the
+    other CPUs can still answer there.
     """
     begun = len(session.console.lines_since(0))
     limit_s = _ANSWER_S if spins else session.deadline(_ANSWER_S)
@@ -61,9 +62,10 @@ def interrogate(session: Observed, *, spins: bool = False) -> Answer:
 
 
 def ask_for_all_tasks(session: Observed, first: Answer) -> Answer:
-    """Ask for every task in the way that answered before, and return both answers as one.
+    """Ask a hanging guest's kernel for every task in the way that answered before (`first`).
 
-    `first` is returned as it is if that way was not sysrq, or if nothing is answered now.
+    Return both answers as one. `first` is returned as it is if that way was not sysrq, or if
+    nothing is answered now.
     """
     if first.way not in _LETTER_WAYS:
         return first
@@ -82,7 +84,7 @@ def _answer(session: Observed, way: str, begun: int) -> Answer:
 
 
 def _by_ssh(session: Observed, letters: str, limit_s: float) -> bool:
-    """Ask over SSH; return whether the kernel's answer reached the console."""
+    """Send SysRq letters over SSH; return whether the kernel's answer reached the console."""
     begun = len(session.console.lines_since(0))
     script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in letters)
     try:
@@ -93,7 +95,7 @@ def _by_ssh(session: Observed, letters: str, limit_s: float) -> bool:
 
 
 def _by_serial(session: Observed, letters: str, limit_s: float) -> bool:
-    """Ask over the serial line; return whether the kernel answered each of the letters.
+    """Send SysRq letters over the serial line; return whether the kernel answered each of them.
 
     A break is sent before each letter, because only then the kernel takes it for a sysrq command.
     """

@@ -25,14 +25,20 @@ _MOST_VARIABLES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Dump:
-    """The file name and size of a memory dump, or "" and the reason why there is none."""
+    """The file name of a guest's memory dump and a note on its size.
+
+    Without a dump the name is "", and the note says why there is none.
+    """
 
     file: str
     note: str
 
 
 def look(scene: Scene) -> MemoryView:
-    """Return a stopped guest's stacks, tasks and log as drgn reads them; problems are included."""
+    """Return a stopped guest's stacks, tasks and log as drgn reads them from its memory.
+
+    What could not be read is named in the view's `problems`.
+    """
     live = scene.session
     if scene.vmlinux is None:
         hint = hints.command("kernel-symbols", f"--kernel={scene.kernel}")
@@ -52,7 +58,7 @@ def look(scene: Scene) -> MemoryView:
 
 
 def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
-    """Write stacks, variables and driver state from memory into the crash's folder.
+    """Write stacks, variables and driver state from a guest's memory into the crash's folder.
 
     Return the lines of a summary, which shows the variables of the guilty function `function`.
     When the disk is full, the first line says that the files are incomplete.
@@ -68,7 +74,10 @@ def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
 
 
 def _short(view: MemoryView, function: str) -> Iterator[str]:
-    """Yield the summary: lock waits, variables of the guilty function, driver state."""
+    """Yield a summary of a guest's memory: lock waits, the driver's state, variables.
+
+    The variables are those of the guilty function `function`.
+    """
     for circle in deadlocks(view.waits):
         names = " -> ".join(f"{wait.comm} ({wait.pid})" for wait in (*circle, circle[0]))
         yield f"deadlock: {names}"
@@ -87,7 +96,7 @@ def _short(view: MemoryView, function: str) -> Iterator[str]:
 
 
 def dump(scene: Scene) -> Dump:
-    """Dump the memory of a halted guest into the crash's folder, or return why that failed."""
+    """Dump a halted guest's memory into the crash's folder; return the file name, or why not."""
     if scene.vmcores is None:
         return Dump(file="", note="none: --no-vmcore")
     scene.note(f"dumping the guest's memory of {scene.memory_mib} MiB")

@@ -37,7 +37,7 @@ class Observed(Protocol):
         """The socket of QEMU's second monitor."""
 
     def deadline(self, seconds: float) -> float:
-        """Return a time limit, stretched by this guest's factor."""
+        """Return a time limit in seconds, multiplied if this guest is slow, such as emulated."""
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
         """Run a script in the guest; raise a HarnessError when the guest does not answer."""
@@ -55,7 +55,8 @@ class Scene:
     information by name, and `roots` the folders to which shown source paths are relative. `folder`
     is the crash's own folder, `runs` that of all runs. `plugin` is the project's drgn plugin.
     Without `vmcores`, no memory is dumped. With `keep`, a guest whose kernel only reported a fault
-    continues. `note` is called with lines of progress, `show` with the screen.
+    continues. `note` is called with each line of progress, `show` with the lines that explain the
+    crash on the terminal.
     """
 
     session: Observed
