@@ -175,7 +175,7 @@ def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
 
 
 def living(request: AttachRequest) -> GuestEntry:
-    """Return the guest that the caller names, which must be running.
+    """Return the guest that the request names, which must be running.
 
     Raises: UsageError, which lists the known guests, when the name fits none or several of them;
         UsageError when the guest has ended.
@@ -190,9 +190,9 @@ def living(request: AttachRequest) -> GuestEntry:
 
 
 def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
-    """Return the symbols of a guest, after a check against the guest's memory.
+    """Return the symbols of a guest, after comparing vmlinux with the guest's memory.
 
-    Memory that cannot be read, as early in the boot, is not checked.
+    Memory that cannot be read, as early in the boot, is not compared.
     Raises: UsageError when vmlinux belongs to another kernel or is no ELF file.
     """
     modules = _module_files(request.settings, life)
@@ -215,7 +215,10 @@ def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
 
 
 def _kernel_files(request: AttachRequest, life: GuestEntry) -> tuple[Path | None, Path | None]:
-    """Return vmlinux and its reduced copy for lldb, from the user's options or the cache."""
+    """Return a guest's vmlinux and its reduced copy for lldb, each None if it is not found.
+
+    They come from the user's options or the cache.
+    """
     if request.vmlinux is not None:
         return request.vmlinux, None
     release = _release(life)

@@ -140,7 +140,7 @@ class KdpSpec:
 
 
 def bridge_connection(socket: Path) -> str:
-    """Return lldb's command that connects to the KDP bridge."""
+    """Return lldb's command that connects to the harness's KDP bridge at a UNIX socket."""
     return f"process connect --plugin gdb-remote unix-connect://{socket}"
 
 

@@ -29,11 +29,12 @@ Rewrite = Callable[[bytes], bytes]
 
 
 def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> int:
-    """Serve editors: one on standard input and output, or one after the other on a port.
+    """Connect editors with lldb-dap and through it with a guest, until the editors disconnect.
 
-    Without a port, the call returns when the editor disconnects; with a port, when it is
-    interrupted. It always returns 0. Port 0 means any free port, which is printed. The guest's
-    state is restored after every editor.
+    Without a port, one editor is served on standard input and output, and the call returns when it
+    disconnects. With a port, editors are served there one after the other until the call is
+    interrupted; port 0 means any free port, which is printed. The call always returns 0. The
+    guest's state is restored after every editor.
     Raises: the errors of `attach.attach`; UsageError for gdb, without lldb-dap, or for a taken
         port.
     """
@@ -79,7 +80,7 @@ def _serve_port(port: int, adapter: Path, rewrite: Rewrite, progress: Progress) 
 
 
 def _relayed(editor: int, adapter: Path, rewrite: Rewrite) -> str:
-    """Relay messages of one of many editors to its end, and return why it ended."""
+    """Relay messages between an editor on a port and lldb-dap; return why that ended, as text."""
     try:
         relay(editor, editor, adapter, rewrite)
     except DebugError as error:
@@ -90,8 +91,8 @@ def _relayed(editor: int, adapter: Path, rewrite: Rewrite) -> str:
 def relay(source: int, sink: int, adapter: Path, rewrite: Rewrite) -> None:
     """Start a debug adapter, and relay messages until the editor or the adapter disconnects.
 
-    The editor's messages are read from `source`. `rewrite` returns each of them as the adapter
-    gets it. The adapter's output is written to `sink`.
+    The editor's messages are read from `source`. `rewrite` gets the body of each of them, and
+    returns the one that is sent to the adapter. The adapter's output is written to `sink`.
     Raises: DebugError for an editor that does not speak the protocol.
     """
     # Ctrl-C on the terminal is meant for this command, which then closes the adapter's input.
@@ -138,7 +139,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the adapter by closing its input, or by a kill when that is not enough."""
+    """End the debug adapter by closing its input, or by a kill when that is not enough."""
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(OSError):

@@ -16,8 +16,9 @@ from harness.host import foreground
 
 
 def shell(request: AttachRequest) -> int:
-    """Open drgn's shell on a guest, or run commands in one; return its exit status.
+    """Open drgn's shell on the memory of a running guest, or run the request's commands in one.
 
+    Return the shell's exit status.
     Raises: UsageError without the guest or its kernel's vmlinux.
     """
     entry = attach.living(request)

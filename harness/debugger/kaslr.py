@@ -92,6 +92,9 @@ def _bytes(domain: Domain, address: int, size_bytes: int) -> bytes:
 
 
 def _rows(text: str) -> list[str]:
-    """Return the values in the monitor's output, or [] when the memory is not accessible."""
+    """Return the values that QEMU's monitor printed for a range of the guest's memory.
+
+    The result is [] when the memory is not accessible.
+    """
     rows = " ".join(_ROW.findall(text))
     return [] if "Cannot" in rows else rows.split()

@@ -104,7 +104,10 @@ def _command(
 
 @contextmanager
 def _bridging(listener: socket.socket, client: KdpClient, progress: Progress) -> Iterator[None]:
-    """Serve one debugger in a thread while the block runs; report how the kernel failed it."""
+    """Run the KDP bridge for one debugger in a thread while the block runs.
+
+    If the connection to the kernel fails, a line of progress says why.
+    """
     over = threading.Event()
 
     def serve() -> None:

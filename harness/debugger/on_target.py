@@ -26,7 +26,7 @@ _VMWARE_PORT = 8864
 
 @dataclass(frozen=True, kw_only=True)
 class DebugRequest:
-    """A request to debug a target: the folder for lldb's files, and lldb's commands."""
+    """A request to debug a target's kernel, with lldb's commands and the folder for its files."""
 
     target: RemoteSpec
     folder: Path

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run the guard of QEMU's gdb stub as a process of its own, which survives a killed command.
+"""Run the guard between a debugger and a guest's gdb stub, as a process of its own.
 
-`started` runs it (`python -m harness.debugger.stub_process FOLDER CACHE STATUS_FD`) and returns
-the socket for debuggers. The process ends when its standard input is closed and no debugger is
-attached, so the guest's state is restored whatever ends the debugger and the command. It has a
-session of its own, because Ctrl-C on the terminal is meant for the debugger.
+The process outlives a killed command. `started` runs it (`python -m harness.debugger.stub_process
+FOLDER CACHE STATUS_FD`) and returns the socket for debuggers. The process ends when its standard
+input is closed and no debugger is attached, so the guest's state is restored whatever ends the
+debugger and the command. It has a session of its own, because Ctrl-C on the terminal is meant for
+the debugger.
 """
 
 import json
@@ -33,7 +34,7 @@ _END_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Guarded:
-    """An open stub: the socket for debuggers, and the state of the guest before it was opened."""
+    """A guest's open gdb stub: the guard's socket for debuggers, and the guest's earlier state."""
 
     socket: Path
     found: stub_relay.Found
@@ -42,7 +43,7 @@ class Guarded:
 
 @contextmanager
 def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
-    """Open a guarded stub of a run's guest for a block; restore the guest's state at its end.
+    """Open a guest's gdb stub, with a guard, for a block; restore the guest's state at its end.
 
     The context manager gives a function that waits for the guard. Starting the guard takes a
     second, during which the caller can do other work. That function raises UsageError when another
@@ -109,7 +110,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def main(folder: Path, cache: Path, status: int) -> int:
-    """Guard the stub of one guest until nobody needs it, and return the exit status.
+    """Guard the gdb stub of one guest until no debugger needs it, and return the exit status.
 
     The guard writes to the descriptor `status` once: that it is ready, or the error that ended it.
     """

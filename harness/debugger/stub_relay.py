@@ -52,7 +52,7 @@ _GOES = (b"c", b"C", b"s", b"S", b"vCont;", b"bc", b"bs")
 
 
 class Found(Enum):
-    """The state in which the guest was before the debugger came."""
+    """The state of a guest before a debugger came: running, paused or dead."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -61,9 +61,9 @@ class Found(Enum):
 
 @contextmanager
 def opened(domain: Domain, path: Path) -> Iterator[None]:
-    """Have QEMU open its stub at a UNIX socket, and close the stub when the block ends.
+    """Have QEMU open its gdb stub at a UNIX socket, and close the stub when the block ends.
 
-    Raises: DebugError with the monitor's message.
+    Raises: DebugError with the message of QEMU's monitor.
     """
     said = domain.hmp(f"gdbserver unix:{path},server=on,wait=off")
     if not path.is_socket():
@@ -121,7 +121,7 @@ def _runs_on(domain: Domain) -> bool:
 
 
 class Guard:
-    """Serves debuggers one after the other, until none is attached and none is expected."""
+    """Connects debuggers with QEMU's gdb stub, one after the other, and restores the guest."""
 
     def __init__(self, domain: Domain, *, stub: Path, listener: socket.socket) -> None:
         self._domain = domain
@@ -129,7 +129,7 @@ class Guard:
         self._listener = listener
 
     def serve(self, wanted: Callable[[], bool]) -> None:
-        """Wait for debuggers while one is expected; an attached debugger is served to its end."""
+        """Wait for debuggers while `wanted` returns True; relay for each until it disconnects."""
         while wanted():
             ready, _, _ = select.select([self._listener], [], [], _POLL_S)
             if ready:
@@ -218,7 +218,7 @@ class _Relay:
         return self._await_packet()
 
     def _await_packet(self) -> bytes:
-        """Return the stub's next packet, without an acknowledgement.
+        """Return the next packet from QEMU's stub; do not acknowledge it.
 
         QEMU accepts the next command as an acknowledgement. An acknowledgement that QEMU reads
         after the guest was resumed would stop the guest.
@@ -236,7 +236,7 @@ class _Relay:
         return self._packets.popleft()
 
     def _refuse(self) -> None:
-        """Refuse a second debugger, in the answer to its first packet."""
+        """Refuse a second debugger that connects, in the answer to its first packet."""
         second, _ = self._listener.accept()
         with second, contextlib.suppress(OSError):
             second.settimeout(1.0)
@@ -289,7 +289,7 @@ class _Relay:
             self._set_now.discard(payload)
 
     def _keep_registers(self, payload: bytes) -> None:
-        """Save the dead CPU's registers before the debugger writes them for the first time."""
+        """Save a dead guest's registers before the first packet (`payload`) that writes them."""
         if payload.startswith(b"Hg"):
             self._thread = payload
         elif self._dead and payload[:1] in {b"P", b"G"} and self._thread not in self._saved:

@@ -31,7 +31,10 @@ class Member:
 
 
 class Btf:
-    """The types of one kernel. Raises ValueError for bytes that are not BTF."""
+    """The types of one kernel, read from its BTF.
+
+    Raises: ValueError for bytes that are not BTF.
+    """
 
     def __init__(self, data: bytes) -> None:
         magic, _, _, header, types_at, types_size, strings_at, _ = _HEADER.unpack_from(data)
@@ -104,7 +107,7 @@ class Btf:
         return None
 
     def _plain(self, number: int) -> int:
-        """Return the type behind a typedef or qualifier."""
+        """Return the number of the type to which the typedef or qualifier `number` leads."""
         while number:
             _, info, target = _TYPE.unpack_from(self._data, self._types[number])
             if info >> 24 & 0x1F not in _ALIASES:

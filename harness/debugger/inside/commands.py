@@ -29,7 +29,7 @@ class Command:
 
 
 class CommandError(Exception):
-    """Raised for wrong arguments; the debugger shows its text to the user."""
+    """Raised for wrong arguments of a debugger command; the debugger shows its text to a user."""
 
 
 def _ps(view: View, arguments: Sequence[str]) -> Iterator[str]:
@@ -125,7 +125,7 @@ KERNEL_COMMANDS = (
 
 
 def with_plugin(plugin: Path | None) -> tuple[Command, ...]:
-    """Return the kernel's commands, and those of the plugin file if one is given."""
+    """Return the harness's commands for debuggers, and those of a plugin file if one is given."""
     if plugin is None:
         return KERNEL_COMMANDS
     return (*KERNEL_COMMANDS, *runpy.run_path(str(plugin))["commands"]())

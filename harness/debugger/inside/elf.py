@@ -95,7 +95,7 @@ class Image:
         return by_name, code
 
     def _rows(self, section: Section) -> Iterator[tuple[str, int, int, int]]:
-        """Yield name, info, value and size of each named symbol of a table."""
+        """Yield name, info, value and size of each named symbol in a section of symbols."""
         try:
             strings = self.sections[section.link]
             text = self._bytes[strings.offset : strings.offset + strings.size_bytes]
@@ -137,7 +137,7 @@ class Image:
 
 
 def build_id_in(notes: bytes) -> str:
-    """Return the build id among notes, which are a file's section or memory; "" without one."""
+    """Return the GNU build id in the bytes of ELF notes, in hex; "" if there is none."""
     position = 0
     while position + _NOTE.size <= len(notes):
         name_bytes, data_bytes, kind = _NOTE.unpack_from(notes, position)

@@ -54,7 +54,7 @@ class _Session:
 
 
 class _Hook(gdb.Breakpoint):  # type: ignore[misc]
-    """A silent breakpoint that calls a function and continues."""
+    """A gdb breakpoint in a kernel function that calls a Python function; the kernel continues."""
 
     def __init__(self, address: int, call: Callable[[int], None], kind: int) -> None:
         super().__init__(f"*{address:#x}", kind, internal=True)
@@ -62,7 +62,10 @@ class _Hook(gdb.Breakpoint):  # type: ignore[misc]
         self._call = call
 
     def stop(self) -> bool:
-        """Call the hook's function with the kernel function's first argument; do not stop."""
+        """Call the Python function with the kernel function's first argument; return False.
+
+        False tells gdb to let the kernel continue.
+        """
         try:
             # To gdb the register is a signed number, and kernel addresses would be negative.
             self._call(int(gdb.parse_and_eval("(unsigned long)$rdi")))
@@ -81,7 +84,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
         self._session = session
 
     def invoke(self, argument: str, _from_tty: bool) -> None:  # noqa: FBT001
-        """Run the command and write its lines."""
+        """Run the harness's command with the words of `argument`, and print its lines in gdb."""
         words = gdb.string_to_argv(argument)
         if self._command.name == "lx-fault" and not words:
             words = [str(int(gdb.parse_and_eval("(unsigned long)$rsp")))]

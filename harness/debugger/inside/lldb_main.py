@@ -65,7 +65,7 @@ class Session:
             self.add(module)
 
     def hook(self, function: str, call: Callable[[int], None]) -> None:
-        """Call a Python function at each call of a kernel function, with its first argument."""
+        """Have `call` called at each call of a kernel function, with its first argument."""
         breakpoint_ = self.target.BreakpointCreateByAddress(self.view.symbol(function))
         breakpoint_.AddName("harness")
         self.hooks[breakpoint_.GetID()] = call
@@ -110,7 +110,10 @@ _SESSIONS: list[Session] = []
 
 
 def reached(frame: Any, location: Any, _internal: Any) -> bool:
-    """Run the function of a hook that was hit; return False, by which the kernel continues."""
+    """Call the Python function of the hook whose breakpoint was hit; lldb calls this.
+
+    Return False, which tells lldb to let the kernel continue.
+    """
     call = _SESSIONS[-1].hooks[location.GetBreakpoint().GetID()]
     try:
         call(frame.FindRegister("rdi").GetValueAsUnsigned())
