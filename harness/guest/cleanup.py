@@ -22,7 +22,8 @@ _YOUNG_S = 10.0
 def sweep(runtime: Path, cache: Path) -> Iterator[str]:
     """Remove the leftovers of dead runs, and yield one line for each run or folder removed.
 
-    A kept guest stays as long as it runs. A folder without a record stays while it is young.
+    A guest that was kept on purpose stays as long as it runs. A run's folder without a record
+    stays for a while, because its run may just have begun.
     """
     for entry in registry.list_entries(runtime):
         if registry.is_owned(entry.folder):
@@ -38,7 +39,7 @@ def sweep(runtime: Path, cache: Path) -> Iterator[str]:
 
 
 def end(entry: GuestEntry) -> tuple[str, ...]:
-    """Stop the guest and the daemon of a run, delete their files, and return what was removed.
+    """Stop a run's guest and libvirt daemon, delete their files, and list what was removed.
 
     The run's results stay, except for an unfinished memory dump. If the guest is at a URI of the
     user's, only the guest is stopped; if that daemon cannot be reached, the guest stays.
@@ -56,7 +57,7 @@ def end(entry: GuestEntry) -> tuple[str, ...]:
 
 
 def _remove_unfinished_dump(run: Path) -> bool:
-    """Remove what a run that was killed has left of a dump; return whether there was anything."""
+    """Remove a killed run's unfinished memory dump; return whether there was one."""
     patterns = (RAW_VMCORE, f".{VMCORE}.*.tmp")
     parts = [one for pattern in patterns for one in run.glob(f"{CRASHES}/*/{pattern}")]
     for part in parts:

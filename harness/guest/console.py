@@ -29,7 +29,7 @@ _FOLLOW_INTERVAL_S = 0.1
 
 
 class ByteSource(Protocol):
-    """A source of bytes for a console; `close` from another thread ends a blocked `read`."""
+    """A source of a console's bytes; `close` from another thread ends a blocked `read`."""
 
     def read(self, size_bytes: int) -> bytes:
         """Return the next bytes, b"" at the end."""
@@ -114,7 +114,10 @@ class Console:
 
     @property
     def last_byte_at(self) -> float:
-        """When the last byte arrived (monotonic); before the first, when this object was made."""
+        """The time of arrival of the console's last byte (monotonic).
+
+        Before the first byte it is the time at which this object was made.
+        """
         with self._news:
             return self._last_byte_at
 
@@ -207,7 +210,11 @@ class Console:
 
 
 def follow(path: Path, *, alive: Callable[[], bool]) -> Iterator[str]:
-    """Yield the lines of a console's file, and wait for more as long as `alive` returns True."""
+    """Yield the lines of a console's file, and wait for more as long as `alive` returns True.
+
+    When `alive` returns False, the lines still in the file are yielded first, and an unfinished
+    last line, too.
+    """
     # A read may end within a character, so the decoder must remember its first bytes.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
     pending: deque[str] = deque([""])

@@ -125,7 +125,7 @@ class ConsoleStream:
 
 
 def _dispatch(_stream: Any, _events: int, console: "weakref.ref[ConsoleStream]") -> None:
-    """Pass a libvirt event to its stream through a weak reference.
+    """Let a console's stream receive its bytes after a libvirt event; the reference to it is weak.
 
     libvirt's Python binding never releases a callback, so a strong reference would keep the stream
     for ever.

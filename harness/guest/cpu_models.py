@@ -63,7 +63,11 @@ def _similar(name: str, known: Sequence[str]) -> str:
 
 
 def _known_models(environment: Environment, arch: str, uri: str | None) -> list[str]:
-    """Return the models that libvirt and QEMU know; [] when libvirt lists none."""
+    """Return the processor models that libvirt and QEMU know for an architecture.
+
+    The list comes from the cache if possible, except for a `uri`. It is [] when libvirt lists
+    none.
+    """
     daemons = environment.cache / "libvirt"
     if uri is not None:
         with hypervisor.connect(
@@ -86,7 +90,10 @@ def _known_models(environment: Environment, arch: str, uri: str | None) -> list[
 
 
 def _cached(root: Path, arch: str) -> Path:
-    """Return the file in the cache for the list of this host's QEMU and libvirt."""
+    """Return the path in the cache of the list of processor models for one architecture.
+
+    It changes with this host's QEMU and libvirt; the file may not exist yet.
+    """
     facts = [arch]
     for program in (f"qemu-system-{arch}", "libvirtd"):
         path = programs.find(program, error=HypervisorError)

@@ -117,7 +117,7 @@ class Domain:
 
     @classmethod
     def create(cls, hv: Hypervisor, xml: str, *, paused: bool = True) -> Self:
-        """Return a new domain; its CPUs run only after `resume`, unless `paused` is False.
+        """Create a domain and return it; unless `paused` is False, its CPUs wait for `resume`.
 
         The console of a paused domain can be attached before the guest prints anything.
         """
@@ -127,7 +127,7 @@ class Domain:
 
     @classmethod
     def restore(cls, hv: Hypervisor, save_file: Path, xml: str) -> Self:
-        """Return a paused domain whose memory was restored from a file.
+        """Restore a domain from a file with a saved guest, and return it paused.
 
         The XML must keep the saved domain's name, uuid and devices. Paths of disks, sockets and
         logs, and the metadata, may differ.
@@ -169,7 +169,10 @@ class Domain:
         return _ENDS.get(ends[0], EndDetail.FAILED) if ends else None
 
     def evidence(self) -> tuple[str, ...]:
-        """Return the last lines of the private daemon's log and of QEMU's; () for a user's URI."""
+        """Return the last lines of the libvirt daemon's log and of QEMU's, as evidence of errors.
+
+        The result is () at a URI that the user gave.
+        """
         return self._hv.evidence()
 
     def wait_for_event(self, *kinds: str, deadline_s: float) -> DomainEvent:
@@ -291,7 +294,7 @@ class Domain:
 
 
 def find(hv: Hypervisor, prefix: str) -> list[str]:
-    """Return the names of the domains that begin with a prefix, sorted."""
+    """Return the names of libvirt's domains that begin with a prefix, sorted."""
     with hv.translated("the domains cannot be listed"):
         names = [handle.name() for handle in hv.conn.listAllDomains(0)]
     return sorted(name for name in names if name.startswith(prefix))

@@ -81,7 +81,10 @@ def _boot(root: ET.Element, spec: DomainSpec) -> None:
 
 
 def _processors(root: ET.Element, spec: DomainSpec) -> None:
-    """Add the processors' model, and the NUMA nodes to which processors and memory belong."""
+    """Add the model of the processors to a domain's XML, and the NUMA nodes.
+
+    Each node has its share of processors and memory.
+    """
     if spec.cpu:
         cpu = ET.SubElement(root, "cpu", mode="custom", match="exact", check="none")
         _text(cpu, "model", spec.cpu, fallback="forbid")
@@ -141,7 +144,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
 
 
 def _ports(devices: ET.Element, count: int) -> None:
-    """Add as many ports for devices as libvirt needs, in high slots of the root bus."""
+    """Add PCIe ports for `count` devices of the domain, in high slots of the root bus."""
     for number in range(count):
         slot, function = divmod(number, _FUNCTIONS)
         port = ET.SubElement(
@@ -153,7 +156,7 @@ def _ports(devices: ET.Element, count: int) -> None:
 
 
 def _host_device(devices: ET.Element, address: str) -> None:
-    """Give a PCI device of the host to the guest; libvirt takes it from the host's driver."""
+    """Add a PCI device of the host to the domain; libvirt takes it from the host's driver."""
     domain, bus, rest = address.split(":")
     slot, function = rest.split(".")
     device = ET.SubElement(devices, "hostdev", mode="subsystem", type="pci", managed="yes")
@@ -194,7 +197,7 @@ def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
 
 
 def _network_cards(spec: DomainSpec) -> Iterator[str]:
-    """Yield the arguments for further network cards, all of them on one hub inside of QEMU."""
+    """Yield QEMU's arguments for further network cards, all of them on one hub inside of QEMU."""
     for number, model in enumerate(spec.nics):
         yield from ("-netdev", f"hubport,id=card{number},hubid=1")
         mac = f"{_CARD_MAC}:{number:02x}"

@@ -42,7 +42,7 @@ _UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 
 
 class Health:
-    """The signs of life and death of one guest, from its start to its end.
+    """Decides whether a guest is alive, from libvirt, its console and its kernel's heartbeat.
 
     After the first heartbeat, `silence_s` seconds without one mean that the guest hangs. `held`
     returns whether a debugger holds the guest; that time does not count as silence.
@@ -71,7 +71,7 @@ class Health:
         self._looked_at = 0.0
 
     def check(self) -> None:
-        """Raise an error if any witness shows that the guest has died.
+        """Raise an error if libvirt, the console or the heartbeat shows that the guest has died.
 
         While a debugger is attached nothing is checked.
         Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that powered off or
@@ -148,16 +148,19 @@ class Health:
         self._watch.finish()
 
     def note(self, name: str, words: str) -> None:
-        """Record a sign of death that a witness outside of this module reports now."""
+        """Record a sign of death: who noticed it (`name`), and what it was (`words`)."""
         self._noted.append((time.monotonic(), name, words))
 
     def objection(self) -> str:
-        """Return a description of an unexpected libvirt event that ended the guest, or ""."""
+        """Return a text on libvirt's events that show an unexpected end of the guest, or ""."""
         bad = [event.kind for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
 
     def witnesses(self) -> tuple[Witness, ...]:
-        """Return what every witness reported against the guest, the earliest first."""
+        """Return each sign that the guest has died, with its observer, the earliest first.
+
+        The observers are libvirt, the console, and those that called `note`.
+        """
         statements = list(self._noted)
         statements += [
             (event.at, "libvirt", event.description)
@@ -174,7 +177,7 @@ class Health:
 
     @property
     def first_sign_at(self) -> float:
-        """Return when a witness first reported a sign of death (monotonic), else now."""
+        """Return the monotonic time of the first sign of the guest's death, else the present."""
         times = [at for at, _, _ in self._noted]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         times += [at for _, at in self._watch.timed_reports]
@@ -203,7 +206,7 @@ class Health:
         )
 
     def _gone(self) -> Exception:
-        """Return the error for a guest that has ended, by its own action or because QEMU died."""
+        """Return the error for a guest that has ended: by its own action, or because QEMU died."""
         end = time.monotonic() + _EVENT_S
         while time.monotonic() < end and self._domain.end_detail is None:
             time.sleep(_POLL_S)

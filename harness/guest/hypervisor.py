@@ -64,8 +64,8 @@ class Hypervisor:
     def detach(self) -> None:
         """Let the private daemon and its guest run on when this process ends (`--keep`).
 
-        The URI stays valid for later processes; `stop_daemon` with the same folder ends both.
-        Without a private daemon nothing happens.
+        The URI stays valid for later processes; `stop_daemon` with the same runtime folder ends
+        both. Without a private daemon nothing happens.
         Raises: HypervisorError when the daemon's parent process does not release it.
         """
         if self.daemon is not None:
@@ -91,7 +91,11 @@ class Hypervisor:
 
     @contextmanager
     def translated(self, what: str) -> Iterator[None]:
-        """Turn a libvirt error in the block into a HypervisorError about the action `what`."""
+        """Turn a libvirt error in the block into a HypervisorError about the action `what`.
+
+        `what` says what failed, such as 'the domain cannot be created', and begins the error's
+        text.
+        """
         try:
             yield
         except libvirt.libvirtError as error:
@@ -131,7 +135,7 @@ def connect(
 
 
 def stop_daemon(runtime: Path) -> bool:
-    """Kill the libvirt daemon and the guests of a dead run; return whether any ran."""
+    """Kill the libvirt daemon and the guests of a dead run; return whether any of them ran."""
     return libvirtd.stop(runtime)
 
 

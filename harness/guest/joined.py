@@ -39,7 +39,7 @@ _SSH_S = 5.0
 
 
 class ConsoleFile:
-    """A console's file as a source of bytes; `serial` opens the serial line for input."""
+    """The file with a guest's console as a source of bytes; `serial` opens the line for input."""
 
     def __init__(self, file: Path, *, serial: Callable[[], ByteSource]) -> None:
         self._file = file.open("rb")
@@ -93,7 +93,7 @@ class JoinedGuest:
         return self.entry.qmp_socket
 
     def deadline(self, seconds: float) -> float:
-        """Return a deadline of the configuration, multiplied for an emulated guest."""
+        """Return a configured deadline in seconds, multiplied if this guest is emulated."""
         return seconds * self.handoff.factor
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
@@ -158,7 +158,10 @@ def join(
 
 @contextmanager
 def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterator[Console]:
-    """Open the guest's console, after everything in its file was read and scanned."""
+    """Open the console of a running guest, once all that is already in its file was read.
+
+    `watch` then knows every fault that the kernel has reported so far.
+    """
     file = entry.run / QEMU_CONSOLE
     source = ConsoleFile(file, serial=machine.open_console)
     console = Console(source, file=None)
@@ -191,10 +194,11 @@ def check_free(entry: GuestEntry) -> None:
 
 
 def find_fault(guest: JoinedGuest, *, silence_s: float) -> HarnessError | None:
-    """Return the error of a guest, or None if a heartbeat arrives and no fault was reported.
+    """Return the error that describes a guest's fault, or None if the guest is healthy.
 
-    A healthy kernel's heartbeat arrives within a second. When none arrives for `silence_s`, the
-    returned error is GuestHung.
+    It is healthy if a heartbeat of its kernel arrives and no fault was reported. A healthy
+    kernel's heartbeat arrives within a second. When none arrives for `silence_s`, the returned
+    error is GuestHung.
     Units: silence_s is seconds.
     """
     beats = guest.watch.beats

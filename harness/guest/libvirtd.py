@@ -54,7 +54,7 @@ security_driver = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
-    """A running private daemon, and the pipe to its parent that ends the daemon when it closes."""
+    """A run's own libvirt daemon, and the pipe to its parent; the daemon ends when it closes."""
 
     parent: subprocess.Popen[bytes]
     runtime: Path
@@ -62,11 +62,11 @@ class Daemon:
 
     @property
     def socket(self) -> Path:
-        """The socket on which the daemon listens."""
+        """The socket on which the libvirt daemon listens."""
         return socket_path(self.runtime)
 
     def detach(self) -> None:
-        """Let guest and daemon outlive this process; `stop` with the runtime folder ends them.
+        """Let the libvirt daemon and its guest outlive this process; `stop` ends them later.
 
         Raises: HypervisorError when the daemon's parent process does not answer in time.
         """
@@ -83,7 +83,7 @@ class Daemon:
             ) from error
 
     def close(self) -> None:
-        """End daemon and guest unless they were detached."""
+        """End the libvirt daemon and its guest unless they were detached."""
         pipe = self.parent.stdin
         if pipe is None or pipe.closed:
             return
@@ -100,21 +100,22 @@ class Daemon:
 
 
 def socket_path(runtime: Path) -> Path:
-    """Return the socket on which the daemon of a runtime folder listens."""
+    """Return the socket of the libvirt daemon whose files are in a run's runtime folder."""
     return runtime / "libvirt" / "libvirt-sock"
 
 
 def log_paths(runtime: Path) -> tuple[Path, ...]:
-    """Return the log files of the daemon and of its guests, as far as they exist."""
+    """Return the existing log files of a run's libvirt daemon and of its guests."""
     qemu = sorted((runtime / "cache/libvirt/qemu/log").glob("*.log"))
     return tuple(path for path in (runtime / "libvirtd.log", *qemu) if path.is_file())
 
 
 def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
-    """Start a daemon, and return it once its socket accepts connections.
+    """Start a libvirt daemon for one run, and return it once its socket accepts connections.
 
-    libvirt collects a list of QEMU's abilities, which takes 4 s. The list is kept in `cache` for
-    later runs. With `mask_kvm`, /dev/kvm is hidden from the daemon and its guests.
+    The daemon's files are in `runtime`. libvirt collects a list of QEMU's abilities, which takes 4
+    s. The list is kept in `cache` for later runs. With `mask_kvm`, /dev/kvm is hidden from the
+    daemon and its guests.
     Raises: HypervisorError when a program is missing or the folder is unusable, and with the end
         of the daemon's log when the daemon does not start.
     """
@@ -145,10 +146,10 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
 
 
 def stop(runtime: Path) -> bool:
-    """Kill the guests, daemon and parent process of a runtime folder; return whether any ran.
+    """Kill a run's libvirt daemon, its parent process and its guests; return whether any ran.
 
-    A process is killed only while its command line names the folder, and through a pidfd, which
-    cannot refer to another process later.
+    A process is killed only while its command line names the run's runtime folder, and through a
+    pidfd, which cannot refer to another process later.
     """
     killed = [pid for pid in list(_own_pids(runtime)) if _kill(pid, runtime)]
     end = time.monotonic() + _STOP_DEADLINE_S
@@ -158,13 +159,13 @@ def stop(runtime: Path) -> bool:
 
 
 def kill_guests(runtime: Path) -> None:
-    """Kill the guests of a runtime folder at once; libvirt notices and cleans up after them."""
+    """Kill the QEMUs of a run's libvirt daemon at once; libvirt notices that they have ended."""
     for pid in guest_pids(runtime):
         _kill(pid, runtime)
 
 
 def guest_pids(runtime: Path) -> tuple[int, ...]:
-    """Return the process ids of the QEMUs of a runtime folder."""
+    """Return the process ids of the QEMUs of the libvirt daemon with this runtime folder."""
     return tuple(pid for pid in _own_pids(runtime) if "qemu" in _program_of(pid))
 
 
@@ -207,7 +208,7 @@ def _environment(runtime: Path) -> dict[str, str]:
 
 
 def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
-    """Return the command prefix that starts the daemon in namespaces, or [] if it needs none.
+    """Return the command prefix that starts a libvirt daemon in namespaces, [] if none are needed.
 
     For root, the prefix makes a user namespace in which root has another number. With `mask_kvm`,
     the prefix also hides /dev/kvm from the daemon and its guests.
@@ -228,7 +229,10 @@ def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
 
 
 def _await_socket(daemon: Daemon, pid_file: Path, command: str) -> int:
-    """Return the daemon's process id when its socket accepts connections."""
+    """Wait until a private libvirt daemon accepts connections, and return its process id.
+
+    Raises: HypervisorError with the end of its log when it does not start in time.
+    """
     end = time.monotonic() + _START_DEADLINE_S
     while time.monotonic() < end:
         if _listens(daemon.socket) and (pid := _read_pid(pid_file)):
@@ -245,7 +249,7 @@ def _await_socket(daemon: Daemon, pid_file: Path, command: str) -> int:
 
 
 def _listens(path: Path) -> bool:
-    """Return whether the socket accepts a connection; its file alone exists a moment earlier."""
+    """Return whether a socket accepts connections; its file exists a moment before it does."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
@@ -270,14 +274,14 @@ def _read_pid(path: Path) -> int:
 
 
 def _own_pids(runtime: Path) -> Iterator[int]:
-    """Yield the process ids of the daemon, its parent and its guests, by their command lines."""
+    """Yield the process ids of a runtime folder's libvirt daemon, its parent and its guests."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _runs(int(entry.name), runtime):
             yield int(entry.name)
 
 
 def _runs(pid: int, runtime: Path) -> bool:
-    """Return whether a process is the daemon, its parent or a guest of a runtime folder.
+    """Return whether a process is the libvirt daemon of a runtime folder, its parent or its guest.
 
     The process's command line decides this, by its program and by the folder in it.
     """

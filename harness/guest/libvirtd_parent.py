@@ -21,7 +21,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(runtime: Path, command: list[str]) -> int:
-    """Run the daemon until the pipe closes or says `keep`, or the daemon ends; return 0."""
+    """Run the libvirt daemon until the pipe on standard input closes or the daemon ends; return 0.
+
+    After the word `keep` on the pipe, return at once, and leave the daemon and its guests running.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)

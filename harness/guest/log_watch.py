@@ -21,11 +21,13 @@ CANARY_KIND = "canary"
 
 
 class LogWatch:
-    """The state of one guest's kernel log; safe to read while another thread feeds lines.
+    """The faults, marks of tests and heartbeats in the lines of one guest's console.
 
-    `allowed` are patterns of report titles that do not count as faults. `explained` are reports
-    that were shown to the user before; they do not count again. A fatal report always counts. Only
-    heartbeats with `run_id` count, and only the canary and the last word with `token`.
+    The results may be read while another thread feeds lines. `allowed` are patterns of report
+    titles that do not count as faults. `explained` are reports that were shown to the user before;
+    they do not count again. A fatal report always counts. Only heartbeats with `run_id` count.
+    Only with `token` count the canary, a line that the harness plants as a fault, and the last
+    word, the result of the final log check.
     Units: times are seconds on the monotonic clock, at which the console received the lines.
     """
 
@@ -67,7 +69,7 @@ class LogWatch:
             self._lines += 1
 
     def finish(self) -> None:
-        """Record the report that the scanner has not completed yet, at the end of the console."""
+        """Record a report whose end has not arrived, because the console has ended."""
         with self._lock:
             for report in self._scanner.finish():
                 self._add(report)
@@ -97,7 +99,10 @@ class LogWatch:
         self._reports.append((named, self._times[report.line]))
 
     def _is_excused(self, report: KernelReport) -> bool:
-        """Return whether a report was explained before or is allowed; a fatal report never is."""
+        """Return whether a report does not count: it is allowed or was explained before.
+
+        A fatal report always counts.
+        """
         if report.fatal:
             return False
         allowed = any(fits.search(report.title) for fits in self._allowed)
@@ -105,7 +110,10 @@ class LogWatch:
 
     @property
     def reports(self) -> tuple[KernelReport, ...]:
-        """Every fault so far that counts, with the test that ran at its first line."""
+        """Every fault that the kernel has reported so far, with the test that ran then.
+
+        Reports that are allowed or were explained before are left out.
+        """
         with self._lock:
             return tuple(report for report, _ in self._reports)
 
@@ -123,7 +131,7 @@ class LogWatch:
 
     @property
     def current_test(self) -> str:
-        """The test whose begin mark arrived and whose end mark did not, or ""."""
+        """The test that runs: its begin mark arrived and its end mark did not. "" without one."""
         with self._lock:
             return _running_after(self._marks)
 
@@ -140,7 +148,7 @@ class LogWatch:
 
     @property
     def sees_faults(self) -> bool:
-        """Whether the line that the harness planted as a fault was found like a real fault."""
+        """Whether the line that the harness planted as a fault was recognized as a fault."""
         with self._lock:
             return self._canary_seen and self._canary_reported
 
@@ -152,13 +160,13 @@ class LogWatch:
 
     @property
     def beats(self) -> int:
-        """The number of heartbeats that arrived."""
+        """The number of the kernel's heartbeats that have arrived."""
         with self._lock:
             return self._beats
 
     @property
     def beat_at(self) -> float:
-        """When the last heartbeat arrived; before the first, when watching began."""
+        """The monotonic time of the last heartbeat; before the first, when watching began."""
         with self._lock:
             return self._beat_at
 

@@ -41,7 +41,7 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
 
 
 def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
-    """Return the lines on how to reach the guest of a run, () if the guest was not kept."""
+    """Return the lines that tell a user how to reach a run's guest, () if it was not kept."""
     kept = [
         entry for entry in registry.list_entries(environment.runtime) if entry.run_id == run_id
     ]
@@ -62,7 +62,10 @@ def ssh_command(entry: GuestEntry, command: str) -> list[str]:
 
 
 def table(environment: Environment) -> list[str]:
-    """Return one line for each guest: run, target, age, whether it is used or kept, and port."""
+    """Return one line for each guest on this host: run id, target, age, state, and SSH port.
+
+    The state says whether a process uses the guest, or it was kept on purpose, or is left over.
+    """
     rows = []
     for entry in registry.list_entries(environment.runtime):
         if registry.is_owned(entry.folder):
@@ -79,7 +82,7 @@ def table(environment: Environment) -> list[str]:
 
 
 def console(entry: GuestEntry) -> Iterator[str]:
-    """Yield all lines of a guest's console, and wait for more until its record is removed."""
+    """Yield all lines of a guest's console, and wait for more until the guest is removed."""
     yield from consoles.follow(
         entry.run / session.QEMU_CONSOLE, alive=lambda: registry.read(entry.folder) is not None
     )
@@ -128,9 +131,9 @@ def cache_table(environment: Environment) -> list[str]:
 
 
 def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> Iterator[str]:
-    """Remove leftovers, and on request the caches and the results; yield a line for each.
+    """Remove what killed runs left, and on request the caches and the results of runs.
 
-    The caches are not removed while any guest exists.
+    Yield a line for each thing removed. The caches are not removed while any guest exists.
     """
     yield from cleanup.sweep(environment.runtime, environment.cache)
     doomed = [environment.cache / name for name in image.CACHE_FOLDERS] if cache else []

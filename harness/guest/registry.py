@@ -85,7 +85,7 @@ def new_run_id() -> str:
 
 @contextmanager
 def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
-    """Make and lock the entry of a run, and make the folder of its overlay.
+    """Make and lock the entry of a run's guest, and make the folder of its overlay.
 
     Both are removed after the block unless the guest is kept.
     Raises: UsageError when a guest with this run id exists, maybe one of another project.
@@ -150,7 +150,11 @@ def has_debugger(folder: Path) -> bool:
 
 
 def _make_folders(entry: GuestEntry) -> None:
-    """Make the folders of a run; the overlay's contains a file that points to the run's entry."""
+    """Make the folders of a run: that of its record, and that of its guest's overlay disk.
+
+    The second contains a file with the path of the first.
+    Raises: UsageError when one of them exists already.
+    """
     entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     entry.disk.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -182,7 +186,7 @@ def is_orphan(disk: Path, *, older_than_s: float) -> bool:
 
 
 def read(folder: Path) -> GuestEntry | None:
-    """Return the record in a folder, or None when there is no readable record."""
+    """Return the record of a guest from its folder, or None when there is no readable record."""
     try:
         data: dict[str, Any] = json.loads((folder / _RECORD).read_text())
         paths = {key: Path(data[key]) for key in ("folder", "disk", "run", "key_file")}
@@ -204,7 +208,10 @@ def list_entries(runtime: Path) -> tuple[GuestEntry, ...]:
 
 
 def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
-    """Return the unlocked folders without a readable record that are older than `older_than_s`."""
+    """Return the folders of runs that have no readable record and whose process has ended.
+
+    Only folders older than `older_than_s` seconds are returned.
+    """
     if not runtime.is_dir():
         return ()
     now = time.time()
@@ -219,11 +226,11 @@ def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
 
 
 def is_owned(folder: Path) -> bool:
-    """Return whether the process of the run with this folder is still alive."""
+    """Return whether the process of the run whose record is in this folder is still alive."""
     return file_lock.is_locked(folder / _LOCK)
 
 
 def remove(entry: GuestEntry) -> None:
-    """Delete the overlay and the entry of a run, as far as they exist."""
+    """Delete the overlay disk of a run's guest and the run's record, as far as they exist."""
     shutil.rmtree(entry.disk, ignore_errors=True)
     shutil.rmtree(entry.folder, ignore_errors=True)

@@ -96,7 +96,7 @@ class Session:
         self.endpoint: Endpoint
 
     def deadline(self, seconds: float) -> float:
-        """Return a deadline of the configuration, multiplied for a slow guest."""
+        """Return a configured deadline in seconds, multiplied for a slow guest."""
         return seconds * self.factor
 
     @property
@@ -151,7 +151,7 @@ class Session:
         _bring_up(self, self._lifetime, progress)
 
     def begin(self, progress: Progress) -> None:
-        """Start the first guest of the session."""
+        """Start the first guest of the session, and prepare it."""
         _bring_up(self, self._lifetime, progress)
 
     def end(self) -> None:
@@ -285,7 +285,7 @@ def _emulator(session: Session) -> Path | None:
 
 
 def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
-    """Restore the guest, or boot it; then connect and prepare it."""
+    """Restore the session's guest, or boot it; then connect to it over SSH and prepare it."""
     request = session.request
     plain = request.uri is None and request.share is None
     restorable = plain and not request.fresh and request.target.can_be_saved
@@ -347,7 +347,7 @@ def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
 
 
 def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
-    """Start the guest from a snapshot, made first if missing; return whether that worked."""
+    """Start the guest from a snapshot, made first if missing; return whether it started."""
     request = session.request
     nowhere = _spec(session, uuid="", overlay=Path("/"), log="")
     sizes = (f"disk={size_mib}" for size_mib in request.target.disks_mib)
@@ -392,7 +392,7 @@ def _make_snapshot(session: Session, saved: Snapshot) -> None:
 
 
 def _keep(session: Session) -> None:
-    """Let guest and daemon run on when this process ends."""
+    """Let the session's guest and its libvirt daemon run on when this process ends."""
     session.entry = replace(session.entry, kept=True)
     session.entry.write()
     session.domain.keep()

@@ -22,7 +22,7 @@ SESSION_FILE = "session.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """The data that another process needs to work in the guest of a run.
+    """The data about a run's guest that another process needs to work in this guest.
 
     `factor` multiplies the deadlines. `variants` are the module's variants by key. `control` means
     that the tests run without the module.
@@ -44,7 +44,7 @@ class Handoff:
 
     @property
     def modules(self) -> dict[str, Path]:
-        """The modules with symbols, by their names in the kernel."""
+        """The files with debug information of all modules, by the modules' names in the kernel."""
         builds = (self.build, *self.variants.values())
         return {one.name: one.debug for build in builds for one in build.loaded}
 
@@ -53,7 +53,7 @@ _ADAPTER = TypeAdapter(Handoff)
 
 
 def write(handoff: Handoff, file: Path) -> None:
-    """Replace the file by one with the data that another process needs to use this guest."""
+    """Write the data that another process needs to use a run's guest; replace an older file."""
     data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
     whole_file.write(file, json.dumps(data, default=str, indent=1) + "\n")
 

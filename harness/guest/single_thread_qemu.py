@@ -41,10 +41,11 @@ exec {qemu} "$@"
 def emulator(
     target: TargetSpec, accel: Accel, versions: Mapping[str, str], *, root: Path
 ) -> Path | None:
-    """Return the program that runs a target's guest with one thread; None if libvirt's is right.
+    """Return the program that runs a guest with one thread for all CPUs, or None.
 
-    `versions` are version numbers by program name, as libvirt reports them; `root` is the cache,
-    in which the program is written when it is not there yet.
+    None means that libvirt's own QEMU is right: the guest is not emulated, its target does not ask
+    for this, or QEMU has no such fault. `versions` are version numbers by program name, as libvirt
+    reports them; `root` is the cache, in which the program is written when it is not there yet.
     """
     if target.one_thread and accel is Accel.TCG and runs_stale_code(versions):
         return one_thread_program(root)
@@ -69,9 +70,10 @@ def one_thread_program(root: Path) -> Path:
 
 
 def runs_stale_code(versions: Mapping[str, str]) -> bool:
-    """Return whether this QEMU may execute stale code; True when its version is not known.
+    """Return whether this QEMU may execute stale translations of code that a guest has patched.
 
-    `versions` are version numbers by program name, as libvirt reports them.
+    It is True when QEMU's version is not known. `versions` are version numbers by program name, as
+    libvirt reports them.
     """
     numbers = versions.get("qemu", "0").split(".")
     return tuple(int(part) for part in numbers[:2]) < _FIXED_IN

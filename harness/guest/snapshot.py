@@ -99,17 +99,17 @@ def making(snapshot: Snapshot) -> Iterator[Path]:
 
 
 def create_overlay(base: Image, snapshot: Snapshot, overlay: Path) -> None:
-    """Create a run's overlay disk on top of the snapshot's overlay, which is not changed."""
+    """Create the overlay disk of a run's guest on top of the snapshot's, which is not changed."""
     image.make_overlay(replace(base, disk=snapshot.overlay), overlay)
 
 
 def discard(snapshot: Snapshot) -> None:
-    """Delete a guest's saved state."""
+    """Delete the files of a guest's saved state."""
     shutil.rmtree(snapshot.folder, ignore_errors=True)
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Delete the oldest snapshots, so that with one more there are at most `_KEPT`."""
+    """Delete the oldest snapshots in a folder, so that with one more there are at most `_KEPT`."""
     if not folder.is_dir():
         return
     made = sorted(
