@@ -37,7 +37,8 @@ _SUITE_HEAD = re.compile(r"^[a-z]+")
 def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[str]:
     """Return the result of `ask`, or its stored result while the host's apt lists are the same.
 
-    One question to apt takes up to a second, and a run has a dozen of them.
+    `name` is the name by which the result is stored in the folder `root`. One question to apt
+    takes up to a second, and a run has a dozen of them.
     """
     file = root / "apt" / f"{name}.json"
     state = _state()
@@ -54,7 +55,10 @@ def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[s
 
 
 def _state() -> list[int]:
-    """Return the times at which the host's package lists and sources last changed."""
+    """Return the times at which the host's package lists and sources last changed.
+
+    A stored answer of apt is valid while they are the same.
+    """
     places = ("/var/lib/apt/lists", "/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/sources.list")
     return [Path(place).stat().st_mtime_ns if Path(place).exists() else 0 for place in places]
 
@@ -160,7 +164,7 @@ def download_mib(packages: Sequence[str], *view: str) -> int:
 
 
 def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, ...]:
-    """Fetch packages into a folder, verified by apt, and return all packages in the folder.
+    """Fetch packages into a folder, verified by apt; return the paths of all packages in it.
 
     A package is given as NAME or NAME=VERSION.
     Raises: KernelError with apt's last lines.
@@ -184,7 +188,7 @@ def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, .
 
 
 def _download_hint(lines: Sequence[str]) -> str:
-    """Return what to do after a failed download with this output of apt."""
+    """Return advice for the error of a failed download, from the lines that apt printed."""
     if any(_UNREACHABLE.search(line) for line in lines):
         return "the package mirror cannot be reached: check the network, and apt's proxy settings"
     return f"run `apt-get update` as root, or {hints.command('setup')}"

@@ -122,7 +122,7 @@ def _sweep(final: Path) -> None:
 
 @contextmanager
 def room(folder: Path) -> Iterator[None]:
-    """Raise Lost, naming the folder, for an error 'no space left on device' inside the block."""
+    """Turn an error 'no space left on device' inside the block into Lost, which names `folder`."""
     try:
         yield
     except OSError as error:
@@ -132,7 +132,7 @@ def room(folder: Path) -> Iterator[None]:
 
 
 def no_space(folder: Path) -> Lost:
-    """Return the error for a full disk below `folder`."""
+    """Return the error for a full disk, which says how much is free in a folder on it."""
     free = shutil.disk_usage(folder).free // 2**20 if folder.exists() else 0
     return Lost(
         f"the disk is full: {free} MiB are free in {folder}",

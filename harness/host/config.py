@@ -52,9 +52,9 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
 
 
 def _runtime(own: str) -> Path:
-    """Return the folder of sockets: in the user's `own` runtime folder, or in /tmp.
+    """Return the folder for a user's guests and their sockets: in the folder `own`, or in /tmp.
 
-    It is in /tmp when there is no own folder, or when the paths of sockets would be too long.
+    `own` is XDG_RUNTIME_DIR. /tmp is used without it, or when a socket's path would be too long.
     """
     name = f"modlab-{os.getuid()}"
     wanted = Path(own) / name
@@ -64,7 +64,7 @@ def _runtime(own: str) -> Path:
 
 
 def child_environment(session_file: Path) -> dict[str, str]:
-    """Return the environment variables for a pytest process that uses a run's guest."""
+    """Return the variables by which a pytest process finds the guest that a run shares with it."""
     return {**os.environ, RUN_VARIABLE: str(session_file), "PYTHONUNBUFFERED": "1"}
 
 
@@ -153,7 +153,7 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
 
 
 def _refuse_own_keys(file: Path, table: Mapping[str, Any]) -> None:
-    """Refuse keys whose values are set here, so that a user's value is not dropped silently."""
+    """Raise ConfigError for keys that only the harness sets; a user's value would be lost."""
     kext = table.get("kext")
     wrong = [key for key in ("root", "file") if key in table]
     wrong += ["kext.project"] if isinstance(kext, dict) and "project" in kext else []
@@ -162,7 +162,7 @@ def _refuse_own_keys(file: Path, table: Mapping[str, Any]) -> None:
 
 
 def _of_no_type(_value: object) -> list[None]:
-    """Return a value that fits no key, in place of a date or a time of TOML."""
+    """Return a value that no key accepts, for a date or a time of TOML, which no key can have."""
     return [None]
 
 
@@ -184,7 +184,7 @@ def _first_mistake(error: ValidationError) -> tuple[str, str]:
 
 
 def _with_command(test: TestSpec) -> TestSpec:
-    """Return a suite; a suite of KUnit gets the command that prints its results."""
+    """Return a suite of tests, with the command that prints KUnit's results if it is of KUnit."""
     return replace(test, command=kunit.command(test.kunit)) if test.kunit else test
 
 

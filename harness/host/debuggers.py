@@ -15,7 +15,7 @@ from harness.host import tool
 
 
 class Debugger(Enum):
-    """The kinds of debuggers that the harness can drive."""
+    """The kinds of debuggers that the harness can start: gdb and lldb."""
 
     GDB = "gdb"
     LLDB = "lldb"

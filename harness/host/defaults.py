@@ -52,7 +52,7 @@ def completed(table: Table, file: Path, root: Path) -> Table:
 
 
 def fragments(names: Sequence[Path], own: Path) -> tuple[Path, ...]:
-    """Return the files of the fragments of a kernel, the base first.
+    """Return the files with a kernel's configuration fragments of these names, the base first.
 
     A file in the folder `own` is preferred to one that ships. Where both are missing, the result
     has the file in `own`, and `config` reports it.
@@ -65,7 +65,7 @@ def fragments(names: Sequence[Path], own: Path) -> tuple[Path, ...]:
 
 
 def fragment_names(own: Path) -> list[str]:
-    """Return the names of the fragments that ship or are in the folder `own`."""
+    """Return the names of the kernel configuration fragments that ship or are in `own`."""
     files = (file for folder in (_FRAGMENTS, own) for file in folder.glob("*.config"))
     return sorted({file.stem for file in files} - {_BASE})
 
@@ -128,12 +128,15 @@ def _with_recipe(read: recipe.Recipe, table: Table, root: Path) -> Table:
 
 
 def _within(path: Path, root: Path) -> Path:
-    """Return a path in the project relative to it, since the project's own name is any bytes."""
+    """Return a path relative to the project's folder `root` if it is inside, else unchanged.
+
+    The settings are text, and the name of the project's folder may be any bytes.
+    """
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def has_module(folder: Path) -> bool:
-    """Return whether a folder contains a module that can be built without a configuration."""
+    """Return whether a folder has a module's source that can be built without a configuration."""
     names = (CONF, "Kbuild", "Makefile")
     return any((folder / name).is_file() for name in names) and (
         recipe.of_folder(folder) is not None

@@ -57,7 +57,7 @@ def explain(error: OSError, environment: Environment, project: Path) -> HarnessE
 
 
 def _blocking_file(path: Path) -> Path | None:
-    """Return the part of a path that is a file though it should be a folder."""
+    """Return the first part of a path that is a file where a folder is needed, or None."""
     return next((part for part in (path, *path.parents) if part.is_file()), None)
 
 

@@ -25,7 +25,7 @@ _VERSION_S = 30.0
 
 
 class Level(Enum):
-    """How much a finding hinders tests on this host."""
+    """How much a finding about this host hinders tests: not at all, by slowness, or wholly."""
 
     GOOD = "ok"
     SLOW = "note"

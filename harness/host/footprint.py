@@ -10,7 +10,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """Open files, threads and resident memory (MiB) of this process at one moment."""
+    """The numbers of open files and threads and the memory (MiB) of this process at one moment."""
 
     files: int
     threads: int

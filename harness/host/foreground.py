@@ -17,4 +17,7 @@ def run(command: Sequence[str]) -> int:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Ignore Ctrl-C in this process. Unlike SIG_IGN, a handler is not inherited by the program."""
+    """Ignore Ctrl-C in this process, and leave it to the program that has the terminal.
+
+    Unlike SIG_IGN, a handler is not inherited by the program.
+    """

@@ -111,7 +111,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """Kill the processes that still live."""
+    """Kill those of the processes that still live."""
     for one in processes:
         with contextlib.suppress(psutil.Error):
             one.kill()

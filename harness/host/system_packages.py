@@ -25,7 +25,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SystemPackage:
-    """One Debian package, its group, and the purpose for which it is needed."""
+    """A Debian package that tasks need: its name, its group in the list, and its purpose."""
 
     name: str
     group: str
@@ -39,7 +39,7 @@ def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
 
 
 def groups_of(task: str, text: str | None = None) -> tuple[str, ...]:
-    """Return the groups of packages that a task needs, the base group first.
+    """Return the groups in the list of Debian packages that a task needs, the base group first.
 
     When `task` is "", only the base group is returned. `text` replaces debian-packages.txt.
     Raises: UsageError for a task for which the list names no group.

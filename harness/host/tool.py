@@ -35,9 +35,9 @@ class Surroundings:
     Without `environment`, the tool gets the environment of this process; with a `umask` of -1, it
     also gets the umask. `data` is its standard input. `log` is a file that receives all its
     output, instead of two pipes. `disk` is the folder to which the tool writes; the error for a
-    full disk names this folder. `own_group` is for a tool whose child processes survive when the
-    tool is killed: the tool and its child processes get SIGTERM when the harness's process ends in
-    any way.
+    full disk names this folder. `inherits` are open file descriptors that the tool keeps.
+    `own_group` is for a tool whose child processes survive when the tool is killed: the tool and
+    its child processes get SIGTERM when the harness's process ends in any way.
     """
 
     environment: Mapping[str, str] | None = None
