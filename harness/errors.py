@@ -76,7 +76,7 @@ class ConfigError(UsageError):
 
 
 class TargetNotReady(UsageError):
-    """Raised when a person must first change the target: approve something, set it in Recovery."""
+    """Raised when a person must first change the target, for example approve a kext on it."""
 
 
 class RestartNeeded(TargetNotReady):

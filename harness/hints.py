@@ -22,22 +22,28 @@ _MODULES = {"tasks": "harness.tasks", "invoke": "invoke"}
 
 
 def command(*words: str) -> str:
-    """Return the command line that runs a task of the same project as this process.
+    """Return the command line that runs a task for the project of this process, for a hint.
 
-    Each of the words is quoted where a shell needs that.
+    `words` are the task and its arguments. Each is quoted where a shell needs that.
     """
     options = os.environ.get(OPTIONS, "")
     return " ".join(part for part in (program(), options, shlex.join(words)) if part)
 
 
 def program() -> str:
-    """Return how this program is called, quoted for a shell."""
+    """Return the command by which a person runs the harness's tasks, as this process was called.
+
+    It is quoted for a shell.
+    """
     named = os.environ.get(PROGRAM)
     return shlex.quote(named) if named else _called_as(sys.argv[0])
 
 
 def remember_options(words: Sequence[str]) -> None:
-    """Store the options that choose the project, for this process and those that it starts."""
+    """Store the options of this call that choose the project, for the commands in later hints.
+
+    They are stored in the environment, so that started processes print the same hints.
+    """
     if words:
         os.environ[OPTIONS] = shlex.join(words)
     else:
