@@ -73,7 +73,7 @@ def compiler(kernel: Kernel) -> str:
 
 
 def missing(packages: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the given packages that are not installed on this host."""
+    """Return those of the given Debian packages that are not installed on this host."""
     if not packages:
         return ()
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages]
@@ -85,8 +85,9 @@ def missing(packages: Sequence[str]) -> tuple[str, ...]:
 
 
 def ensure(suite: str, packages: Sequence[str], *, root: Path, progress: Progress) -> Path:
-    """Return a build root of a suite with these packages, from the cache or bootstrapped now.
+    """Return a build root with these packages, from the cache or bootstrapped now.
 
+    A build root is a small root file system of a Debian suite, in which modules are built.
     Raises: ImageError when the bootstrap fails, CacheBusy, Lost when the disk is full.
     """
     sources = apt.debian_sources(suite)

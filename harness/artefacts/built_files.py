@@ -30,8 +30,9 @@ def clear(job: Job) -> None:
 
 
 def collect(job: Job, folder: Path) -> None:
-    """Store the modules to load in a folder, without debug information, with a plan of loading.
+    """Copy the built modules that a guest loads into a folder, with a plan of loading them.
 
+    The copies have no debug information.
     Raises: BuildError when an expected module is missing; the error lists the modules that exist.
     """
     made = _made(job)

@@ -194,8 +194,10 @@ def _first(tree: Path, *places: str) -> Path:
 
 
 def _resolved(package: str, arch: str, view: Sequence[str]) -> str:
-    """Return the versioned package of headers that a name means, which may be a meta package.
+    """Return the name, in apt, of the package with the headers of one kernel version.
 
+    `package` is this package or a meta package that depends on it. The name ends in :ARCH if
+    `arch` is given.
     Raises: KernelError when apt knows no such headers.
     """
     if not package.startswith(_HEADERS):
@@ -210,9 +212,11 @@ def _resolved(package: str, arch: str, view: Sequence[str]) -> str:
 
 
 def _header_packages(package: str, *view: str) -> tuple[str, ...]:
-    """Return a versioned package of headers and the packages without which it builds nothing.
+    """Return the names of the packages that building against one kernel's headers needs.
 
-    Common headers are of every architecture, and the build's tools are those of this host.
+    They are the given package of headers, the headers that it shares with other kernels, and the
+    programs of kbuild. The shared headers are for every architecture, and the programs are those
+    for this host.
     Raises: KernelError when it is no package of headers.
     """
     needed = [one.strip("<>").partition(":")[0] for one in apt.depends(package, *view)]

@@ -202,7 +202,7 @@ class _Tried:
 
 
 def _choices(project: Project, tried: _Tried, environment: Environment) -> Iterator[Choice]:
-    """Yield packages and kernels to build with, the simplest choice first.
+    """Yield packages and kernels with which `init` tries to build the module, the simplest first.
 
     The caller builds with each choice before it asks for the next, which depends on the error.
     """

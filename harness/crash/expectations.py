@@ -55,23 +55,23 @@ class Named(Protocol):
 
     @property
     def kind(self) -> str:
-        """The kind of the crash, for example 'kasan'."""
+        """The kind of the kernel's fault, for example 'kasan'."""
 
     @property
     def function(self) -> str:
-        """The function that is to blame."""
+        """The function that is to blame for the fault."""
 
     @property
     def module(self) -> str:
-        """The module that contains the function."""
+        """The module that contains the function to blame."""
 
     @property
     def place(self) -> str:
-        """The file and line in the function."""
+        """The file and line of the fault in the function to blame."""
 
     @property
     def fatal(self) -> bool:
-        """Whether the kernel stopped."""
+        """Whether the kernel stopped because of the fault."""
 
 
 def differences(wanted: Expectation, found: Named) -> tuple[str, ...]:

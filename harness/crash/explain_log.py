@@ -50,7 +50,10 @@ class Explained:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 3 when a report was found, 5 for only suspicious lines, 0 for neither."""
+        """The exit code of `panic-explain` for this log.
+
+        It is 3 when a report was found, 5 for only suspicious lines, and 0 for neither.
+        """
         if self.count:
             return 3
         return NOT_UNDERSTOOD if self.suspects else 0

@@ -36,9 +36,10 @@ _NMI_SAID = "NMI"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """How a guest answered ('ssh', 'serial', 'nmi' or "" for not), and its console output.
+    """The way in which a hanging guest answered the request for its tasks, and its console output.
 
-    `begun` is the number of the console's first line after the question.
+    `way` is 'ssh', 'serial', 'nmi', or "" without an answer. `begun` is the number of the
+    console's first line after the request.
     """
 
     way: str
@@ -49,9 +50,9 @@ class Answer:
 def interrogate(session: Observed, *, spins: bool = False) -> Answer:
     """Ask the guest's kernel for its waiting tasks and its CPUs, until one way gets an answer.
 
-    The ways are tried in their order. `spins` means that a watchdog has reported a CPU that spins.
-    SSH would only time out then, so the serial line alone is tried, with a short deadline; the
-    other CPUs can still answer there.
+    The ways are SSH, the serial line and an NMI, in this order. `spins` means that a watchdog has
+    reported a CPU that spins. SSH would only time out then, so the serial line alone is tried,
+    with a short deadline; the other CPUs can still answer there.
     """
     begun = len(session.console.lines_since(0))
     limit_s = _ANSWER_S if spins else session.deadline(_ANSWER_S)

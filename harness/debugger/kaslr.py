@@ -63,7 +63,7 @@ def check_build(domain: Domain, image: Image, slid: int) -> bool:
 
 
 def _linked_handler(image: Image) -> int:
-    """Return the address of the page fault's handler as linked.
+    """Return the address of the page fault's handler in vmlinux, without KASLR's offset.
 
     Raises: UsageError when vmlinux has no such symbol, or is damaged.
     """

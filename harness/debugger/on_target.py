@@ -66,7 +66,7 @@ def attach(request: DebugRequest, say: Say) -> int:
 
 
 def kernel_of(target: RemoteSpec) -> Path:
-    """Return the kernel with symbols in a target's KDK.
+    """Return the path of the kernel with symbols that belongs to a Mac, in the Mac's KDK.
 
     Raises: UsageError when there is none.
     """

@@ -160,7 +160,7 @@ class Guard:
 
 
 class _Relay:
-    """Passes packets between one debugger and the stub until either of them disconnects."""
+    """Passes packets between one debugger and QEMU's gdb stub until either of them disconnects."""
 
     def __init__(
         self, debugger: socket.socket, stub: socket.socket, listener: socket.socket, *, dead: bool
@@ -193,12 +193,12 @@ class _Relay:
                 going = self._ask()
 
     def clean_up(self) -> None:
-        """Remove the debugger's breakpoints, and restore a dead guest's registers.
+        """Remove the debugger's breakpoints from QEMU's stub; restore a dead guest's registers.
 
-        The stub may still send replies to the debugger's requests. So the guard's last request is
-        to print a random number, and the guard waits for the reply with this number. QEMU has then
-        read all that the guard has sent. Before that the guest must not run, because a byte that
-        arrives at the stub would stop it.
+        The stub may still send replies to the debugger's requests. So the last request here is to
+        print a random number, and the reply with this number is awaited. QEMU has then read all
+        that was sent to it. Before that the guest must not run, because a byte that arrives at the
+        stub would stop it.
         """
         word = secrets.randbits(60)
         command = f"print/d {word}".encode().hex().encode()
@@ -245,7 +245,7 @@ class _Relay:
         _LOG.info("a second debugger was refused")
 
     def _answer(self) -> bool:
-        """Forward the stub's data to the debugger; return whether both are still connected.
+        """Forward data of QEMU's stub to the debugger; return whether both are still connected.
 
         Data that arrives before the debugger's first packet was not requested, and is dropped.
         """
@@ -257,10 +257,10 @@ class _Relay:
         return bool(data)
 
     def _ask(self) -> bool:
-        """Forward the debugger's packets to the stub; return whether the debugger stays.
+        """Forward the debugger's packets to QEMU's stub; return whether the debugger stays.
 
-        The guard does not forward packets by which the debugger leaves or resumes a dead guest. It
-        answers these packets itself.
+        Packets by which the debugger leaves or resumes a dead guest are not forwarded, but
+        answered here.
         """
         data = _received(self._debugger)
         if not data:

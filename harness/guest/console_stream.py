@@ -61,7 +61,7 @@ class ConsoleStream:
         return data
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the guest.
+        """Send bytes to the guest over its serial line.
 
         Raises: HypervisorError when the line is closed or fails, or is full when
             `_WRITE_DEADLINE_S` have passed.
@@ -110,8 +110,9 @@ class ConsoleStream:
                 self._stream.eventRemoveCallback()
 
     def _send(self, data: bytes) -> int:
-        """Return the number of bytes sent, or less than 0 when the line accepts none now.
+        """Send bytes over the serial line; return how many were sent.
 
+        A number below 0 means that the line accepts none now.
         Raises: HypervisorError when the line is closed or fails.
         """
         with self._lock:

@@ -97,7 +97,7 @@ class DomainEvent:
 
 
 class Domain:
-    """A transient domain, destroyed at the end of the `with` block unless `keep` was called.
+    """A transient libvirt domain, destroyed at the end of the `with` block unless kept by `keep`.
 
     Every method that calls libvirt raises HypervisorError with libvirt's message if the call
     fails.

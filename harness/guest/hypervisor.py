@@ -62,7 +62,7 @@ class Hypervisor:
     daemon: libvirtd.Daemon | None = field(default=None, repr=False)
 
     def detach(self) -> None:
-        """Let the private daemon and its guest run on when this process ends (`--keep`).
+        """Let the private libvirt daemon and its guest run on when this process ends (`--keep`).
 
         The URI stays valid for later processes; `stop_daemon` with the same runtime folder ends
         both. Without a private daemon nothing happens.
@@ -72,7 +72,7 @@ class Hypervisor:
             self.daemon.detach()
 
     def kill_guests(self) -> None:
-        """Kill the guests of the private daemon at once; do nothing for a URI that the user gave.
+        """Kill the guests of the private libvirt daemon at once, none at a URI of the user's.
 
         libvirt's own destroy first asks QEMU to end, which takes 1 to 2 s.
         """
@@ -80,7 +80,7 @@ class Hypervisor:
             libvirtd.kill_guests(self.daemon.runtime)
 
     def evidence(self) -> tuple[str, ...]:
-        """Return the last lines of the private daemon's log and of its guests' QEMU logs.
+        """Return the last lines of the private libvirt daemon's log and of its guests' QEMU logs.
 
         The result is () for a URI that the user gave.
         """
@@ -106,10 +106,10 @@ class Hypervisor:
 def connect(
     uri: str | None, *, runtime: Path, cache: Path, mask_kvm: bool
 ) -> Iterator[Hypervisor]:
-    """Connect to a URI, or, without a URI, to a new private daemon in the folder `runtime`.
+    """Connect to libvirt at a URI, or, without a URI, to a new private daemon for one run.
 
-    At the end of the block the private daemon and its guests are stopped, unless `detach` was
-    called.
+    The daemon's files are in the folder `runtime`. At the end of the block the private daemon and
+    its guests are stopped, unless `detach` was called.
     Raises: HypervisorError with libvirt's message, a hint and the daemon's log.
     """
     _start_event_loop()

@@ -124,7 +124,7 @@ def hold_folder(runtime: Path, prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def hold_for_debugger(folder: Path) -> Iterator[None]:
-    """Take the lock on the guest of a run for one debugger, for the duration of the block.
+    """Take the lock for debuggers on a run's guest for the duration of the block.
 
     Raises: UsageError that names the process of another debugger which has the lock.
     """

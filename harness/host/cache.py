@@ -100,7 +100,10 @@ def publish(final: Path) -> Iterator[Path]:
 
 
 def _exchange(final: Path, beside: Path, earlier: Path) -> None:
-    """Rename `final` to `earlier` and `beside` to `final`, or leave `final` as it is."""
+    """Put the folder `beside` in the place of `final`, and keep the old `final` as `earlier`.
+
+    If the renaming fails, the old folder is at `final` again.
+    """
     try:
         # A folder cannot be renamed to one that has content.
         if final.exists():

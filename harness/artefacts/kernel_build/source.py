@@ -79,7 +79,7 @@ def ensure(spec: KernelSpec, *, root: Path, progress: Progress) -> Source:
 
 
 def _resolved(package: str, view: tuple[str, ...]) -> str:
-    """Return NAME=VERSION of the linux-source package that a name means in apt.
+    """Return NAME=VERSION of the linux-source package that the name `package` means to apt.
 
     For a meta package it is the package on which this depends. `view` are options by which apt
     shows another suite.

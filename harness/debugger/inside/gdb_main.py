@@ -170,10 +170,11 @@ def _global(module: str, name: str) -> int:
 
 
 def _show_exceptions(view: View) -> None:
-    """Set each CPU's registers to their values at its exception, so that frame 0 shows it.
+    """Let gdb show a dead kernel's exception: set each CPU's registers to their values at it.
 
-    A CPU without an exception keeps its registers.
-    The guard (debugger/stub_relay) restores the registers when the debugger disconnects.
+    Frame 0 then is the code that caused the exception. A CPU without an exception keeps its
+    registers. The guard (debugger/stub_relay) restores the registers when the debugger
+    disconnects.
     """
     chosen = gdb.selected_thread()
     for thread in gdb.selected_inferior().threads():

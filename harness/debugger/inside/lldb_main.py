@@ -149,10 +149,11 @@ def _make(command: commands.Command, session: Session) -> type:
 
 
 def _show_exceptions(session: Session) -> None:
-    """Set each CPU's registers to their values at its exception, so that frame 0 shows it.
+    """Let lldb show a dead kernel's exception: set each CPU's registers to their values at it.
 
-    A CPU without an exception keeps its registers.
-    The guard (debugger/stub_relay) restores the registers when the debugger disconnects.
+    Frame 0 then is the code that caused the exception. A CPU without an exception keeps its
+    registers. The guard (debugger/stub_relay) restores the registers when the debugger
+    disconnects.
     """
     process = session.target.GetProcess()
     chosen = process.GetSelectedThread()
