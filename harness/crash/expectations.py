@@ -23,8 +23,8 @@ def judged(
     """Return the test results after a comparison of the crashes with those that tests announced.
 
     `expected` gives the announcements by test name. The result of each of these tests is replaced
-    by the outcome of the comparison, except for a skipped test. `loose` are kernel reports without
-    a crash; those that belong to none of these tests are returned, too.
+    by the outcome of the comparison, except for a skipped test. `loose` are the kernel reports
+    that belong to no test result; those of tests without an announcement are returned, too.
     """
     # Reversed, so that the first crash of a test is the one that is kept.
     by_test = {found.test: found for found in reversed(crashes)}

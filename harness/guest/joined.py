@@ -93,7 +93,7 @@ class JoinedGuest:
         return self.entry.qmp_socket
 
     def deadline(self, seconds: float) -> float:
-        """Return a configured deadline in seconds, multiplied if this guest is emulated."""
+        """Return a configured deadline in seconds, multiplied for a slow guest."""
         return seconds * self.handoff.factor
 
     def run_script(self, script: str, *, deadline_s: float) -> None:

@@ -69,7 +69,7 @@ class LogWatch:
             self._lines += 1
 
     def finish(self) -> None:
-        """Record a report whose end has not arrived, because the console has ended."""
+        """Record the report that the console has begun, though its end did not arrive."""
         with self._lock:
             for report in self._scanner.finish():
                 self._add(report)
