@@ -15,7 +15,10 @@ Say = Callable[[str], None]
 
 
 def due(morning: Morning) -> tuple[tuple[Finding, Cause], ...]:
-    """Return the failures of the night that a bisection can explain and none has explained."""
+    """Return tonight's failures that a commit may have caused and no bisection explains yet.
+
+    Each finding comes with its cause, which names the last good and the first bad commit.
+    """
     return tuple(
         (one, one.cause)
         for one in morning.judgements[-1].findings
@@ -30,9 +33,9 @@ def due(morning: Morning) -> tuple[tuple[Finding, Cause], ...]:
 def run(
     morning: Morning, history: History, base: KernelTestRequest, view: LiveView, say: Say
 ) -> int:
-    """Bisect every failure that is due, keep each answer, and return how many were found.
+    """Bisect each failure that `due` returns, store the answers, and return their number.
 
-    A bisection that cannot be made is reported, and the next one begins.
+    A bisection that ends in an error is reported by `say`, and the next one begins.
     """
     found = 0
     for finding, cause in due(morning):
@@ -50,8 +53,10 @@ def run(
 def _bisect(
     finding: Finding, cause: Cause, morning: Morning, base: KernelTestRequest, view: LiveView
 ) -> Bisected:
-    """Return the first bad commit of a failure; each step runs its test in the cell of its cause.
+    """Return the first bad commit of a failure of the night, found by `git bisect` over test runs.
 
+    Each step builds the module of one commit and repeats the failed test on the target and kernel
+    of the cell `cause.cell`.
     Raises: the errors of `rerun.prepare` and `bisect.walk`.
     """
     cell = next(one for one in morning.night.cells if one.cell == cause.cell)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make the cells of the night from the configuration, and the command line of each cell.
+"""Make the cells of the nightly matrix from the configuration, and the command line of each cell.
 
-Each cell is run by a command of its own, so a failure does not affect other cells, and the printed
+A cell is one combination of target, kernel, flavour and test set, or one build of the module. Each
+cell is run by a command of its own, so a failure does not affect other cells, and the printed
 command line repeats the cell alone.
 """
 
@@ -24,7 +25,10 @@ _ARCHITECTURES = {"amd64": "x86_64"}
 
 
 def cells(settings: Settings, matrix: MatrixSpec, *, long: bool) -> tuple[Cell, ...]:
-    """Return the cells of a matrix, each once; with `long`, all tests run in their long form."""
+    """Return the cells that a matrix of the configuration describes, without duplicates.
+
+    With `long`, the cells run their tests in the long form that `kernel-test --long` selects.
+    """
     product = [spec for spec in _product(settings, matrix) if not _excluded(spec, matrix.exclude)]
     if matrix.pairwise:
         axes = [(one.target, one.kernel, one.flavour, one.tests) for one in product]
@@ -85,7 +89,7 @@ def build_cell(settings: Settings, name: str) -> Cell:
 
 
 def task_words(settings: Settings, cell: Cell) -> tuple[str, ...]:
-    """Return the task and its options that run a cell alone."""
+    """Return the task that runs a cell, `kernel-test` or `kernel-build`, and its options."""
     if cell.kind is CellKind.BUILD:
         return ("kernel-build", f"--kernel={cell.kernel}")
     words = ["kernel-test", f"--target={cell.target}", f"--kernel={cell.kernel}"]
@@ -101,12 +105,12 @@ def task_words(settings: Settings, cell: Cell) -> tuple[str, ...]:
 
 
 def printed_command(settings: Settings, cell: Cell) -> str:
-    """Return the command that runs a cell alone, as a person can paste it."""
+    """Return the command line that runs only this cell, ready to be pasted into a shell."""
     return hints.command(*task_words(settings, cell))
 
 
 def command(settings: Settings, cell: Cell, run_id: str) -> tuple[str, ...]:
-    """Return the arguments of the process that runs a cell and leaves its report in a run."""
+    """Return the arguments of the process that runs a cell and reports it as run `run_id`."""
     program = (sys.executable, "-m", "harness.tasks")
     options = (f"--config={settings.file}", f"--run-id={run_id}")
     return (*settings.nightly.wrapper, *program, *task_words(settings, cell), *options)

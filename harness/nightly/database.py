@@ -45,14 +45,15 @@ _BUSY_S = 60.0
 
 
 def history_file(settings: Settings) -> Path:
-    """Return the file of a project's history."""
+    """Return the path of the SQLite file with the history of a project's nights."""
     return folders.all_nights(settings) / "history.db"
 
 
 @contextmanager
 def open_history(file: Path) -> Iterator["History"]:
-    """Give the history in a file; the file is made, or brought to the present schema.
+    """Open the SQLite file of a project's nights for the length of a `with` block.
 
+    A missing file is created, and an older schema is migrated to the present one.
     Raises: UsageError for a file of a later schema; Lost for a file that SQLite cannot use.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,10 @@ def open_history(file: Path) -> Iterator["History"]:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """All nights that are remembered. Every method is one transaction."""
+    """The stored nights of a project: their plans, the starts of cells, results and bisections.
+
+    Every method is one transaction.
+    """
 
     engine: Engine
     file: Path
@@ -82,7 +86,10 @@ class History:
     # --- reading --------------------------------------------------------------------------------
 
     def nights(self, last: int | None = None) -> tuple[Night, ...]:
-        """Return the nights, the oldest first; with `last`, only so many of the latest."""
+        """Return the stored nights, the oldest first.
+
+        With `last`, only that number of the latest ones.
+        """
         query = select(tables.NIGHTS).order_by(tables.NIGHTS.c.id.desc()).limit(last)
         found = tuple(Night(**row) for row in self._rows(query))
         return found[::-1]
@@ -99,7 +106,7 @@ class History:
         return {row["id"]: rows.cell(row) for row in self._rows(select(tables.CELLS))}
 
     def planned(self, night_id: str) -> tuple[PlannedCell, ...]:
-        """Return the cells of one night's plan, in the order of the plan."""
+        """Return all cells of one night's plan in order, with those that were left out."""
         query = (
             select(tables.PLANNED)
             .where(tables.PLANNED.c.night == night_id)
@@ -115,7 +122,7 @@ class History:
         )
 
     def starts(self, night_id: str) -> tuple[Start, ...]:
-        """Return every start of a cell in one night, in the order of their times."""
+        """Return every stored start of a cell's process in one night, in order of time."""
         query = (
             select(tables.STARTS)
             .where(tables.STARTS.c.night == night_id)
@@ -124,7 +131,10 @@ class History:
         return tuple(Start(**row) for row in self._rows(query))
 
     def has_result(self, night_id: str, cell_id: str, attempt: int) -> bool:
-        """Return whether an attempt at a cell has a result in a night."""
+        """Return whether the history has the result of one attempt at a cell in a night.
+
+        Attempt 0 is the cell's first run of the night; the others repeat it after a failure.
+        """
         results = tables.RESULTS.c
         query = select(results.id).where(
             results.night == night_id, results.cell == cell_id, results.attempt == attempt
@@ -138,7 +148,10 @@ class History:
         )
 
     def verdicts(self, night_id: str, attempt: int = 0) -> dict[str, Verdict]:
-        """Return the verdict of each cell of a night in one attempt, by the cell's id."""
+        """Return the verdict of each cell of a night in one attempt, keyed by the cell's id.
+
+        Attempt 0 is the cell's first run of the night; cells without a result are missing.
+        """
         results = tables.RESULTS.c
         query = select(results.cell, results.verdict).where(
             results.night == night_id, results.attempt == attempt
@@ -146,7 +159,7 @@ class History:
         return {row["cell"]: Verdict(row["verdict"]) for row in self._rows(query)}
 
     def missing(self, night_id: str) -> tuple[str, ...]:
-        """Return the ids of the cells of which no result has arrived from any machine."""
+        """Return the ids of cells that `merge` recorded as lost for want of a result."""
         results = tables.RESULTS.c
         found = self._rows(select(results.cell, results.run_id).where(results.night == night_id))
         return tuple(
@@ -154,21 +167,21 @@ class History:
         )
 
     def results(self, night_id: str) -> tuple[CellResult, ...]:
-        """Return the results of one night with everything that is known, in order of time."""
+        """Return a night's results with tests, crashes and warnings, in order of time."""
         with self._transaction() as connection:
             found = rows.results(connection, (night_id,))
             details = rows.Details.read(connection, (night_id,), tests=True)
         return tuple(rows.result(row, details) for row in found)
 
     def cell_points(self, night_ids: Sequence[str]) -> tuple[CellPoint, ...]:
-        """Return the results of some nights without their tests, in order of time."""
+        """Return the results of several nights without their tests, in order of time."""
         with self._transaction() as connection:
             found = rows.results(connection, night_ids)
             details = rows.Details.read(connection, night_ids, tests=False)
         return tuple(rows.cell_point(row, details) for row in found)
 
     def test_points(self, night_ids: Sequence[str]) -> Iterator[TestPoint]:
-        """Yield the verdict of every test in some nights, by night, cell and attempt."""
+        """Yield each test's verdict in several nights, ordered by night, cell and attempt."""
         results, each, names = tables.RESULTS.c, tables.TEST_RESULTS.c, tables.TESTS.c
         query = (
             select(
@@ -185,7 +198,7 @@ class History:
                 yield TestPoint(**{**row, "verdict": Verdict(row["verdict"])})
 
     def bisections(self) -> dict[str, Bisected]:
-        """Return the answers of all bisections, by the keys of their findings."""
+        """Return all stored answers of bisections, keyed by their `Finding.key`."""
         found = self._rows(select(tables.BISECTIONS))
         return {
             row["key"]: Bisected(**{**row, "steps": tuple(json.loads(row["steps"]))})
@@ -195,7 +208,7 @@ class History:
     # --- writing --------------------------------------------------------------------------------
 
     def begin_night(self, night: Night, planned: Sequence[PlannedCell]) -> None:
-        """Write a night and its plan; a part of it that is there already stays as it is."""
+        """Insert a night and the cells of its plan; rows that exist already stay as they are."""
         with self._transaction(writes=True) as connection:
             new = sqlite.insert(tables.NIGHTS).on_conflict_do_nothing()
             connection.execute(new, asdict(night))
@@ -205,27 +218,30 @@ class History:
                 connection.execute(sqlite.insert(tables.PLANNED).on_conflict_do_nothing(), values)
 
     def leave_out(self, night_id: str, cell_id: str, reason: str) -> None:
-        """Write why a planned cell does not run in its night after all."""
+        """Store the reason why a planned cell is not run in this night after all."""
         here = (tables.PLANNED.c.night == night_id) & (tables.PLANNED.c.cell == cell_id)
         with self._transaction(writes=True) as connection:
             connection.execute(update(tables.PLANNED).where(here).values(left_out=reason))
 
     def start(self, start: Start) -> None:
-        """Write that a cell is about to be started, before anything of it runs."""
+        """Store that a cell's process is about to be started.
+
+        The caller then starts the process.
+        """
         with self._transaction(writes=True) as connection:
             connection.execute(insert(tables.STARTS), asdict(start))
 
     def forget_start(self, run_id: str) -> None:
-        """Remove a start that somebody interrupted, so that it does not count."""
+        """Delete the stored start of a run that the user interrupted; it is not counted."""
         with self._transaction(writes=True) as connection:
             connection.execute(delete(tables.STARTS).where(tables.STARTS.c.run_id == run_id))
 
     def record(self, result: CellResult, cell: Cell | None = None) -> bool:
-        """Write the result of a cell with all its parts; return False when it is there already.
+        """Store a cell's result with its tests, crashes and warnings; return False if it exists.
 
-        There is one result for each night, cell and attempt, and one for each run. It takes the
-        place of the result that said that none had arrived. `cell` is needed only for a cell that
-        no plan has named.
+        There is one result for each night, cell and attempt, and one for each run. A first result
+        (attempt 0) replaces the placeholder that `elsewhere.merge` stores for a result that has
+        not arrived. `cell` is needed only for a cell that no stored plan contains.
         """
         missing = tables.RESULTS.c.run_id == missing_run(result.night, result.cell)
         with self._transaction(writes=True) as connection:
@@ -246,13 +262,13 @@ class History:
         return True
 
     def end_night(self, night_id: str, ended_at: str) -> None:
-        """Write that a night has ended."""
+        """Store the time at which a night ended."""
         with self._transaction(writes=True) as connection:
             here = tables.NIGHTS.c.id == night_id
             connection.execute(update(tables.NIGHTS).where(here).values(ended_at=ended_at))
 
     def keep_bisection(self, answer: Bisected) -> None:
-        """Write the answer of a bisection; a new one of the same finding takes its place."""
+        """Store the answer of a bisection; it replaces an earlier answer for the same finding."""
         values = {**asdict(answer), "steps": json.dumps(answer.steps)}
         query = sqlite.insert(tables.BISECTIONS).values(values)
         with self._transaction(writes=True) as connection:
@@ -272,14 +288,14 @@ class History:
 
 
 def _keep_cell(connection: Connection, cell: Cell) -> None:
-    """Write a cell, or what has changed of it since another night."""
+    """Insert a cell's row, or update it when the cell was changed since another night."""
     values = rows.of_cell(cell)
     query = sqlite.insert(tables.CELLS).values(values)
     connection.execute(query.on_conflict_do_update(index_elements=["id"], set_=values))
 
 
 def _test_numbers(connection: Connection, tests: Sequence[TestResult]) -> list[int]:
-    """Return the numbers of tests, in their order; a test that is new gets one."""
+    """Return the primary keys of tests in the order given; a test without a row gets one."""
     names = [{"suite": one.suite, "name": one.name} for one in tests]
     if not names:
         return []
@@ -298,13 +314,16 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction; one that writes takes the lock first, so it cannot fail later."""
+    """Begin a transaction.
+
+    One that writes takes SQLite's write lock at once, so it cannot fail later.
+    """
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _migrate(engine: Engine, file: Path) -> None:
-    """Bring a file to the present schema, in one transaction.
+    """Migrate a history file to the present schema, in one transaction.
 
     Raises: UsageError for a file of a later schema.
     """

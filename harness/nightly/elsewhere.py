@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run single cells of a plan on other machines, and merge what they leave into the history.
+"""Run single cells of a night's plan on other machines, and merge their result files.
 
-A machine that runs a cell leaves a file of the same kind as the history, with one night and one
-cell. Such files can be merged in any order and any number of times.
+A machine that runs a cell leaves an SQLite file of the same kind as the history of all nights,
+with one night and one cell. Such files can be merged into the history in any order and any number
+of times.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,18 +26,19 @@ Say = Callable[[str], None]
 
 
 def result_file(folder: Path, cell_id: str) -> Path:
-    """Return the file for the result of a cell in a folder."""
+    """Return the path in a folder at which the result of a cell is written: CELL-ID.result.db."""
     return folder / f"{cell_id.replace('/', '+')}{SUFFIX}"
 
 
 def run_cell(
     settings: Settings, plan: PlanFile, cell_id: str, limits: Limits, *, to: Path, say: Say
 ) -> int:
-    """Run one cell of a plan with its repetitions, leave its result, and return its exit code.
+    """Run one cell of a plan, write its result file into the folder `to`; return the exit code.
 
-    A cell whose result is in the folder `to` already is not run again.
-    Raises: UsageError when the plan has no such cell, and when this checkout is not that of the
-        plan.
+    A cell that fails or crashes is repeated as often as the configuration says. A cell whose
+    result is in `to` already is not run again.
+    Raises: UsageError when the plan has no such cell, and when the commit or the configuration of
+        this checkout is not that of the plan.
     """
     planned = _chosen(settings, plan, cell_id)
     with open_history(result_file(to, cell_id)) as history:
@@ -46,7 +48,10 @@ def run_cell(
 
 
 def _chosen(settings: Settings, plan: PlanFile, cell_id: str) -> PlannedCell:
-    """Return a cell of a plan, after a look at whether this checkout can run it as planned."""
+    """Return a cell of a plan, after checking that this checkout can run it as planned.
+
+    Raises: UsageError for an unknown or omitted cell, another commit, or another configuration.
+    """
     found = next((one for one in plan.planned if one.cell.id == cell_id), None)
     if found is None:
         known = ", ".join(one.id for one in plan.running) or "none"
@@ -69,7 +74,7 @@ def _chosen(settings: Settings, plan: PlanFile, cell_id: str) -> PlannedCell:
 
 
 def _own_commands(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Return the arguments that run each cell of this configuration, by the ids of the cells."""
+    """Return the task and options that run each cell of this configuration, by the cell's id."""
     return {
         one.id: cells.task_words(settings, one)
         for matrix in (settings.nightly.full, settings.nightly.short)
@@ -79,7 +84,7 @@ def _own_commands(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def merge(history: History, plan: PlanFile, places: Iterable[Path], say: Say) -> None:
-    """Record the results of other machines in the history, and end the night.
+    """Record the results of other machines in the history of nights, and end the plan's night.
 
     `places` are files with results, and folders with such files at any depth. A result that is
     recorded already stays as it is. A cell without a result is recorded as lost, until its result
@@ -109,7 +114,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 
 def _merge_file(history: History, plan: PlanFile, file: Path, say: Say) -> None:
-    """Record the results in one file."""
+    """Record the results in one file of another machine; report a file that cannot be used."""
     wanted = {one.id for one in plan.running}
     try:
         with open_history(file) as other:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The files of a night: its folder, the lock and the log of each cell."""
+"""The paths of a night's files under build/nightly: its folder, and each cell's lock and logs."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from harness.nightly.values import Cell
 
 
 def all_nights(settings: Settings) -> Path:
-    """Return the folder with the history, and with one folder for each night."""
+    """Return the folder build/nightly with the history file and a folder for each night."""
     return build_folder.within(settings.root, "nightly")
 
 
@@ -19,18 +19,22 @@ def of_night(settings: Settings, night_id: str) -> Path:
 
 
 def log(settings: Settings, night_id: str, cell: Cell, attempt: int, start: int = 1) -> Path:
-    """Return the file with the output of a cell's command, when it is started for the Nth time."""
+    """Return the log file of a cell's command; each start of an attempt has its own file.
+
+    Attempt 0 is the cell's first run of the night. `start` counts from 1 and grows when the
+    command was killed and is started again.
+    """
     again = f".start-{start}" if start > 1 else ""
     return of_night(settings, night_id) / f"{_name(cell, attempt)}{again}.log"
 
 
 def worker_log(settings: Settings, night_id: str, cell: Cell, attempt: int) -> Path:
-    """Return the file with what the worker of a cell says when it fails itself."""
+    """Return the file that gets the error output of the worker process itself."""
     return of_night(settings, night_id) / f"{_name(cell, attempt)}.worker.log"
 
 
 def lock(settings: Settings, night_id: str, cell: Cell, attempt: int) -> Path:
-    """Return the file that is locked as long as a cell runs."""
+    """Return the file that a worker keeps locked while it runs one attempt at a cell."""
     return of_night(settings, night_id) / "locks" / _name(cell, attempt)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The steps that bring the file of a history from each version of its schema to the next.
+"""The SQL that brings a nightly history file from each version of its schema to the next.
 
 A step is never changed after a release, because files exist that were made by it. A change of the
 schema is a new step at the end, and the same change in `tables`; a test compares the two.

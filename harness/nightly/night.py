@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A night from the request to its files: choose and plan the cells, begin, resume, and report."""
+"""A night from the request to its files: choose and plan the cells, begin, resume, and report.
+
+A cell is one combination of target, kernel, flavour and test set, or one build of the module.
+"""
 
 import json
 import platform
@@ -27,10 +30,12 @@ _NOT_RESUMED = "the night was interrupted and not resumed"
 
 @dataclass(frozen=True, kw_only=True)
 class NightRequest:
-    """What a night is asked to run: the matrix `form`, and which of its cells.
+    """What the user asks of a night: `form` is "full" or "short" and chooses the matrix of cells.
 
     `patterns` are globs for the ids of cells, () for every cell. `since` is a commit: only cells
-    that use a file which has changed since then. `budget_s` is the longest that it may take.
+    that use a file which has changed since then. `only_failed` leaves only the cells that failed
+    last. `budget_s` is the longest that the night may take. `long` runs all tests in their long
+    form.
     """
 
     form: str
@@ -44,9 +49,10 @@ class NightRequest:
 def planned(
     settings: Settings, history: History, request: NightRequest, host: Room
 ) -> tuple[PlannedCell, ...]:
-    """Return the plan of a night that would begin now.
+    """Return the cells that a night would run if it began now, in order, and those left out.
 
-    Raises: UsageError when the configuration has no cells, and when no cell is chosen by name.
+    `host` is the processors and memory of this host.
+    Raises: UsageError when the configuration has no cells, and for a pattern that matches none.
     """
     matrix = settings.nightly.short if request.form == SHORT else settings.nightly.full
     wanted = cells.cells(settings, matrix, long=request.long)
@@ -81,9 +87,10 @@ def _left_out(history: History) -> frozenset[str]:
 
 
 def begin(settings: Settings, history: History, form: str, chosen: Sequence[PlannedCell]) -> Night:
-    """Write a new night with its plan; a night that was interrupted before has then ended.
+    """Record a new night with its plan, and end the nights that were interrupted and not resumed.
 
-    The cells that such a night has not run are left out of it, and so come first in the next one.
+    The cells that such a night has not run are recorded as left out, and so come first in the next
+    one.
     """
     for earlier in history.nights(last=plan.NIGHTS):
         if not earlier.ended_at:
@@ -94,7 +101,10 @@ def begin(settings: Settings, history: History, form: str, chosen: Sequence[Plan
 
 
 def new(settings: Settings, form: str) -> Night:
-    """Return a night that would begin now."""
+    """Return a night with a new id, the present time and this checkout's commit.
+
+    Nothing is stored.
+    """
     known = provenance.of_project(settings.root, Selection())
     return Night(
         id=registry.new_run_id(),
@@ -115,7 +125,7 @@ def _give_up(history: History, night: Night) -> None:
 
 
 def unfinished(history: History) -> Night:
-    """Return the latest night, which has not ended.
+    """Return the latest night of the history if it was interrupted, so that it can be resumed.
 
     Raises: UsageError when it has ended, or when there is none.
     """
@@ -131,13 +141,19 @@ def unfinished(history: History) -> Night:
 
 
 def exit_code(history: History, night_id: str) -> int:
-    """Return the worst exit code of the cells that ran; without any cell that of a lost run."""
+    """Return the worst exit code among a night's cells.
+
+    That of a lost run when no cell has a result.
+    """
     verdicts = history.verdicts(night_id).values()
     return max((one.exit_code for one in verdicts), default=Verdict.LOST.exit_code)
 
 
 def write_files(settings: Settings, history: History, night_id: str) -> tuple[Path, ...]:
-    """Write a night's page with its siblings, its JUnit and its KCIDB file; return the paths."""
+    """Write a night's report (HTML, mail, chat, feed), JUnit and KCIDB files.
+
+    Return their paths.
+    """
     folder = folders.of_night(settings, night_id)
     folder.mkdir(parents=True, exist_ok=True)
     found = history.results(night_id)
@@ -151,7 +167,7 @@ def write_files(settings: Settings, history: History, night_id: str) -> tuple[Pa
 
 
 def plan_rows(chosen: Sequence[PlannedCell]) -> tuple[str, ...]:
-    """Return a plan as lines for a terminal."""
+    """Return a plan as lines for a terminal: cell, expected minutes, and why it is left out."""
     if not chosen:
         return ("no cell is to be run",)
     width = max(len(one.cell.id) for one in chosen)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Take the folders of old runs into the history: all runs of one day become one night.
+"""Import the folders of earlier runs into the nightly history: the runs of one day are one night.
 
-A run is taken when it is a run of a cell: a target, a kernel and a test set that the configuration
-has. Runs of single tests and of commands say nothing of a cell.
+A run is imported when it is a run of a cell: a target, a kernel and a test set that the
+configuration has. Runs of single tests and of commands are no runs of a cell.
 """
 
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ _OLD = "-000000-old"
 
 
 def take_in(settings: Settings, history: History, runs: Path) -> Iterator[str]:
-    """Record the old runs in a folder, oldest first, and yield a line for each.
+    """Record earlier runs in the history, oldest first, and yield a line on each for the user.
 
-    A second run of a cell on the same day counts as a repetition. What is recorded already is not
-    recorded again.
+    `runs` is the folder that holds a folder for each run. A second run of a cell on the same day
+    counts as a repetition. What is recorded already is not recorded again.
     """
     nights = {night.id for night in history.nights()}
     for report in run_history.runs(runs):
@@ -62,7 +62,7 @@ def _night(report: RunReport) -> Night:
 
 
 def _cell(settings: Settings, report: RunReport) -> Cell | None:
-    """Return the cell that a run was a run of, None for another run."""
+    """Return the cell that a run's target, kernel, flavour and tests match, None without one."""
     known = report.provenance
     if report.target in settings.builds and known.kernel == report.target:
         return cells.build_cell(settings, report.target)
@@ -75,7 +75,7 @@ def _cell(settings: Settings, report: RunReport) -> Cell | None:
 
 
 def _test_set(settings: Settings, report: RunReport) -> str:
-    """Return the name of the test set that a run had, "" for another selection."""
+    """Return the name of the configured test set that a run ran, "" if it ran other tests."""
     known = report.provenance
     if known.command:
         return ""
@@ -86,7 +86,7 @@ def _test_set(settings: Settings, report: RunReport) -> str:
 
 
 def _flavour(settings: Settings, machine: MachineChange) -> str:
-    """Return the flavour that a run had, "" for a machine that is no flavour."""
+    """Return the name of the flavour whose kernel command line a run had, "" if there is none."""
     flavours = {PLAIN: "", **settings.nightly.flavours}
     known = {MachineChange(append=words): name for name, words in flavours.items()}
     return known.get(machine, "")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Choose few rows of a matrix such that each pair of values stays together in some row.
+"""Choose few rows of the nightly matrix so that every pair of values still occurs in some row.
 
-Libraries for pairwise testing take the values of each axis and make the rows themselves. Here the
-rows are given, because some combinations are excluded, and only pairs that a given row has are
-wanted. The same rows give the same choice in every night.
+A row is a cell with its target, kernel, flavour and test set. Libraries for pairwise testing take
+the values of each axis and make the rows themselves. Here the rows are given, because some
+combinations are excluded, and only pairs that a given row has are wanted. The same rows give the
+same choice in every night.
 """
 
 import itertools
@@ -15,8 +16,8 @@ _Pair = tuple[int, str, int, str]
 def reduced(rows: Sequence[tuple[str, ...]]) -> tuple[int, ...]:
     """Return the positions of the rows to keep, in their order.
 
-    Every pair of values in two columns that some row has is in a row that is kept. Each step keeps
-    the row with the most pairs that no kept row has; of several, the first.
+    Two values that stand together in some row also stand together in a row that is kept. Each step
+    keeps the row with the most pairs that no kept row has; of several, the first.
     """
     pairs = [_pairs(row) for row in rows]
     missing = set().union(*pairs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Plan a night: which cells run, in which order, and which do not fit into the budget.
+"""Plan a night: which cells run, in which order, and which do not fit into the time budget.
 
 A cell that an earlier night left out comes first. The others are started the longest first, so
 that no long cell is alone at the end.
@@ -27,7 +27,7 @@ OVER_BUDGET = "it does not fit into the night's budget"
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What the history says of cells, by their ids.
+    """What earlier nights show of cells: their durations, last nights and omissions, by cell id.
 
     `costs_s` are durations of the latest results, the latest last. `left_out` are the cells that
     the latest plan with them left out, and `last_night` is the latest night with a result.
@@ -39,9 +39,9 @@ class Known:
 
 
 def known(points: Sequence[CellPoint], left_out: frozenset[str]) -> Known:
-    """Return what the results of earlier nights say of cells.
+    """Return the durations and last nights of cells from the results of earlier nights.
 
-    Shape: `points` are in order of time. Results of lost cells say nothing of a cell's cost.
+    Shape: `points` are in order of time. Results of lost cells say nothing of a cell's duration.
     """
     costs: dict[str, list[float]] = {}
     last: dict[str, str] = {}
@@ -54,7 +54,10 @@ def known(points: Sequence[CellPoint], left_out: frozenset[str]) -> Known:
 
 
 def expected_s(cell: Cell, past: Known, others: Sequence[Cell]) -> float:
-    """Return the expected cost of a cell: its own, or that of cells with the same tests."""
+    """Return how many seconds a cell is expected to take, from the median of its latest results.
+
+    A cell without results is expected to take as long as those of `others` with the same tests.
+    """
     own = past.costs_s.get(cell.id, ())
     if own:
         return median(own[-_REMEMBERED:])
@@ -69,8 +72,9 @@ def expected_s(cell: Cell, past: Known, others: Sequence[Cell]) -> float:
 def planned(
     settings: Settings, wanted: Sequence[Cell], past: Known, host: Room, *, budget_s: float
 ) -> tuple[PlannedCell, ...]:
-    """Return the plan of a night: first the cells that run, in order, then those that do not.
+    """Return the plan of a night: first the cells that run, in order, then those left out.
 
+    `past` is what earlier nights show, `host` the processors and memory of the host.
     Units: budget_s is seconds for the whole night.
     """
     costs = {cell.id: expected_s(cell, past, wanted) for cell in wanted}
@@ -106,7 +110,7 @@ def planned(
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A cell with its expected cost and the room that it needs."""
+    """A cell to be planned, its expected seconds, and the processors and memory it needs."""
 
     cell: Cell
     cost_s: float
@@ -114,7 +118,10 @@ class Job:
 
 
 def fitting_jobs(jobs: Sequence[Job], host: Room, budget_s: float) -> frozenset[str]:
-    """Return the ids of the cells that end within the budget, when they start in this order."""
+    """Return the ids of the cells that end within the budget, when they are started in this order.
+
+    The cells run side by side as far as the host's processors and memory allow.
+    """
     number = itertools.count()
     running: list[tuple[float, int, Room]] = []
     now_s, taken, fitting = 0.0, room.NO_ROOM, set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The plan of a night as JSON, by which other machines run its cells and give back the results.
+"""The plan of a night as a JSON file, with which other machines run single cells of the night.
 
 The cells of a plan are independent of each other. The night in it has an id, so that the results
 of all machines belong to one night.
@@ -23,7 +23,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ListedCell:
-    """A cell as the JSON has it. `command` are the arguments that follow the program's name."""
+    """A cell of a plan file. `command` are the arguments that follow the program's name."""
 
     id: str
     kind: CellKind
@@ -41,7 +41,7 @@ class ListedCell:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanFile:
-    """A plan: its night, its limits in seconds, and its cells in the order of starting."""
+    """A plan file's content: the night, its limits in seconds, its cells in starting order."""
 
     schema: int
     form: str
@@ -52,7 +52,7 @@ class PlanFile:
 
     @property
     def planned(self) -> tuple[PlannedCell, ...]:
-        """The cells as the history has them."""
+        """The cells of the plan as the values that the history stores."""
         return tuple(
             PlannedCell(
                 cell=Cell(**{field.name: getattr(one, field.name) for field in fields(Cell)}),
@@ -66,7 +66,7 @@ class PlanFile:
 
     @property
     def running(self) -> tuple[ListedCell, ...]:
-        """The cells that run in this night."""
+        """The cells of the plan that run, without those that were left out."""
         return tuple(one for one in self.cells if not one.left_out)
 
 
@@ -76,7 +76,7 @@ _PLAN = TypeAdapter(PlanFile)
 def of_night(
     settings: Settings, night: Night, chosen: Sequence[PlannedCell], *, budget_s: float
 ) -> PlanFile:
-    """Return the plan of a night for other machines."""
+    """Return the content of the plan file of a night, for other machines."""
     return PlanFile(
         schema=SCHEMA,
         form=night.form,
@@ -97,12 +97,12 @@ def of_night(
 
 
 def text(plan: PlanFile) -> str:
-    """Return a plan as JSON."""
+    """Return the JSON text of a plan file."""
     return _PLAN.dump_json(plan, indent=1).decode()
 
 
 def read(file: Path) -> PlanFile:
-    """Return the plan in a file.
+    """Return the plan in a JSON file.
 
     Raises: UsageError for a file that is missing, that is no plan, or that has a later schema.
     """

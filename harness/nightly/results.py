@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make the result of a cell from the report that its run has left, or from the lack of one."""
+"""Make the nightly result of a cell from its run's report, or from the fact that there is none."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,8 +20,9 @@ _GUEST_TIMES = {"booted": "boot_s", "restored": "restore_s"}
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """An attempt at a cell: the `night`, the `cell`, which attempt, and how often it was started.
+    """One attempt at a cell of a night; 0 is the first, the others repeat a cell that failed.
 
+    `starts` counts how often the attempt was started, because a process of it may be killed.
     `command` is what a person types to repeat it, and `log` the file with its output. `worker` is
     the machine that runs it, and `lost_tries` are the workers that were lost with it before.
     """
@@ -37,7 +38,7 @@ class Attempt:
 
 
 def now() -> str:
-    """Return the time in the form in which nights and reports have it."""
+    """Return the present time as nights and reports store it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat("T", "seconds")
 
 
@@ -74,7 +75,7 @@ def of_report(report: RunReport, attempt: Attempt) -> CellResult:
 
 
 def lost(attempt: Attempt, run_id: str, folder: Path, reason: str) -> CellResult:
-    """Return the result of an attempt that has left no report."""
+    """Return the result, with verdict "lost", of an attempt whose run left no usable report."""
     return CellResult(
         night=attempt.night,
         cell=attempt.cell,
@@ -95,14 +96,14 @@ def lost(attempt: Attempt, run_id: str, folder: Path, reason: str) -> CellResult
 
 
 def missing(night_id: str, cell_id: str, command: str) -> CellResult:
-    """Return the result that a cell has as long as none has arrived from any worker."""
+    """Return the "lost" result that stands for a cell whose own result has not arrived."""
     attempt = Attempt(night=night_id, cell=cell_id, command=command)
     reason = "no result of the cell arrived from any worker"
     return lost(attempt, missing_run(night_id, cell_id), Path(), reason)
 
 
 def as_report(result: CellResult) -> RunReport:
-    """Return a result as the report of a run, for the formats that have no night."""
+    """Return a cell's result as the report of a run, for JUnit and KCIDB, which know no nights."""
     return RunReport(
         run_id=result.run_id,
         target=result.cell,
@@ -128,7 +129,7 @@ def as_report(result: CellResult) -> RunReport:
 
 
 def finished_report(folder: Path) -> RunReport | None:
-    """Return the report of a run that came to a verdict, None for any other run.
+    """Return the report in a run's folder, None when the run came to no verdict.
 
     A run that was killed has no report, and one that was interrupted has the verdict "lost".
     """
@@ -140,7 +141,7 @@ def finished_report(folder: Path) -> RunReport | None:
 
 
 def _warnings(report: RunReport) -> tuple[KernelReport, ...]:
-    """Return the reports of the kernel that belong to no crash, each once."""
+    """Return a run's kernel reports that belong to no crash, such as warnings, each once."""
     every = (*report.reports, *(one for result in report.results for one in result.reports))
     of_crashes = {_place(one) for crash in report.crashes for one in crash.reports}
     found = {_place(one): one for one in every if _place(one) not in of_crashes}
@@ -152,7 +153,7 @@ def _place(report: KernelReport) -> tuple[int, str]:
 
 
 def _measures(report: RunReport) -> dict[str, float]:
-    """Return the numbers of a run: its times, and the size of its modules without symbols."""
+    """Return the numbers that a night's history keeps of a run: times and module size, by name."""
     stages = {f"stage_{one.name}_s": one.duration_s for one in report.stages}
     found = {name.replace(" ", "_"): value for name, value in stages.items()}
     # A guest that was lost on its way up has neither time.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How many cells have room side by side: the processors and the memory of the host.
+"""The processors and memory that nightly cells need and that this host has for them.
 
-Guests of other runs keep their room, so that the night does not disturb a person at the host.
+Guests of other runs keep theirs, so that the night does not disturb a person at the host.
 """
 
 import os
@@ -28,7 +28,7 @@ _OTHERS_CORES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """Processors and memory: those that a cell needs, or those that a host has free."""
+    """A number of processors and an amount of memory: what a cell needs, or what a host has."""
 
     cores: int
     memory_mib: int
@@ -37,7 +37,7 @@ class Room:
         return Room(cores=self.cores + other.cores, memory_mib=self.memory_mib + other.memory_mib)
 
     def fits(self, whole: "Room") -> bool:
-        """Return whether a part of a host is not more than the whole."""
+        """Return whether neither the processors nor the memory exceed those of `whole`."""
         return self.cores <= whole.cores and self.memory_mib <= whole.memory_mib
 
 
@@ -45,7 +45,7 @@ NO_ROOM = Room(cores=0, memory_mib=0)
 
 
 def needed(settings: Settings, cell: Cell) -> Room:
-    """Return the room that a cell needs."""
+    """Return the processors and the memory that a cell needs while it runs."""
     if cell.kind is CellKind.BUILD:
         return Room(cores=1, memory_mib=_BUILD_MIB)
     target = settings.targets[cell.target]
@@ -53,12 +53,15 @@ def needed(settings: Settings, cell: Cell) -> Room:
 
 
 def total(parts: Iterable[Room]) -> Room:
-    """Return the room that several cells take together."""
+    """Return the sum of the processors and of the memory of several cells."""
     return sum(parts, NO_ROOM)
 
 
 def of_host(most_cores: int | None = None) -> Room:
-    """Return the whole room of this host; with `most_cores`, no more processors than these."""
+    """Return the processors and memory of this host that cells may use.
+
+    With `most_cores`, no more processors than these. Some memory is kept for the host itself.
+    """
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory().total // _MIB - _SPARE_MIB
     return Room(cores=min(cores, most_cores or cores), memory_mib=memory)
@@ -70,9 +73,10 @@ def free_memory_mib() -> int:
 
 
 def of_others(runtime: Path, settings: Settings, own: Collection[str]) -> Room:
-    """Return the room that guests of other runs on this host take.
+    """Return the processors and the memory that guests of other runs on this host take.
 
-    `own` are the ids of the night's own runs.
+    `runtime` is the folder in which the guests of this host are registered. `own` are the ids of
+    the night's own runs.
     """
     taken = NO_ROOM
     for entry in registry.list_entries(runtime):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Turn the values of a night into rows of the history's tables, and rows into values.
+"""Convert the values of a night into rows of the nightly history's SQLite tables, and back.
 
-Crashes and reports of the kernel are stored whole, as JSON, so that a page can show them after
-the folders of their runs have gone.
+Crashes and reports of the kernel are stored whole, as JSON, so that a page can show them after the
+folders of their runs have gone.
 """
 
 import json
@@ -40,7 +40,7 @@ _POINT_KEYS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Details:
-    """The rows that belong to results, by the number of the result, in their order."""
+    """The rows of tests, crashes, warnings and measures, keyed by the id of their result."""
 
     tests: Mapping[int, Sequence[Row]]
     crashes: Mapping[int, Sequence[Row]]
@@ -49,7 +49,10 @@ class Details:
 
     @classmethod
     def read(cls, connection: Connection, night_ids: Sequence[str], *, tests: bool) -> Self:
-        """Return the details of all results of some nights, with or without their tests."""
+        """Return the detail rows of all results of these nights.
+
+        Without `tests`, those of tests are left out.
+        """
         crashes, warnings = tables.CRASHES, tables.WARNINGS
         return cls(
             tests=_tests(connection, night_ids) if tests else {},
@@ -60,7 +63,7 @@ class Details:
 
 
 def results(connection: Connection, night_ids: Sequence[str]) -> list[Row]:
-    """Return the rows of the results of some nights, in order of time."""
+    """Return the rows of the table of results for these nights, in order of time."""
     here = tables.RESULTS.c.night.in_(night_ids)
     order = (tables.RESULTS.c.night, tables.RESULTS.c.started_at, tables.RESULTS.c.id)
     query = select(tables.RESULTS).where(here).order_by(*order)
@@ -100,13 +103,13 @@ def _grouped(connection: Connection, query: Any) -> Mapping[int, Sequence[Row]]:
 
 
 def cell(row: Row) -> Cell:
-    """Return the cell of a row."""
+    """Return the `Cell` that a row of the table of cells stores."""
     values = {name: row[name] for name in _CELL_KEYS}
     return Cell(**{**values, "kind": CellKind(row["kind"])})
 
 
 def result(row: Row, details: Details) -> CellResult:
-    """Return the result of a row with its details."""
+    """Return the `CellResult` that a row of the table of results and its detail rows store."""
     number = row["id"]
     return CellResult(
         **{name: row[name] for name in _AS_THEY_ARE},
@@ -128,7 +131,7 @@ def result(row: Row, details: Details) -> CellResult:
 
 
 def cell_point(row: Row, details: Details) -> CellPoint:
-    """Return the result of a row as a point in the history of its cell."""
+    """Return a row of the table of results as a `CellPoint`, which has no tests."""
     number = row["id"]
     return CellPoint(
         **{name: row[name] for name in _POINT_KEYS},
@@ -158,13 +161,13 @@ def _test(row: Row) -> TestResult:
 
 
 def of_cell(one: Cell) -> dict[str, Any]:
-    """Return the row of a cell."""
+    """Return the row that stores a cell."""
     values = {name: getattr(one, name) for name in _CELL_KEYS}
     return {**values, "id": one.id, "kind": one.kind.value}
 
 
 def of_result(one: CellResult) -> dict[str, Any]:
-    """Return the row of a result, without its parts."""
+    """Return the row that stores a result, without its tests, crashes, warnings and measures."""
     return {
         **{name: getattr(one, name) for name in _AS_THEY_ARE},
         "verdict": one.verdict.value,
@@ -179,9 +182,9 @@ def of_result(one: CellResult) -> dict[str, Any]:
 def parts(
     one: CellResult, number: int, tests: Sequence[int]
 ) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
-    """Yield the rows of a result's parts, table by table.
+    """Yield the rows of a result's tests, crashes, warnings and measures, table by table.
 
-    `number` is the number of the result, and `tests` are the numbers of its tests, in order.
+    `number` is the id of the result's row, and `tests` are the ids of its tests' rows, in order.
     """
     pairs = enumerate(zip(one.tests, tests, strict=True))
     yield tables.TEST_RESULTS, [_of_test(number, at, key, test) for at, (test, key) in pairs]

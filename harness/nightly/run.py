@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits of a night: how long it and each of its cells may take, and the host's room.
+    """The limits of a night: seconds in all and for each cell, the host's processors and memory.
 
     `runtime` is the folder in which guests of this host are registered. `worker` is the name of
     this host in the results, and `lost_on` names the hosts that were lost with the cells before.
@@ -56,7 +56,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """An attempt at a planned cell that waits or runs."""
+    """An attempt at a planned cell that waits to be started or runs.
+
+    0 is the cell's first attempt.
+    """
 
     planned: PlannedCell
     attempt: int = 0
@@ -69,7 +72,10 @@ class _Job:
 
 @dataclass(frozen=True, kw_only=True)
 class _Running:
-    """A job whose worker runs: since when on the monotonic clock, and in which room."""
+    """A job with a running worker process: when it began, and which part of the host it takes.
+
+    Units: `begun` is seconds on the monotonic clock.
+    """
 
     job: _Job
     process: subprocess.Popen[bytes]
@@ -79,7 +85,7 @@ class _Running:
 
 @contextmanager
 def only_night(settings: Settings) -> Iterator[None]:
-    """Hold the lock of the project's nights.
+    """Hold the lock that keeps a project from running two nights at once, for a `with` block.
 
     Raises: CacheBusy when another night of the project runs.
     """
@@ -94,7 +100,7 @@ def only_night(settings: Settings) -> Iterator[None]:
 
 
 def run(settings: Settings, history: History, night_id: str, limits: Limits, say: Say) -> None:
-    """Run every cell of a night that has no result yet; the night has ended when this returns.
+    """Run every cell of a night that has no result yet, and then record that the night has ended.
 
     A cell that is running already, because its worker has outlived another planner, is waited for.
     Raises: KeyboardInterrupt, after the workers have ended; the night can then be resumed.
@@ -114,7 +120,7 @@ def run(settings: Settings, history: History, night_id: str, limits: Limits, say
 
 
 def _prune(settings: Settings, history: History, night_id: str, limits: Limits, say: Say) -> None:
-    """Remove runs of earlier nights when they take more room than the configuration allows."""
+    """Remove runs of earlier nights when all runs take more disk space than `runs_mib` allows."""
     own = {one.run_id for one in history.results(night_id)}
     alive = {entry.run_id for entry in registry.list_entries(limits.runtime)}
     removed = night_runs.prune(
@@ -127,7 +133,7 @@ def _prune(settings: Settings, history: History, night_id: str, limits: Limits, 
 
 
 class _Planner:
-    """The state of a planner: which jobs wait, which run, and how many workers each has had."""
+    """The running night: which jobs wait, which run, and how many workers each job has had."""
 
     def __init__(
         self, *, settings: Settings, history: History, night: str, limits: Limits, say: Say
@@ -153,7 +159,11 @@ class _Planner:
         return not self._waiting and not self._running
 
     def reap(self) -> None:
-        """Take the workers that have ended out of the running ones, and tell their results."""
+        """Forget the workers that ended, report their verdicts, and queue what must run again.
+
+        A job without a result is started again, because its worker was killed; after too many it
+        is lost.
+        """
         for one in [one for one in self._running if one.process.poll() is not None]:
             self._running.remove(one)
             job, cell = one.job, one.job.planned.cell
@@ -170,7 +180,7 @@ class _Planner:
                 self._repeat(job.planned, verdict)
 
     def _repeat(self, planned: PlannedCell, verdict: Verdict) -> None:
-        """Have a cell repeated that failed or crashed, after everything else."""
+        """Queue the repetitions of a cell that failed or crashed, after all other jobs."""
         if verdict not in {Verdict.FAILED, Verdict.CRASHED}:
             return
         for attempt in range(1, self._settings.nightly.retries + 1):
@@ -184,7 +194,7 @@ class _Planner:
         self._say(f"{text}{more}")
 
     def _without_worker(self, job: _Job) -> CellResult:
-        """Return the result of a job whose workers never came as far as a result."""
+        """Return the "lost" result of a job whose workers all ended without recording one."""
         cell = job.planned.cell
         attempt = Attempt(
             night=self._night,
@@ -199,7 +209,10 @@ class _Planner:
         return results.lost(attempt, name, Path(), reason)
 
     def start_what_fits(self) -> None:
-        """Start the waiting jobs that have room, and leave out what does not end in time."""
+        """Start the waiting jobs for which the host has room.
+
+        Leave out those that would end too late.
+        """
         for job in list(self._waiting):
             if self._is_late(job):
                 self._waiting.remove(job)
@@ -213,12 +226,12 @@ class _Planner:
                 self._start(job, needed)
 
     def _is_late(self, job: _Job) -> bool:
-        """Return whether a job that was not started yet would end after the budget."""
+        """Return whether a job that was never started would end after the night's budget."""
         ends_s = time.monotonic() - self._begun + job.planned.expected_s
         return ends_s > self._limits.budget_s and not self._workers[job]
 
     def _has_room(self, needed: Room) -> bool:
-        """Return whether a cell has room beside the running ones and the guests of other runs.
+        """Return whether processors and memory are free for a cell beside all running guests.
 
         One cell always runs, as long as there is memory for it, however busy the host is.
         """
@@ -230,7 +243,7 @@ class _Planner:
         return fits and self._has_memory(needed)
 
     def _has_memory(self, needed: Room) -> bool:
-        """Return whether the host can give a cell its memory now; it may be in use elsewhere."""
+        """Return whether the host has this much free memory now; another program may use it."""
         free_mib = room.free_memory_mib()
         if needed.memory_mib <= free_mib:
             return True
@@ -270,7 +283,7 @@ class _Planner:
         self._say(f"{job.name}: started")
 
     def end_workers(self) -> None:
-        """End every worker; each ends its cell first, and the cell its guest."""
+        """Terminate every worker; each ends its cell first, and the cell its guest."""
         for one in self._running:
             one.process.terminate()
         end = time.monotonic() + _ENDING_S

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Choose some of the cells: by name, by what failed last, by what has changed since a commit."""
+"""Choose some of the nightly cells: by name, by last failure, by what changed since a commit."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ _GOOD = {Verdict.PASSED, Verdict.SKIPPED}
 
 
 def named(cells: Sequence[Cell], patterns: Sequence[str]) -> tuple[Cell, ...]:
-    """Return the cells whose ids match one of these patterns.
+    """Return the cells whose ids match one of these globs.
 
     Raises: UsageError for a pattern that matches no cell.
     """
@@ -29,16 +29,16 @@ def named(cells: Sequence[Cell], patterns: Sequence[str]) -> tuple[Cell, ...]:
 
 
 def failed(cells: Sequence[Cell], points: Iterable[CellPoint]) -> tuple[Cell, ...]:
-    """Return the cells whose latest first verdict is neither passed nor skipped.
+    """Return the cells that failed, crashed or were lost in their latest night, before any rerun.
 
-    Shape: `points` are in order of time.
+    Shape: `points` are the results of earlier nights in order of time.
     """
     latest = {point.cell: point.verdict for point in points if point.attempt == 0}
     return tuple(cell for cell in cells if latest.get(cell.id, Verdict.PASSED) not in _GOOD)
 
 
 def changed(settings: Settings, cells: Sequence[Cell], commit: str) -> tuple[Cell, ...]:
-    """Return the cells that use a file which differs from that of a commit.
+    """Return the cells that use a file which differs between `commit` and the working tree.
 
     Every cell uses the module's source and the configuration; a cell with tests also uses the
     folders of all suites, the images and the files that are copied into guests.

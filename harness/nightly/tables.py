@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tables of a history, as `database` uses them. `migrations` makes them in a file."""
+"""The SQLAlchemy tables of the nightly history; `migrations` creates them in a file."""
 
 from sqlalchemy import Boolean, Column, Float, Integer, MetaData, Table, Text
 

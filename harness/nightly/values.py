@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The values of a night: its cells, which of them were planned, and how each of them ended.
 
+A cell is one combination of target, kernel, flavour and test set, or one build of the module.
 `database` writes these values and reads them back. Times are UTC, ISO 8601.
 """
 
@@ -17,7 +18,7 @@ from harness.panic.values import KernelReport
 
 
 class CellKind(Enum):
-    """What a cell does: run tests in a guest, or only build the module."""
+    """What a cell of the nightly matrix does: run tests in a guest, or only build the module."""
 
     TEST = "test"
     BUILD = "build"
@@ -25,8 +26,9 @@ class CellKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell of the matrix. It does not depend on other cells, and every night has it again.
+    """One cell of the nightly matrix.
 
+    Cells do not depend on each other, and are the same every night.
     `kernel` and `target` are names of the configuration, `tests` is the name of a test set, and
     `module` is the module's name. A cell of the kind BUILD has no target, image or tests. A
     `flavour` names further words for the kernel's command line; PLAIN stands for none.
@@ -51,7 +53,7 @@ class Cell:
 
     @property
     def file_name(self) -> str:
-        """The cell's id as the name of a file."""
+        """The cell's id, changed so that it can be the name of a file."""
         return self.id.replace("/", "+")
 
 
@@ -78,9 +80,10 @@ class Night:
 class PlannedCell:
     """A cell in the plan of one night.
 
-    `position` counts from 0 in the order of starting. `expected_s` is the cell's cost in seconds
-    as the history tells it. `left_out` is the reason why the cell does not run in this night, ""
-    for a cell that runs. `command` is the command line that runs the cell alone.
+    `position` counts from 0 in the order of starting. `expected_s` is the number of seconds that
+    the cell takes, estimated from earlier nights. `left_out` is the reason why the cell does not
+    run in this night, "" for a cell that runs. `command` is the command line that runs the cell
+    alone.
     """
 
     cell: Cell
@@ -133,9 +136,10 @@ class CellResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellPoint:
-    """One result without its tests: a point in the history of a cell.
+    """The result of one cell in one night, without its tests, for the history of the cell.
 
-    `warnings` are the titles of the kernel's reports, and `signatures` name the crashes.
+    `attempt` 0 is the first run, others are repetitions. `warnings` are the titles of the kernel's
+    reports, and `signatures` name the crashes.
     """
 
     night: str
@@ -155,7 +159,7 @@ class CellPoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestPoint:
-    """The verdict of one test in one result: a point in the history of a test."""
+    """The verdict of one test in one result of a cell, for the history of the test."""
 
     __test__: ClassVar[bool] = False
 
@@ -170,7 +174,7 @@ class TestPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """A start of a cell whose result is not recorded yet, or never will be.
+    """The record that a cell's process was started, so that starts without a result are noticed.
 
     `run_id` is the name of the run's folder, in which the report appears.
     """
@@ -184,5 +188,5 @@ class Start:
 
 
 def missing_run(night_id: str, cell_id: str) -> str:
-    """Return the id that stands for the run of a cell of which no result has arrived."""
+    """Return the run id of the placeholder for a cell whose result has not arrived."""
     return f"{night_id}+{cell_id}+missing"

@@ -38,7 +38,7 @@ _WORKER_LOST = "the worker was lost while it ran the cell, which was run again e
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a worker has to do: one attempt at one cell of a night.
+    """The task of one worker process: one attempt at one cell of a night.
 
     `history` is the file that gets the result. `worker` is the name of this machine, and `lost_on`
     are the machines that were lost while they ran the cell.
@@ -53,19 +53,19 @@ class Work:
     lost_on: tuple[str, ...] = ()
 
     def arguments(self, settings: Settings) -> list[str]:
-        """Return the command line of the worker's process."""
+        """Return the command line that starts a worker process for this attempt."""
         words = [str(settings.file), json.dumps(asdict(self))]
         return [sys.executable, "-m", "harness.nightly.worker", *words]
 
     @property
     def lost_tries(self) -> tuple[LostTry, ...]:
-        """The tries on other workers, for the report."""
+        """The earlier tries of this cell on machines that were lost, for the night's report."""
         return tuple(LostTry(worker=name, reason=_WORKER_LOST) for name in self.lost_on)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """An attempt at a cell, with everything that is needed to run and record it."""
+    """An attempt at a cell, with the settings and the open history that are needed to run it."""
 
     settings: Settings
     history: History
@@ -74,13 +74,13 @@ class _Job:
 
     @property
     def starts(self) -> tuple[Start, ...]:
-        """The starts of this attempt so far, in their order."""
+        """The recorded starts of this attempt so far, in their order."""
         key = (self.work.cell, self.work.attempt)
         every = self.history.starts(self.work.night)
         return tuple(start for start in every if (start.cell, start.attempt) == key)
 
     def attempt(self, starts: int) -> Attempt:
-        """Return the attempt after so many starts."""
+        """Return the data of this attempt when it has been started `starts` times."""
         work = self.work
         return Attempt(
             night=work.night,
@@ -94,15 +94,15 @@ class _Job:
         )
 
     def folder(self, run_id: str) -> Path:
-        """Return the folder of a run of this cell."""
+        """Return the folder build/runs/RUN of one run of this cell."""
         return build_folder.runs(self.settings.root) / run_id
 
 
 def run(settings: Settings, work: Work) -> None:
-    """Run an attempt at a cell and record its result, unless it is recorded already.
+    """Run an attempt at a cell in a process and record its result, unless it is recorded already.
 
     Nothing is recorded when a process of the cell was killed; another worker then starts it again.
-    Raises: CacheBusy when another worker has the cell for longer than the deadline.
+    Raises: CacheBusy when another worker holds the cell's lock for longer than the deadline.
     """
     with open_history(Path(work.history)) as history:
         job = _Job(settings=settings, history=history, work=work, cell=history.cells()[work.cell])
@@ -119,7 +119,10 @@ def run(settings: Settings, work: Work) -> None:
 
 
 def _earlier_result(job: _Job) -> CellResult | None:
-    """Return the result of a start whose worker was killed, or that of too many starts."""
+    """Return the result of an earlier start whose worker was killed before recording it, or None.
+
+    After four starts without a report, return a "lost" result.
+    """
     starts = job.starts
     for number, start in enumerate(starts, start=1):
         report = results.finished_report(job.folder(start.run_id))
@@ -133,9 +136,11 @@ def _earlier_result(job: _Job) -> CellResult | None:
 
 
 def _new_result(job: _Job, lock: int) -> CellResult | None:
-    """Start the cell, wait for its end, and return its result; None when it was killed.
+    """Run the cell's command in a process, and return its result.
 
-    `lock` is the open file of the cell's lock, which the cell keeps open, too.
+    None when the process was killed.
+    `lock` is the descriptor of the cell's locked file, which the cell inherits, so that the lock
+    is held until it ends.
     """
     run_id = registry.new_run_id()
     work = job.work
@@ -163,7 +168,10 @@ def _new_result(job: _Job, lock: int) -> CellResult | None:
 
 @contextmanager
 def _recorded_start(job: _Job, start: Start) -> Iterator[None]:
-    """Record a start for the block; Ctrl-C in it takes the start back, if it has no verdict."""
+    """Record the start of a cell's process before a `with` block that runs it.
+
+    Ctrl-C in the block deletes the record, unless the run has come to a verdict.
+    """
     try:
         job.history.start(start)
         yield
@@ -174,7 +182,10 @@ def _recorded_start(job: _Job, start: Start) -> Iterator[None]:
 
 
 def _judged(job: _Job, attempt: Attempt, run_id: str, status: int | None) -> CellResult | None:
-    """Return the result of a cell that has ended with a status, None when it was killed."""
+    """Return the result of a cell whose process ended, None when a signal killed it.
+
+    `status` is the exit status, None when the deadline passed.
+    """
     folder = job.folder(run_id)
     report = results.finished_report(folder)
     if report is not None:
@@ -192,7 +203,7 @@ def _judged(job: _Job, attempt: Attempt, run_id: str, status: int | None) -> Cel
 
 
 def main(arguments: list[str]) -> None:
-    """Run the worker that these arguments describe."""
+    """Run a worker process; the arguments are the configuration file and `Work` as JSON."""
     # SIGTERM is raised as Ctrl-C is, so that the cell is ended before this process ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     file, work = arguments

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Schedulers of others that spread a night over several hosts; each runs the same commands."""
+"""Adapters that let Buildbot or GitLab spread the cells of a night over several hosts."""

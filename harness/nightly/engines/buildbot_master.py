@@ -30,13 +30,13 @@ _ENDING_S = 120
 
 @dataclass(frozen=True, kw_only=True)
 class NightMaster:
-    """What a master needs to know.
+    """The settings of a Buildbot master that runs the nights of one project.
 
-    `workers` are the passwords of the workers by their names. `modlab` is the command with which
-    each host calls modlab in a checkout, and `options` are those of `nightly --plan`. `at` is the
-    hour and the minute at which a night begins. `web`, `reports` and `workers_port` are where the
-    master listens, as Twisted writes it; `address` and `report_address` are where browsers find
-    the first two.
+    `repository` is the git address. `workers` are the passwords of the workers by their names.
+    `modlab` is the command with which each host calls modlab in a checkout, and `options` are
+    those of `nightly --plan`. `at` is the hour and the minute at which a night begins. `web`,
+    `reports` and `workers_port` are where the master listens, in Twisted's syntax; `address` and
+    `report_address` are the addresses at which browsers reach the first two.
     """
 
     repository: str
@@ -54,7 +54,7 @@ class NightMaster:
 
 
 def configuration(asked: NightMaster) -> dict[str, Any]:
-    """Return the configuration of the master, which master.cfg names BuildmasterConfig."""
+    """Return the dictionary that master.cfg assigns to BuildmasterConfig."""
     names = sorted(asked.workers)
     return {
         "title": asked.title,
@@ -88,7 +88,7 @@ def configuration(asked: NightMaster) -> dict[str, Any]:
 
 
 def _schedulers(asked: NightMaster) -> list[Any]:
-    """Return what begins a night: the clock, and a button; and what requests its cells."""
+    """Return the schedulers: a daily one and a button for the night, a third for its cells."""
     hour, minute = asked.at
     night = {"builderNames": [NIGHT], "codebases": {"": _codebase(asked)}}
     return [
@@ -123,7 +123,7 @@ def _checkout(asked: NightMaster) -> Any:
 
 
 def _night(asked: NightMaster) -> Any:
-    """Return the steps of a night: plan, run the cells, merge, report."""
+    """Return the build steps of a night: plan, run the cells, merge their results, report."""
     plan = util.Interpolate("--plan=%(kw:folder)s/plan.json", folder=night_path)
     results = util.Interpolate("%(kw:folder)s/results", folder=night_path)
     served = util.Interpolate("--to=%(kw:folder)s", folder=_report_path)
@@ -165,7 +165,7 @@ def _night(asked: NightMaster) -> Any:
 
 
 def _cell(asked: NightMaster) -> Any:
-    """Return the steps of a cell: look at earlier tries, run, and give the result back."""
+    """Return the build steps of a cell: count lost tries, run the cell, upload its result file."""
     return util.BuildFactory(
         [
             buildbot_steps.LostTries(name="earlier tries", haltOnFailure=True),
@@ -200,7 +200,7 @@ def _cell(asked: NightMaster) -> Any:
 
 @util.renderer
 def _cell_options(properties: Any) -> list[str]:
-    """Return the options of nightly-cell for a build."""
+    """Return the options that the command `nightly-cell` gets in a Buildbot build."""
     number = properties.getProperty("night")
     return [
         f"--plan=plan-{number}.json",
@@ -213,7 +213,7 @@ def _cell_options(properties: Any) -> list[str]:
 
 @util.renderer
 def _report_path(properties: Any) -> str:
-    """Return the folder in which the master serves the report of a night."""
+    """Return the folder from which the master serves the report of a build's night."""
     return str(_reports(properties.master) / str(properties.getProperty("night")))
 
 
@@ -223,7 +223,11 @@ def _reports(master: Any) -> Path:
 
 @defer.inlineCallbacks
 def _is_fit(builder: Any, offered: Any, request: Any) -> buildbot_steps.Steps:
-    """Return whether a worker may run a cell: not again while another one is there for it."""
+    """Return whether Buildbot may give a cell's request to the offered worker.
+
+    A worker that was lost while it ran this cell gets it again only if the cell was lost on every
+    other worker, too.
+    """
     lost = yield buildbot_steps.lost_workers(builder.master, request.id)
     if offered.worker.workername not in lost:
         return True
@@ -232,13 +236,13 @@ def _is_fit(builder: Any, offered: Any, request: Any) -> buildbot_steps.Steps:
 
 
 class Reports(service.BuildbotService):  # type: ignore[misc]
-    """Serve the reports of all nights as files, without a login."""
+    """A service of the master: serve the reports of all nights over HTTP, without a login."""
 
     name = "reports"
 
     @defer.inlineCallbacks
     def reconfigService(self, listen: str) -> buildbot_steps.Steps:  # noqa: N802 - Buildbot's name
-        """Listen at an address; a changed one takes the place of the one before."""
+        """Listen at the Twisted endpoint `listen`; an earlier endpoint is closed first."""
         for earlier in list(self.services):
             yield earlier.disownServiceParent()
         folder = _reports(self.master)

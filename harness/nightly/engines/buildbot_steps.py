@@ -32,28 +32,31 @@ Steps = Generator[Any, Any, Any]
 
 
 def night_folder(master: Any, number: int) -> Path:
-    """Return the folder of the master with the plan and the results of a night.
+    """Return the folder on the master that holds the plan and the results of one night.
 
-    `number` is that of the build request, which is the same when its build is started again.
+    `number` is the id of the build request, which is the same when its build is started again.
     """
     return Path(master.basedir, "nights", str(number))
 
 
 @util.renderer
 def night_path(properties: Any) -> str:
-    """Return the folder of the night to which a build belongs."""
+    """Return the folder on the master that holds the plan and results of a build's night."""
     return str(night_folder(properties.master, properties.getProperty("night")))
 
 
 class Plan(buildstep.ShellMixin, buildstep.BuildStep):  # type: ignore[misc]
-    """Make the plan of the night, unless an earlier start of this build has made it."""
+    """A build step: make the night's plan, unless an earlier start of this build made it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**self.setupShellMixin(options, prohibitArgs=["stdioLogName"]))
 
     @defer.inlineCallbacks
     def run(self) -> Steps:
-        """Write plan.json and the folder of the results on the master."""
+        """Run the plan command on a worker, and write its output to plan.json on the master.
+
+        It also sets the property `night` and makes the folder for the results of cells.
+        """
         number = self.build.requests[0].id
         self.setProperty("night", number, "night")
         folder = night_folder(self.master, number)
@@ -70,11 +73,11 @@ class Plan(buildstep.ShellMixin, buildstep.BuildStep):  # type: ignore[misc]
 
 
 class RunCells(steps.Trigger):  # type: ignore[misc]
-    """Request every cell of the plan that has no result yet, and wait for all of them."""
+    """A build step: request every cell of the plan without a result, and wait for all."""
 
     @defer.inlineCallbacks
     def run(self) -> Steps:
-        """Withdraw what an earlier start of this build has requested, and request it again."""
+        """Cancel cell requests left by an earlier start of this build, and repeat them."""
         cells = yield self.master.data.updates.findBuilderId(CELL)
         requested = yield self.master.data.get(
             ("builders", cells, "buildrequests"), filters=[Filter("complete", "eq", [False])]
@@ -88,7 +91,7 @@ class RunCells(steps.Trigger):  # type: ignore[misc]
         return (yield super().run())
 
     def getSchedulersAndProperties(self) -> list[dict[str, Any]]:  # noqa: N802 - Buildbot's name
-        """Return a request for each cell that has no result on the master."""
+        """Return a trigger for each cell of the plan that has no result file on the master."""
         number = self.getProperty("night")
         folder = night_folder(self.master, number)
         return [
@@ -110,13 +113,14 @@ class RunCells(steps.Trigger):  # type: ignore[misc]
 
 
 class LostTries(buildstep.BuildStep):  # type: ignore[misc]
-    """Find out on which workers this cell was lost before, and give up after the second one."""
+    """A build step: find the workers on which a cell was lost, and fail if there are two."""
 
     @defer.inlineCallbacks
     def run(self) -> Steps:
-        """Set the property `lost_on` to the names of these workers.
+        """Set the property `lost_on` to the workers that were lost while they ran this cell.
 
-        They are also kept on the master, because a restart of it makes new requests.
+        The names are also kept in a file on the master, because a restart of the master makes new
+        requests.
         """
         folder = night_folder(self.master, self.getProperty("night"))
         file = folder / "lost" / f"{self.getProperty('result')}.txt"
@@ -149,17 +153,17 @@ def lost_workers(master: Any, request: int) -> Steps:
 
 
 class NightBuild(Build):  # type: ignore[misc]
-    """The build of a night, which goes on after its master was stopped and started again."""
+    """The build of a night; Buildbot repeats it if its master is shut down meanwhile."""
 
     def buildFinished(self, text: list[str], results: int) -> Any:  # noqa: N802 - Buildbot's name
-        """End the build; one that the end of the master has cancelled is started again."""
+        """End the build; if the master's shutdown cancelled it, its result is RETRY."""
         if results == CANCELLED and self.stopped_reason == _MASTER_STOPS:
             self.results = results = RETRY
         return super().buildFinished(text, results)
 
 
 class Report(steps.ShellCommand):  # type: ignore[misc]
-    """Write the report of the night where the master serves it, and link it in the web view."""
+    """A build step: write the night's report, and link its page in Buildbot's web view."""
 
     def __init__(self, *, address: str, **options: Any) -> None:
         self._address = address
@@ -167,7 +171,7 @@ class Report(steps.ShellCommand):  # type: ignore[misc]
 
     @defer.inlineCallbacks
     def run(self) -> Steps:
-        """Write the files, and add the link to the page."""
+        """Run the command `nightly-report`, and add the link if it succeeds."""
         result = yield super().run()
         if result == SUCCESS:
             yield self.addURL("report", f"{self._address}{self.getProperty('night')}/nightly.html")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The child pipeline of GitLab that runs the cells of a plan, and merges their results.
+"""GitLab's child pipeline that runs the cells of a night's plan and merges their results.
 
 Source: GitLab's documentation, "CI/CD YAML syntax reference" and "Downstream pipelines".
 """
@@ -17,11 +17,11 @@ _RETRY = {"max": 1, "when": ["runner_system_failure", "stuck_or_timeout_failure"
 
 
 def pipeline(plan: PlanFile, tags: tuple[str, ...]) -> dict[str, Any]:
-    """Return the pipeline of a plan; every job runs on a runner that has these tags.
+    """Return the child pipeline as a dictionary for YAML; its jobs need a runner with these tags.
 
     The parent pipeline has a job `plan` with the artefact plan.json, and gives its own id as
-    PARENT_PIPELINE_ID. A job gets the artefacts of all earlier stages; `needs` would be limited
-    to 50 jobs.
+    PARENT_PIPELINE_ID. A job gets the artefacts of all earlier stages; `needs` would be limited to
+    50 jobs.
     """
     minutes = max(1, round(plan.deadline_s * _DEADLINES / 60))
     everywhere = {"tags": list(tags)}

@@ -15,10 +15,10 @@ Pair = tuple[CellOnce, CellOnce]
 
 
 def of_failure(events: Sequence[Event], good: Sequence[Pair]) -> Cause:
-    """Return what to bisect for one new failure in these cells.
+    """Return what to bisect for a new failure: the module's commits, kernel versions or both.
 
-    `good` are the cells in which the same test passes tonight: each as it is now, and as it was in
-    its run before.
+    `events` are the failure in each cell that shows it. `good` are the cells in which the same
+    test passes tonight: each as it is now, and as it was in its run before.
     """
     bad = [(event.cell, event.last_good) for event in events if event.last_good is not None]
     pairs = [(now, then) for now, then in bad if then is not None]
@@ -63,14 +63,17 @@ def _suspect(bad: Sequence[Pair], good: Sequence[Pair]) -> tuple[Suspect, tuple[
 
 
 def _of_both(bad: Sequence[Pair], good: Sequence[Pair]) -> tuple[Suspect, tuple[str, ...]]:
-    """Return both suspects: other kernels that pass do not prove that this kernel is at fault."""
+    """Return both suspects, for cells in which the module's commit and the kernel both changed.
+
+    The commit stays suspect although other kernels pass, because the fault may need this kernel.
+    """
     words = f"The module's commit and the kernel changed together in {_of(len(bad), bad)}."
     first = "The first step is the last good commit on the new kernel."
     return Suspect.BOTH, (words, *_still_good(good, bad), first)
 
 
 def _still_good(good: Sequence[Pair], bad: Sequence[Pair]) -> tuple[str, ...]:
-    """Return a sentence on the cells that are good with the same commit, if there are any."""
+    """Return a sentence that counts the cells that pass with the same commit, () for none."""
     now = bad[-1][0]
     same = [pair for pair in good if pair[0].commit == now.commit]
     if not same:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Follow the verdicts of each cell from night to night: new, fixed, still failing, flaky. Pure.
 
-A lost or skipped result proves nothing, so it changes nothing. A failure is flaky when a rerun in
-a fresh guest passes, when the test passes again although neither commit nor kernel has changed,
-and, without reruns, when it has failed and recovered before.
+A subject is a test, or what can end a cell without it: a stage such as the build, or a crash
+between tests. A lost or skipped result proves nothing, so it changes nothing. A failure is flaky
+when a rerun in a fresh guest passes, when the test passes again although neither commit nor kernel
+has changed, and, without reruns, when it has failed and recovered before.
 """
 
 from collections import deque
@@ -22,7 +23,10 @@ _SPELLS_OF_A_FLAKY_TEST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Bad:
-    """One bad subject of one cell in one night; `test` is a test's name, as its run has it."""
+    """A failed or crashed test of a cell in one night, or another cause of the cell's bad verdict.
+
+    `test` is the test's name as its run has it, "" for another cause. `signature` names a crash.
+    """
 
     subject: Subject
     reason: str
@@ -33,9 +37,10 @@ class Bad:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What the judge makes of one subject of one cell in one night.
+    """The judgement of one subject (a test, or what ended a cell) in one cell of one night.
 
-    `last_good` is the cell as it was when the subject last passed, None if it never has.
+    `since` is the first night of the failure. `last_good` is the cell as it was when the subject
+    last passed, None if it never has.
     """
 
     kind: Kind
@@ -47,7 +52,7 @@ class Event:
 
 @dataclass(kw_only=True)
 class Course:
-    """What the earlier nights showed of one subject in one cell.
+    """The earlier results of one subject (a test, or what can end a cell) in one cell.
 
     `recent` has True for each bad first run, the latest last. `last_good` and `last_bad` are the
     cell as it was then. `since` is the first night of the present failure, "" while it passes.
@@ -61,13 +66,17 @@ class Course:
 
     @property
     def spells(self) -> int:
-        """How many times the subject became bad within the last runs."""
+        """How often the subject failed after a pass, within its last 30 runs."""
         runs = [False, *list(self.recent)[-_SPELL_RUNS:]]
         return sum(now and not before for before, now in pairwise(runs))
 
 
 def bad_subjects(cell: CellOnce) -> tuple[Bad, ...]:
-    """Return what is bad in a cell: its tests, or what ended it before or between them."""
+    """Return the bad tests of a cell; without any, what gave the cell its bad verdict.
+
+    That is a crash between tests, the stage in which a cell without results of tests ended, or the
+    cell itself.
+    """
     tests = tuple(_bad_test(test, cell) for test in cell.tests if test.verdict in BAD)
     if tests or cell.verdict not in BAD:
         return tests
@@ -92,7 +101,7 @@ def _bad_test(test: TestOnce, cell: CellOnce) -> Bad:
 
 
 def subject_of(test: TestOnce) -> Subject:
-    """Return the subject of a test."""
+    """Return the subject that stands for a test in all cells and nights: SUITE::NAME."""
     return Subject.of(Area.TEST, f"{test.suite}::{test.name}" if test.suite else test.name)
 
 
@@ -115,10 +124,11 @@ def follow(
     ran: CellOnce | None,
     flaky: set[Subject],
 ) -> list[Event]:
-    """Return the events of one cell in one night, and continue the courses of its subjects.
+    """Add one cell's results of one night to its courses, and return what the judge makes of them.
 
-    `ran` is the cell as it was when it last had test results. `flaky` are the subjects that are
-    known to be flaky, in any cell.
+    `courses` are the earlier results of each subject in this cell. `ran` is the cell as it was
+    when it last had test results. `flaky` are the subjects that are known to be flaky, in any
+    cell.
     """
     events = []
     bad = {one.subject: one for one in bad_subjects(cell)}
@@ -139,7 +149,11 @@ def follow(
 
 
 def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
-    """Return the event of a pass after a failure; its `since` is the night of the first one."""
+    """Return the event of a subject that passes after a failure: fixed, or flaky.
+
+    It is flaky when neither commit nor kernel has changed since. `since` is the first night of the
+    failure.
+    """
     then = course.last_bad
     same = then is not None and (then.commit, then.kernel_version) == (
         cell.commit,
@@ -152,7 +166,11 @@ def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
 
 
 def _failure(course: Course, bad: Bad, cell: CellOnce, night: str, *, known: bool) -> Event:
-    """Return the event of a bad result; the course then knows the failure, if it is one."""
+    """Return the event of a bad result: new, still failing or flaky.
+
+    A failure is noted in `course`.
+    `known` is True when the subject has been reported as flaky.
+    """
     if _is_flaky(course, bad, known=known):
         course.bad, course.since = None, ""
         return Event(kind=Kind.FLAKY, bad=bad, cell=cell, since=night)

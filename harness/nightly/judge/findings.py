@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the judge finds in a night, as values: the finding, its subject, its numbers, its cause."""
+"""The values that the judge of a night returns: the finding, its subject, numbers and cause."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from harness.nightly.judge.noise import Change
 
 
 class Kind(Enum):
-    """What a finding is; the order is that of a report."""
+    """The kinds of findings, in the order in which a night's report lists them."""
 
     NEW = "new failure"
     LOST = "lost"
@@ -22,7 +22,7 @@ class Kind(Enum):
 
 
 class Area(Enum):
-    """What a finding is about."""
+    """The kinds of things that a finding can be about."""
 
     TEST = "test"
     STAGE = "stage"
@@ -35,7 +35,10 @@ class Area(Enum):
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Subject:
-    """One test, stage, crash, cell, worker or warning. A test's name is SUITE::NAME."""
+    """What a finding is about: one test, stage, crash, cell, worker, warning, or the guest's boot.
+
+    A test's name is SUITE::NAME.
+    """
 
     area: str
     name: str
@@ -56,7 +59,7 @@ class Subject:
 
 
 class Suspect(Enum):
-    """What changed between the last good run and the first bad one."""
+    """What changed between the last run that passed and the first that failed."""
 
     COMMITS = "the module's commits"
     KERNELS = "the kernel's package"
@@ -69,8 +72,8 @@ class Suspect(Enum):
 class Cause:
     """What to bisect after a new failure, and the evidence for this choice.
 
-    `commits` and `versions` are the last good and the first bad one, () where that did not change.
-    `cell` is a failing cell with that range: the bisection runs in it.
+    `commits` and `versions` are each a pair of the last good and the first bad one, () where that
+    did not change. `cell` is a failing cell with that range: the bisection runs in it.
     """
 
     suspect: Suspect
@@ -84,8 +87,8 @@ class Cause:
 class Bisected:
     """The answer of a bisection: the first bad commit.
 
-    `key` is that of the finding. `answer` is the commit's author and subject. `steps` has one line
-    for each run that was made; there is none when the range has only one commit.
+    `key` is `Finding.key` of the failure. `answer` is the commit's author and subject. `steps` has
+    one line for each run that was made; there is none when the range has only one commit.
     """
 
     key: str
@@ -96,7 +99,11 @@ class Bisected:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How many of the first runs were bad, in the cells in which the test has ever been bad."""
+    """How often a flaky test failed in its first runs, in the cells in which it ever failed.
+
+    When these cells have few runs, all cells with the test are counted. `reruns` are the
+    repetitions in fresh guests.
+    """
 
     bad: int
     runs: int
@@ -112,11 +119,11 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that a night shows, in all the cells that show it.
+    """One result of judging a night, such as a new failure or a slower test, with all its cells.
 
     `since` is the night in which it began. `is_news` is false for what an earlier night reported.
-    `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `test` is
-    the name of a failed test as its run has it, `signature` that of a crash, "" for others.
+    `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `test` is the
+    name of a failed test as its run has it, `signature` that of a crash, "" for others.
     """
 
     kind: Kind
@@ -133,19 +140,19 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """A name of the finding that later nights give it, too."""
+        """An id that a finding has in every night: a hash of its group and first night."""
         return hashlib.sha256(f"{self.group}\0{self.since}".encode()).hexdigest()[:12]
 
     @property
     def group(self) -> str:
-        """What is the same for all cells of one finding: the crash, or else the subject."""
+        """The text that equal findings of different nights share: kind, and crash or subject."""
         kind = "failure" if self.kind in {Kind.NEW, Kind.STILL, Kind.FIXED} else self.kind.value
         return "\0".join((kind, self.signature or f"{self.subject.area}\0{self.subject.name}"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """All findings of one night, those that matter most first."""
+    """All findings of one night, in the order of `Kind`."""
 
     night: str
     findings: tuple[Finding, ...]

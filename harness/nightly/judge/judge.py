@@ -41,7 +41,7 @@ def judge(nights: Sequence[Night]) -> tuple[Judgement, ...]:
 
 
 class _History:
-    """What the nights up to now have shown. It lives as long as one call of `judge`."""
+    """What the judged nights have shown so far. It lives as long as one call of `judge`."""
 
     def __init__(self) -> None:
         self._courses: dict[str, dict[Subject, Course]] = {}
@@ -53,7 +53,10 @@ class _History:
         self._began: dict[tuple[Kind, Subject], str] = {}
 
     def judge(self, night: Night, number: int) -> Judgement:
-        """Return the findings of the next night."""
+        """Return the findings of the next night, and remember its results for the nights after it.
+
+        `number` is the night's position in the history, from 0.
+        """
         flaky = {subject for kind, subject in self._recent(number) if kind is Kind.FLAKY}
         events: list[Event] = []
         slowdowns: list[Slowdown] = []
@@ -78,7 +81,11 @@ class _History:
         return [key for key, last in self._reported.items() if number - last <= _REMEMBERED_NIGHTS]
 
     def _report(self, kind: Kind, subject: Subject, number: int, within: int) -> bool:
-        """Return whether this is news, and remember that it was reported."""
+        """Record that night `number` reports a finding; return whether it is news.
+
+        It is news when no report of the same kind and subject was made in the last `within`
+        nights.
+        """
         last = self._reported.get((kind, subject))
         self._reported[kind, subject] = number
         return last is None or number - last > within
@@ -115,7 +122,7 @@ class _History:
         return replace(found, cause=self._causes.get(found.key))
 
     def _good_tonight(self, subject: Subject, night: Night) -> list[tuple[CellOnce, CellOnce]]:
-        """Return the cells in which a subject passes, each with the cell of its run before."""
+        """Return the cells in which a subject passes tonight, each with its result before."""
         good = []
         for cell in night.cells:
             before = self._ran.get(cell.cell)

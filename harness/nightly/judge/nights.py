@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The history of a nightly run as values: nights, their cells, and the tests of each cell.
+"""The history of nightly runs as values: nights, their cells, and the tests of each cell.
 
+A cell is one combination of target, kernel, flavour and test set, or one build of the module.
 Nothing here reads or writes. The judge and the page take these values.
 """
 
@@ -32,7 +33,7 @@ class TestOnce:
 
 @dataclass(frozen=True, kw_only=True)
 class CrashOnce:
-    """One crash in one cell of one night; `test` is "" for a crash between tests."""
+    """One crash of the guest in one cell of one night; `test` is "" for a crash between tests."""
 
     signature: str
     title: str
@@ -41,7 +42,10 @@ class CrashOnce:
 
 @dataclass(frozen=True, kw_only=True)
 class LostTry:
-    """One try to run a cell that was lost before its end; `worker` is "" when it is this one."""
+    """A start of a cell that ended without a result, because its worker or its process was lost.
+
+    `worker` is the name of the machine, "" for the machine that then ran the cell.
+    """
 
     worker: str
     reason: str
@@ -49,7 +53,7 @@ class LostTry:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command for the reader of a report, and in a few words what it is for."""
+    """A command line that a night's report offers, and its purpose, such as "repeat it"."""
 
     purpose: str
     line: str
@@ -57,7 +61,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a run found out about one bad test, for people.
+    """What a run found out about a failed test, or about the end of a cell, for a night's report.
 
     `test` is "" for a crash between tests, and for a cell that failed before its tests. `source`
     are the source lines around `place`, `console` the last lines of the console or of the tool
@@ -109,10 +113,10 @@ class CellOnce:
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """One night: its cells, and the cells that it left to the next night for want of time.
+    """One night: its cells, and the cells that did not fit into its time.
 
     `name` is the night's date or another text that sorts by time; `started_at` is UTC, ISO 8601.
-    `left_over` has the cells with the reasons.
+    `left_over` has one line for each cell that was left to the next night, with the reason.
     """
 
     name: str

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Robust statistics of a series of durations: a step, or a slow drift, beyond its noise. Pure.
+"""Find a step or a slow rise in a series of durations, one for each night, despite noise. Pure.
 
 Medians are used throughout, so single bad nights have no effect. The noise of a series is its
 median absolute deviation, scaled to a standard deviation. The trend is the slope of Theil and Sen,
 and the test of Mann and Kendall decides whether there is one.
 
 Sources: Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, 1993; Sen, Estimates
-of the Regression Coefficient Based on Kendall's Tau, 1968; Mann, Nonparametric Tests Against
-Trend, 1945.
+    of the Regression Coefficient Based on Kendall's Tau, 1968; Mann, Nonparametric Tests Against
+    Trend, 1945.
 """
 
 import math
@@ -37,7 +37,7 @@ _DRIFT_POSSIBLE = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A lasting change of a duration: from and to which value, and the noise before it.
+    """A lasting change of a test's or boot's duration: the values before and after, and the noise.
 
     `begins` is the index in the series of the first value that belongs to the change, and `nights`
     the number of values from there to the end.
@@ -51,22 +51,26 @@ class Change:
 
     @property
     def share(self) -> float:
-        """The change relative to the value before it; 0.25 is a quarter more."""
+        """The change relative to the duration before it; 0.25 means a quarter longer."""
         return self.after_s / self.before_s - 1.0 if self.before_s else 0.0
 
 
 def noise(values: Sequence[float]) -> float:
-    """Return the standard deviation of the values as their median absolute deviation shows it."""
+    """Return a robust standard deviation: the scaled median absolute deviation of the values.
+
+    It is at least 2 % of the median and 0.02 s, because a short history may not show all noise.
+    """
     middle = median(values)
     spread = _MAD_SCALE * median(abs(value - middle) for value in values)
     return max(spread, _LEAST_NOISE_SHARE * middle, _LEAST_NOISE_S)
 
 
 def step(values: Sequence[float]) -> Change | None:
-    """Return the step with which a series ends, or None.
+    """Return the step with which a series of durations ends, or None.
 
-    The last values all lie beyond the noise of the nights before them, on the same side. If these
-    nights may rise slowly, the rise is continued first, so that a drift is no step.
+    There is one when the last 4 values all lie beyond the noise of the nights before them, on the
+    same side. If those nights may rise slowly, the rise is continued first, so that a drift is no
+    step.
     """
     before, last = values[:-HOLDS][-_MOST_BEFORE:], values[-HOLDS:]
     if len(before) < _FEWEST_BEFORE:
@@ -90,9 +94,10 @@ def step(values: Sequence[float]) -> Change | None:
 
 
 def drift(values: Sequence[float], *, goes_on: bool) -> Change | None:
-    """Return the slow rise with which a series ends, or None.
+    """Return the slow rise with which a series of durations ends, or None.
 
-    `goes_on` says that this series has been reported to drift: the rise need not be as sure then.
+    `goes_on` is True when this drift was reported the night before: weaker evidence is enough
+    then.
     """
     window = values[-_DRIFT_NIGHTS:]
     if len(window) < _FEWEST_DRIFT_NIGHTS or not _rises(window):
@@ -118,14 +123,14 @@ def drift(values: Sequence[float], *, goes_on: bool) -> Change | None:
 
 
 def _rises(window: Sequence[float]) -> bool:
-    """Return whether the end lies above the beginning; this is cheap, and most series do not."""
+    """Return whether the last quarter is clearly above the first: a cheap test before `_trend`."""
     quarter = len(window) // 4
     first, last = median(window[:quarter]), median(window[-quarter:])
     return last - first > 0.5 * _DRIFT_SHARE * first
 
 
 def _steps_at(values: Sequence[float], place: int) -> bool:
-    """Return whether two levels, with a step at this place, fit the values better than a line.
+    """Return whether two constant levels, split at index `place`, fit better than a straight line.
 
     A drift leaves its old level, too, and a small step has a trend. This tells them apart.
     """
@@ -135,7 +140,7 @@ def _steps_at(values: Sequence[float], place: int) -> bool:
 
 
 def _distance(values: Sequence[float]) -> float:
-    """Return how far the values are from their median, in sum."""
+    """Return the sum of the absolute deviations of the values from their median."""
     middle = median(values)
     return sum(abs(value - middle) for value in values)
 
@@ -149,6 +154,6 @@ def _trend(values: Sequence[float]) -> float:
 
 
 def _slope(values: Sequence[float]) -> float:
-    """Return the median of the slopes between all pairs of values."""
+    """Return Theil and Sen's slope: the median of the slopes between all pairs of values."""
     pairs = combinations(enumerate(values), 2)
     return median((later - earlier) / (end - start) for (start, earlier), (end, later) in pairs)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Follow the durations of each cell from night to night: steps and slow drifts. Pure.
+"""Follow the durations of each cell from night to night, and find steps and slow rises. Pure.
 
-Only passed tests count, because a failed one ends early or at its deadline.
+Only passed tests and the guest's boot count, because a failed test ends early or at its deadline.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,11 @@ from harness.nightly.judge.nights import CellOnce
 
 @dataclass(kw_only=True)
 class Pace:
-    """The durations of one subject in one cell, with their nights, since the last step."""
+    """The durations in seconds of one test, or of the boot, in one cell since the last step.
+
+    `nights` are the names of the nights of these values. `drifts` is True while a slow rise goes
+    on.
+    """
 
     values: list[float] = field(default_factory=list)
     nights: list[str] = field(default_factory=list)
@@ -25,9 +29,9 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Slowdown:
-    """A step or a drift that one cell shows in one night; `since` is the night of its first value.
+    """A step or a slow rise of a duration in one cell; `since` is the night of its first value.
 
-    `goes_on` is true for a drift that this cell showed the night before, too.
+    `goes_on` is true for a slow rise that this cell showed the night before, too.
     """
 
     kind: Kind
@@ -39,7 +43,7 @@ class Slowdown:
 
 
 def follow(paces: dict[Subject, Pace], cell: CellOnce, night: str) -> Iterator[Slowdown]:
-    """Yield the slowdowns of one cell in one night, and continue its series."""
+    """Add one cell's durations of one night to `paces`, and yield the slowdowns that they show."""
     for subject, value in _durations(cell):
         pace = paces.setdefault(subject, Pace())
         pace.values.append(value)
@@ -58,7 +62,10 @@ def _durations(cell: CellOnce) -> Iterator[tuple[Subject, float]]:
 
 
 def _judge(pace: Pace, subject: Subject, cell: CellOnce) -> Slowdown | None:
-    """Return the slowdown with which the series ends; after a step, only later values count."""
+    """Return the slowdown with which the durations of a subject end, None without one.
+
+    A step also removes the values before it, and one to a shorter duration is no slowdown.
+    """
     step = noise.step(pace.values)
     if step is not None:
         since = pace.nights[step.begins]

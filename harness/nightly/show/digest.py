@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write a morning as Markdown for mail and GitHub's summary, as a chat message and annotations.
+"""Write a night's report as Markdown for mail and GitHub, as a chat message and as annotations.
 
 Pure. Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
@@ -20,7 +20,7 @@ _PLACE = re.compile(r"(?P<file>[^:\s]+):(?P<line>\d+)$")
 
 
 def markdown(morning: Morning) -> str:
-    """Return the whole night as Markdown: what changed, what is known, a table of the kernels."""
+    """Return a night's report as Markdown: new and known findings, verdicts for each kernel."""
     parts = [f"## {_escaped(morning.project)}, night {_escaped(morning.night.name)}"]
     parts.append(f"**{words.summary(morning)}**")
     if morning.address:
@@ -64,12 +64,12 @@ def _table(morning: Morning) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is, and that names nobody to be notified."""
+    """Return a text escaped for Markdown, and with each @ as an entity, so it notifies nobody."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("@", "&#64;")
 
 
 def chat(morning: Morning) -> str:
-    """Return a few plain lines for a chat: the summary, the news, and the address of the page."""
+    """Return a night's report as plain lines for a chat: summary, new findings, page address."""
     lines = [f"{morning.project}, night {morning.night.name}: {words.summary(morning)}"]
     lines += [
         f"- {one.kind.value}: {words.headline(one)}, {words.where(one, morning)}"
@@ -82,7 +82,7 @@ def chat(morning: Morning) -> str:
 
 
 def annotations(morning: Morning) -> str:
-    """Return the news as workflow commands of GitHub, the failures first."""
+    """Return the new findings of a night as workflow commands of GitHub, the failures first."""
     counts: dict[str, int] = {}
     lines = []
     for finding in morning.news:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Take from a cell's result what explains its failures: titles, source, console and commands."""
+"""Collect what explains the failures of a cell for a night's report: source, console, commands."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _MOST_LINES = 40
 
 
 def of_result(result: CellResult, cell: Cell) -> tuple[Evidence, ...]:
-    """Return the evidence of each crash, of each failed test, and of a cell that failed early."""
+    """Return the evidence of each crash, failed test, and cell that failed before its tests."""
     return tuple(_found(result, cell))
 
 

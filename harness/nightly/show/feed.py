@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write the nights as an Atom feed: an entry for each night that was the first to show something.
+"""Write the nights as an Atom feed, with an entry for each night that has a new finding.
 
 Pure. Source: RFC 4287, The Atom Syndication Format.
 """
@@ -18,7 +18,7 @@ _MOST_ENTRIES = 30
 
 
 def render(morning: Morning) -> str:
-    """Return the feed, the latest night first."""
+    """Return the XML of the Atom feed, the latest night first."""
     feed = ET.Element("feed", {"xmlns": _NAMESPACE, "xml:lang": "en"})
     _add(feed, "id", _name(morning.project))
     _add(feed, "title", f"{morning.project}: nights with news")
@@ -55,5 +55,5 @@ def _add(parent: ET.Element, name: str, text: str) -> ET.Element:
 
 
 def _name(text: str) -> str:
-    """Return an id that is the same in each version of the feed, wherever it is read."""
+    """Return the Atom id of a name: a UUID that is the same in every version of the feed."""
     return uuid.uuid5(uuid.NAMESPACE_URL, f"modlab:{text}").urn

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write the files of a morning: the page, and the same for mail, chat, GitHub and feed readers."""
+"""Write the report files of a night: the page, and files for mail, chat, GitHub and feeds."""
 
 from pathlib import Path
 
@@ -17,8 +17,9 @@ _WRITERS = {
 
 
 def write(morning: Morning, folder: Path) -> tuple[Path, ...]:
-    """Write every file, each complete or not at all, and return their paths, the page first.
+    """Write every report file of a night into a folder, and return their paths, the page first.
 
+    Each file is replaced as a whole, so no reader sees half of it.
     Raises: Lost when the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read the nights of a history into the values that the judge and the page take."""
+"""Read nights from the history database into the values that the judge and the page take."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -25,9 +25,10 @@ _RESTARTED = LostTry(worker="", reason="its first start did not finish, so it wa
 def morning(
     history: History, *, project: str, last: int = NIGHTS, night_id: str = "", address: str = ""
 ) -> Morning:
-    """Return the morning after the latest night, or after the one of this id.
+    """Return what the report of the latest night, or of `night_id`, is written from.
 
-    `last` is the number of nights that are judged and shown.
+    `last` is the number of nights up to it that are judged and shown. `address` is where the page
+    can be read later.
     Raises: UsageError when there is no night, or none of this id.
     """
     found = [night for night in history.nights() if not night_id or night.id <= night_id]
@@ -111,7 +112,7 @@ def _cell(
 
 
 def _ended_in(result: values.CellResult, cell: values.Cell) -> str:
-    """Return the last stage that a cell without results of tests reached, "" for other cells."""
+    """Return the last stage that a failed cell without test results reached, "" for others."""
     if result.tests or result.verdict not in BAD:
         return ""
     if cell.kind is values.CellKind.BUILD:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Everything that a report of a night is written from, as one value. Every writer takes it."""
+"""The value from which every report of a night is written: the nights and their judgements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +13,11 @@ _SHOWN_NIGHTS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Morning:
-    """The nights of a project, oldest first, with their judgements; the last is reported.
+    """What a report of one night shows: the project's nights and judgements, oldest first.
 
-    `bisected` has the answers of the bisections by the keys of their findings. `made_at` is the
-    time of the report, UTC, ISO 8601. `address` is where the page can be read, "" if nowhere.
+    The last night is the one that is reported. `bisected` has the answers of the bisections by the
+    keys of their findings. `made_at` is the time of the report, UTC, ISO 8601. `address` is where
+    the page can be read, "" if nowhere.
     """
 
     project: str
@@ -33,12 +34,15 @@ class Morning:
 
     @property
     def news(self) -> tuple[Finding, ...]:
-        """What this night is the first to show."""
+        """The findings of this night that no earlier night has reported."""
         return self.judgements[-1].news
 
     @property
     def known(self) -> tuple[Finding, ...]:
-        """What earlier nights have reported and is not over; the latest state of each."""
+        """The findings of earlier nights that last until this night, each in its latest state.
+
+        Flaky tests and slowdowns are kept for 30 nights after they were last seen.
+        """
         tonight = self.judgements[-1].findings
         latest = {one.group: one for one in tonight if not one.is_news}
         lasting = {Kind.FLAKY, Kind.SLOWER, Kind.DRIFT}
@@ -51,5 +55,5 @@ class Morning:
         return tuple(sorted(latest.values(), key=lambda one: (order.index(one.kind), one.subject)))
 
     def cells_of(self, finding: Finding) -> tuple[CellOnce, ...]:
-        """Return the cells of a finding as they were in the night that is reported."""
+        """Return the cells of a finding, with their results of the night that is reported."""
         return tuple(cell for cell in self.night.cells if cell.cell in finding.cells)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Render a morning as one HTML page that needs no network, no script and no other file."""
+"""Render a night's report as one HTML page that needs no network, no script and no other file."""
 
 from importlib import resources
 
@@ -12,7 +12,7 @@ from harness.nightly.show.morning import Morning
 
 
 def render(morning: Morning) -> str:
-    """Return the page; every text of a run is escaped, because a guest may print anything."""
+    """Return the HTML page; texts of a run are escaped, because a guest may print anything."""
     files = resources.files(__package__)
     environment = Environment(
         autoescape=True,
@@ -44,7 +44,7 @@ def render(morning: Morning) -> str:
 
 
 def _events(morning: Morning) -> list[tuple[str, list[str]]]:
-    """Return what earlier nights were the first to report, the latest night first."""
+    """Return each earlier night and the findings that it reported first, latest night first."""
     return [
         (one.night, [words.event(found) for found in one.news])
         for one in reversed(morning.judgements[:-1])

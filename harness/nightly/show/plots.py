@@ -19,7 +19,10 @@ _BARS = {"passed": (3, 7), "failed": (12, 0), "flaky": (8, 2), "lost": (3, 7), "
 
 
 def line(values: Sequence[float | None], label: str, *, low: float, high: float) -> Markup:
-    """Return a line over the nights; None leaves a gap. `low` and `high` end the axis."""
+    """Return an SVG line chart of one value for each night; None leaves a gap.
+
+    `low` and `high` are the values at the ends of the axis. `label` is for screen readers.
+    """
     spread = (high - low) or 1.0
     step = WIDTH / max(len(values) - 1, 1)
 
@@ -48,7 +51,7 @@ def line(values: Sequence[float | None], label: str, *, low: float, high: float)
 
 
 def _runs(values: Sequence[float | None]) -> Iterator[list[tuple[int, float]]]:
-    """Yield the stretches without a gap, each as places and values."""
+    """Yield each series of values without a gap, as pairs of index and value."""
     run: list[tuple[int, float]] = []
     for place, value in enumerate(values):
         if value is not None:
@@ -61,9 +64,10 @@ def _runs(values: Sequence[float | None]) -> Iterator[list[tuple[int, float]]]:
 
 
 def strip(kinds: Sequence[str], label: str) -> Markup:
-    """Return one row with a bar for each night; "" leaves a gap.
+    """Return an SVG row with a bar for the verdict of each night; "" leaves a gap.
 
-    Equal neighbours are one bar, so that a long history of passes costs a few bytes.
+    Equal neighbours are one bar, so that a long history of passes costs a few bytes. `label` is
+    for screen readers.
     """
     width = 10
     bars = "".join(_bars(kinds, width))

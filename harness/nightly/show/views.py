@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Arrange a morning for the page: the findings, the matrix, the trends and the tests.
+"""Arrange a night's report for the HTML page: the findings, the matrix, the trends and the tests.
 
 Pure. The template only loops over these values.
 """
@@ -41,7 +41,10 @@ _EXPLAINED = {Kind.NEW, Kind.STILL, Kind.FLAKY, Kind.LOST}
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A finding as the page shows it; `evidence` is that of the first cell which has any."""
+    """A finding as the page shows it.
+
+    `evidence` is that of the first of its cells which has any.
+    """
 
     anchor: str
     css: str
@@ -57,7 +60,7 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Square:
-    """A cell in the matrix. `anchor` is that of the finding which explains it, "" for none."""
+    """A cell in the page's matrix. `anchor` links to the finding that explains it, "" for none."""
 
     css: str
     mark: str
@@ -69,7 +72,7 @@ class Square:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """The cells of a night: a row for each kernel, each with the squares of every column."""
+    """The page's table of a night's cells: rows are kernels, columns targets and test sets."""
 
     columns: tuple[tuple[str, ...], ...]
     rows: tuple[tuple[str, tuple[tuple[Square, ...], ...]], ...]
@@ -77,7 +80,7 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True)
 class Trend:
-    """One value over the nights: the drawing, its last value, and both ends of the axis."""
+    """One number over the nights, as the page shows it: chart, last value, ends of the axis."""
 
     title: str
     now: str
@@ -88,7 +91,7 @@ class Trend:
 
 @dataclass(frozen=True, kw_only=True)
 class TestHistory:
-    """The history of one test: a strip for each kernel, and the trend of its duration."""
+    """The history of one test: a strip of verdicts for each kernel, and its duration's trend."""
 
     name: str
     summary: str
@@ -101,7 +104,7 @@ class TestHistory:
 
 
 def card(finding: Finding, morning: Morning) -> Card:
-    """Return a finding with its sentences, its commands and its evidence."""
+    """Return a finding with its sentences, commands and evidence, as the page shows it."""
     cells = morning.cells_of(finding)
     evidence = next(
         (one for cell in cells for one in cell.evidence if one.test == finding.test), None
@@ -130,7 +133,7 @@ def card(finding: Finding, morning: Morning) -> Card:
 
 
 def matrix(morning: Morning) -> Matrix:
-    """Return the cells of the night that is reported."""
+    """Return the table of the cells of the night that is reported."""
     cells = morning.night.cells
     columns = sorted({_column(cell) for cell in cells})
     kernels = list(dict.fromkeys(cell.kernel for cell in cells))
@@ -186,7 +189,7 @@ def _square(cell: CellOnce, before: dict[str, Verdict], anchors: dict[str, str])
 
 
 def trends(morning: Morning) -> tuple[Trend, ...]:
-    """Return the trends that the history has values for."""
+    """Return the charts of pass rate, duration, boot time and coverage that have values."""
     nights = morning.nights
     found = (
         _trend("Tests that pass", [_pass_rate(night) for night in nights], _percent, top=100.0),
@@ -263,7 +266,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def tests(morning: Morning) -> tuple[TestHistory, ...]:
-    """Return the history of every test, the bad ones of the last night first."""
+    """Return the history of every test, those that failed in the last night first."""
     runs: dict[str, list[list[tuple[CellOnce, TestOnce]]]] = {}
     for number, night in enumerate(morning.nights):
         for cell in night.cells:

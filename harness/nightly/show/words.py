@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Say a finding in sentences, the same for the page, the mail, the chat and the feed. Pure."""
+"""Put a night's findings into sentences, the same for page, mail, chat and feed. Pure."""
 
 import math
 
@@ -51,7 +51,7 @@ def _failure(finding: Finding, verb: str) -> str:
 
 
 def where(finding: Finding, morning: Morning) -> str:
-    """Return in how many cells, and on which kernels if not on all."""
+    """Return a phrase on how many cells show a finding, and on which kernels if not on all."""
     cells = morning.cells_of(finding)
     total = len(morning.night.cells)
     count = f"in {len(finding.cells)} of {plural(total, 'cell')}"
@@ -61,7 +61,7 @@ def where(finding: Finding, morning: Morning) -> str:
 
 
 def details(finding: Finding, morning: Morning) -> tuple[str, ...]:
-    """Return further sentences: the reason, the numbers, the cause and its evidence."""
+    """Return the sentences below a finding's headline: reason, numbers, cause and evidence."""
     lines = [_number_line(finding)]
     if finding.reason and finding.kind is not Kind.WARNING:
         was = "It failed with: " if finding.kind is Kind.FIXED else ""
@@ -91,7 +91,7 @@ def _number_line(finding: Finding) -> str:
 
 
 def rate(found: Rate) -> str:
-    """Return a rate in a sentence, with the interval in which it lies with 95 % certainty."""
+    """Return how often a flaky test failed, in a sentence with the 95 % confidence interval."""
     low, high = interval(found.bad, found.runs)
     cells = plural(found.cells, "cell")
     line = (
@@ -104,7 +104,7 @@ def rate(found: Rate) -> str:
 
 
 def interval(bad: int, runs: int) -> tuple[float, float]:
-    """Return Wilson's interval for a share, for a certainty of 95 %."""
+    """Return Wilson's 95 % confidence interval for the share `bad` of `runs`, from 0 to 1."""
     if not runs:
         return 0.0, 1.0
     share, square = bad / runs, _QUANTILE**2
@@ -115,7 +115,7 @@ def interval(bad: int, runs: int) -> tuple[float, float]:
 
 
 def suspect(cause: Cause) -> str:
-    """Return what is suspected, with the last good and the first bad commit or version."""
+    """Return a sentence on what may have caused a failure, with last good and first bad."""
     line = f"The suspect is {cause.suspect.value}"
     ends = [tuple(commit[:_SHORT] for commit in cause.commits), cause.versions]
     ranges = [f"{end[0]} was good, {end[1]} is bad" for end in ends if end]
@@ -129,7 +129,7 @@ def _answer(answer: Bisected) -> str:
 
 
 def bisect_command(finding: Finding) -> str:
-    """Return the command that bisects a failure, or "" when no command can."""
+    """Return the `bisect` command line for a failure, "" if no commit is suspected."""
     cause = finding.cause
     if cause is None or cause.suspect is not Suspect.COMMITS:
         return ""
@@ -148,19 +148,19 @@ def plural(count: int, noun: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a capital at its beginning, unless it begins with a name."""
+    """Return a text with a capital first letter, unless it begins with a function or test name."""
     is_name = "_" in text.partition(" ")[0] or "::" in text.partition(" ")[0]
     return text if is_name else text[:1].upper() + text[1:]
 
 
 def summary(morning: Morning) -> str:
-    """Return the whole night in one sentence."""
+    """Return one sentence with the number of new findings of a night, and of known ones."""
     news, known = len(morning.news), len(morning.known)
     begin = plural(news, "new finding") if news else "Nothing changed since the night before"
     return f"{begin}; {known} known from earlier nights" if known else begin
 
 
 def event(finding: Finding) -> str:
-    """Return a finding of an earlier night in one line."""
+    """Return one line on a finding of an earlier night: its kind, headline and number of cells."""
     cells = plural(len(finding.cells), "cell")
     return f"{finding.kind.value}: {headline(finding)} ({cells})"
