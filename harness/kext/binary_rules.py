@@ -46,7 +46,7 @@ _S_ATTR_INSTRUCTIONS = 0x80000000
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """The input of the rules: the binary, its Info.plist, facts about XNU's symbols, releases.
+    """A kext to be checked: its binary, its Info.plist, and the table of XNU's symbols.
 
     `releases` are the first and the last release of macOS for which the kext is checked.
     """
@@ -135,7 +135,10 @@ def _kmod_info(subject: Subject) -> Iterator[Finding]:
 
 
 def _entry(file: MachO, name: str, address: int) -> Iterator[Finding]:
-    """Yield an objection if a start or stop entry points to no code or has no relocation."""
+    """Yield an objection if kmod_info's start or stop has no relocation or leads to no code.
+
+    `address` is the place of the pointer, and `name` is "start" or "stop".
+    """
     raw = file.bytes_at(address, 8) or bytes(8)
     target = int.from_bytes(raw, "little")
     code = [s for g in file.segments for s in g.sections if s.flags & _S_ATTR_INSTRUCTIONS]
@@ -222,9 +225,9 @@ def _needless(subject: Subject) -> Iterator[Finding]:
 
 
 def _minimum(subject: Subject) -> Iterator[Finding]:
-    """Yield an objection if the code was compiled for a later release than the kext's first.
+    """Yield an objection if the code was compiled for a later macOS than the first that it claims.
 
-    The kext's first release is that of the lowest version in OSBundleLibraries.
+    The first release that a kext claims is that of the lowest version in OSBundleLibraries.
     """
     # The version is the first field of LC_VERSION_MIN_MACOSX; in LC_BUILD_VERSION it follows the
     # platform.
@@ -249,7 +252,7 @@ def _undefined(file: MachO) -> tuple[str, ...]:
 
 
 def symbols_by_library(subject: Subject) -> dict[str, int]:
-    """Return how many symbols the kext uses from each library."""
+    """Return the number of kernel symbols that the kext imports from each KPI library."""
     known = (subject.facts.symbols.get(name) for name in _undefined(subject.file))
     return dict(Counter(one.library for one in known if one))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build a kext on Linux with clang, lld and dsymutil of Debian, and with the bundle writer.
+"""Build a kext on Linux with Debian's clang, lld and dsymutil, and with harness/kext/bundle.py.
 
 The same sources give the same bytes: the files contain no path of the host, no time, and nothing
 that depends on the order of files.
@@ -44,7 +44,7 @@ _OLDEST_LLD = 19
 
 @dataclass(frozen=True, kw_only=True)
 class KextBuild:
-    """A built kext: its bundle, its symbols, and the number of objects by architecture."""
+    """A built kext: its bundle, its dSYM, and the number of object files by architecture."""
 
     bundle: Path
     dsym: Path
@@ -59,9 +59,10 @@ class KextBuild:
 
 
 def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild:
-    """Build a kext into `out` and return it; compile it without linking for other `arches`.
+    """Build a kext's bundle for x86_64 into the folder `out`, and return what was built.
 
-    The former content of `out` is removed.
+    For the architectures `arches`, such as arm64, the sources are only compiled, not linked. The
+    former content of `out` is removed.
     Raises: BuildError with the tool's output; ConfigError for an invalid Info.plist.
     """
     information = _information(spec.plist)
@@ -109,9 +110,10 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
 
 
 def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
-    """Return the kext's binary for the emulator, for any architecture that is compiled here.
+    """Return a kext's binary for one architecture, linked so that the emulator can run it.
 
-    The code is what the compiler made. A Mac would not load such a file for arm64 or arm64e.
+    The code is what the compiler made. A Mac would not load such a file for arm64 or arm64e. `out`
+    is a folder for temporary files.
     Raises: the errors of `build`.
     """
     information = _information(spec.plist)
@@ -128,7 +130,7 @@ def missing_tools() -> tuple[str, ...]:
 
 
 def name_of(spec: KextSpec) -> str:
-    """Return the name of a kext's bundle and binary.
+    """Return the name of a kext's bundle and binary: CFBundleExecutable of its Info.plist.
 
     Raises: ConfigError for an invalid Info.plist.
     """
@@ -169,7 +171,7 @@ def _information(plist: Path) -> dict[str, str]:
 
 
 def sources_of(spec: KextSpec) -> tuple[Path, ...]:
-    """Return every source file, in an order that is the same on all hosts.
+    """Return the kext's C source files, in an order that is the same on all hosts.
 
     Raises: BuildError when there is none, or when two would have objects of the same name.
     """

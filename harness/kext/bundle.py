@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Convert a bundle that lld has linked into a kext binary, as Apple's linker makes it with -kext.
+"""Convert a Mach-O bundle (MH_BUNDLE) that lld has linked into a kext binary (MH_KEXT_BUNDLE).
 
-lld cannot link kexts (llvm-project's pull request 204805 adds them), but a bundle has the same
-code, stubs and pointers. Three things differ: the file type, the content of __LINKEDIT, and the
-description of pointers: a bundle has chained fixups for dyld, a kext has relocations for the
-kernel's loader. Debugging entries are dropped, since they name files of the host; dsymutil has
-read them before.
+lld cannot link kexts, as Apple's linker does with -kext (llvm-project's pull request 204805 adds
+them), but a bundle has the same code, stubs and pointers. Three things differ: the file type, the
+content of __LINKEDIT, and the description of pointers: a bundle has chained fixups for dyld, a
+kext has relocations for the kernel's loader. Debugging entries are dropped, since they name files
+of the host; dsymutil has read them before.
 """
 
 import struct
@@ -37,7 +37,7 @@ _INDIRECT_LOCAL = 0x80000000
 
 @dataclass(frozen=True, kw_only=True)
 class _Symbols:
-    """The kept symbols in the order that LC_DYSYMTAB requires, with their new numbers."""
+    """The kext binary's symbols in the order that LC_DYSYMTAB requires, with their new indexes."""
 
     local: tuple[Symbol, ...]
     defined: tuple[Symbol, ...]
@@ -51,9 +51,10 @@ class _Symbols:
 
 
 def from_linked(data: bytes) -> bytes:
-    """Return the kext binary for a linked bundle; the same input gives the same bytes.
+    """Return the kext binary made from a bundle that lld has linked.
 
-    A binary for arm64 is only for the emulator: Apple's loader requires chained fixups there.
+    The same input gives the same bytes. A binary for arm64 is only for the emulator: Apple's
+    loader requires chained fixups there.
     Raises: MachOMalformed when the input is not a bundle with chained fixups.
     """
     file = macho.parse(data)
@@ -107,7 +108,7 @@ def _sorted_symbols(file: MachO) -> _Symbols:
 
 
 def _plain(file: MachO, body: bytearray, fixup: Fixup) -> None:
-    """Replace a chained pointer in `body` by a plain value.
+    """Replace a chained pointer in the file content `body` by the value that a relocation expects.
 
     The value is the address of the pointer's target, or the addend of a pointer to a symbol.
     """
@@ -121,7 +122,7 @@ def _plain(file: MachO, body: bytearray, fixup: Fixup) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tail:
-    """The new __LINKEDIT: its bytes, and the offset and count of each part."""
+    """The kext binary's new __LINKEDIT: its bytes, and each part's file offset and entry count."""
 
     data: bytes
     parts: dict[str, tuple[int, int]]

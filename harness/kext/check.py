@@ -28,10 +28,11 @@ _IDENTIFIER_MAX_BYTES = 63
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The result of a check: the objections, and the bundle's identifier, symbols and releases.
+    """The result of kext-check on a kext: the objections, and facts for the summary.
 
     `symbols_by_library` counts the symbols that the kext uses. `releases` are the first and the
-    last release of the check. Both are None when Info.plist or the binary cannot be read.
+    last release of macOS that were checked. Both are None when Info.plist or the binary cannot be
+    read.
     """
 
     bundle: Path
@@ -47,7 +48,7 @@ class Checked:
 
 
 def check(bundle: Path, *, last: str | None = None) -> Checked:
-    """Check a kext bundle for all releases from the first that it claims up to `last`.
+    """Check a kext bundle for all releases of macOS from the first that it claims up to `last`.
 
     The first release is that of the lowest KPI version in OSBundleLibraries. Without a known
     `last`, the check goes up to the newest known release.
@@ -80,7 +81,7 @@ def check(bundle: Path, *, last: str | None = None) -> Checked:
 
 
 def lines(checked: Checked) -> tuple[str, ...]:
-    """Return the result of a check as text: each objection, or a summary when there is none."""
+    """Return the text that kext-check prints: each objection, or a summary when there is none."""
     if not checked.passed:
         found = (f"{one.rule}: {one.reason}" for one in checked.findings)
         return (*found, f"{checked.bundle.name}: refused, {len(checked.findings)} objections")
@@ -161,9 +162,10 @@ def _libraries(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
 
 
 def _releases(plist: dict[str, Any], table: Facts, last: str | None) -> tuple[str, str]:
-    """Return the first and the last release for which a kext is checked.
+    """Return the first and the last release of macOS for which a kext is checked.
 
-    The first defaults to the oldest known release, the last to the newest.
+    `table` is the table of XNU's symbols. The first defaults to the oldest release in it, the last
+    to the newest.
     """
     libraries = plist.get("OSBundleLibraries")
     versions = libraries.values() if isinstance(libraries, dict) else ()

@@ -22,9 +22,10 @@ _STRIDE_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Fixup:
-    """A pointer at an address: to a symbol, or, without a symbol, to a place in the file.
+    """A pointer in a Mach-O file that the loader must fill in: where it is, and its target.
 
-    `value` is what is added to the symbol's address, or else the address of the place.
+    `symbol` is the imported symbol that it points to, None for a pointer into the file itself.
+    `value` is what is added to the symbol's address, or else the target's address.
     """
 
     address: int
@@ -33,7 +34,7 @@ class Fixup:
 
 
 def fixups(file: MachO) -> tuple[Fixup, ...]:
-    """Return every fixup of a file, in order of address.
+    """Return every chained fixup of a Mach-O file, in order of address.
 
     Raises: MachOMalformed for a file without chains, or with chains of another format.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build the project's own kext, and build it again before loading if its sources changed."""
+"""Build the kext that the configuration names, and build it again before it is loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ _FOLDER = "kext"
 
 
 def folder_of(spec: KextSpec) -> Path:
-    """Return the folder into which a kext is built."""
+    """Return the project's folder build/kext, into which its kext is built."""
     return build_folder.within(spec.project, _FOLDER)
 
 
@@ -31,7 +31,7 @@ def build_all(spec: KextSpec) -> KextBuild:
 
 
 def ensure(spec: KextSpec, progress: Progress) -> Path:
-    """Build the kext from its current sources if this host can, and return its bundle.
+    """Build the kext from its present sources if this host has the tools, and return its bundle.
 
     On a host that cannot build the kext, return the existing bundle, and report that through
     `progress`.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Facts about XNU's kernel interface: each symbol's library and first known release."""
+"""The kernel symbols that kexts may use: the KPI library and the first known macOS of each."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ _FILE = Path(__file__).with_name("kpi_facts.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
-    """One symbol of XNU's kernel interface: its library, and its first known release."""
+    """A kernel symbol for kexts: its KPI library, and the first macOS known to export it."""
 
     symbol: str
     library: str
@@ -21,7 +21,11 @@ class Kpi:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The table of facts on XNU's symbols: releases in order, symbols, reserved symbols."""
+    """The content of kpi_facts.toml: which kernel symbols kexts may use, and on which macOS.
+
+    `darwin` has the major version of Darwin for each release of macOS, oldest first.
+    `refused_libraries` and `refused_symbols` are reserved for Apple's own kexts.
+    """
 
     darwin: dict[str, int]
     symbols: dict[str, Kpi]
@@ -30,21 +34,21 @@ class Facts:
 
     @property
     def libraries(self) -> frozenset[str]:
-        """All libraries of kernel symbols that a kext's Info.plist may name."""
+        """The KPI libraries that the table has symbols of, such as com.apple.kpi.bsd."""
         return frozenset(one.library for one in self.symbols.values())
 
     def release_of(self, darwin: int) -> str | None:
-        """Return the macOS release for a version of Darwin, or None for an unknown version."""
+        """Return the macOS release with this major version of Darwin, None if it is unknown."""
         return next((name for name, number in self.darwin.items() if number == darwin), None)
 
     def is_known_on(self, symbol: str, release: str) -> bool:
-        """Return whether a release is known to have a symbol."""
+        """Return whether a release of macOS is known to export a kernel symbol."""
         return self.darwin[self.symbols[symbol].first] <= self.darwin[release]
 
 
 @cache
 def facts() -> Facts:
-    """Return the facts about XNU's symbols that kpi_facts.toml lists."""
+    """Return the table of kernel symbols in kpi_facts.toml."""
     table = toml_file.read(_FILE)
     oldest = next(iter(table["releases"]))
     lists = {oldest: table["both"], **table["later"]}

@@ -54,7 +54,7 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One load command of a Mach-O file: its number, offset and bytes."""
+    """One load command of a Mach-O file: its LC_ number, its offset in the file, and its bytes."""
 
     number: int
     offset: int
@@ -75,7 +75,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One segment of a Mach-O file: its address, its bytes in the file, its protection."""
+    """One segment of a Mach-O file: its memory, its bytes in the file, protection, sections."""
 
     name: str
     address: int
@@ -107,15 +107,15 @@ class Symbol:
 
     @property
     def is_undefined(self) -> bool:
-        """Whether the symbol is defined by another file."""
+        """Whether the symbol is imported: another file defines it."""
         return not self.is_stab and self.kind & N_TYPE == N_UNDF
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relocation:
-    """One external or local relocation; `address` counts from the begin of __TEXT.
+    """One external or local relocation of a kext; `address` counts from the begin of __TEXT.
 
-    `symbol` is the number of a symbol, or of a section when `is_external` is False. The relocated
+    `symbol` is the index of a symbol, or of a section when `is_external` is False. The relocated
     value has 2 ** `length` bytes.
     """
 
@@ -140,7 +140,7 @@ class MachO:
     local: tuple[Relocation, ...]
 
     def command(self, number: int) -> Command | None:
-        """Return the first load command with this number, or None."""
+        """Return the first load command with this LC_ number, or None."""
         return next((one for one in self.commands if one.number == number), None)
 
     def segment(self, name: str) -> Segment | None:
@@ -155,7 +155,7 @@ class MachO:
         return None
 
     def bytes_at(self, address: int, size_bytes: int) -> bytes | None:
-        """Return the bytes that the file gives to a range of addresses.
+        """Return the bytes that the file holds for a range of memory addresses.
 
         Memory of a segment that has no bytes in the file yields zeros. Return None when the range
         is not inside one segment.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The state that the models of kernel functions share: processor, threads, and given objects."""
+"""The state that the models of XNU's functions share: processor, threads, and given objects."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ File = dict[str, int | tuple[int, int]]
 
 
 class Core:
-    """The state of an emulated kernel, without the functions that a kext calls.
+    """The state of an emulated kernel: processor, threads, processes, files, sockets, log.
 
     `on_function` is called with the name of each kernel function that the kext calls, `on_end`
     with each thread that has returned from the kext.
@@ -40,11 +40,11 @@ class Core:
         self.nobody = self.new_process(pid=0, ppid=0, uid=0, task=self.kernel_task)
 
     def new_process(self, *, pid: int, ppid: int, uid: int, task: int) -> Process:
-        """Return a process with a new credential."""
+        """Return an emulated process with a new credential; the caller adds it to `living`."""
         credential = self.cpu.opaque()
         return Process(pid=pid, ppid=ppid, uid=uid, task=task, credential=credential)
 
     def begin(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> Thread:
-        """Return a new thread that will enter the kext at `entry`."""
+        """Return a new thread of a process that will call the kext's function at `entry`."""
         number = self.threads.begun
         return self.threads.new(f"{name} (thread {number})", process, entry, arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The processor and its memory: Unicorn, with an unmapped guard page after every allocation.
+"""The emulated processor and its memory: Unicorn, with a guard page after every allocation.
 
 An access to a guard page, to freed memory, or against a page's protection stops the emulation.
 Memory from `allocate` ends at most 15 bytes before its guard page. Stacks are used again by later
@@ -39,14 +39,17 @@ _READ_WRITE = uc.UC_PROT_READ | uc.UC_PROT_WRITE
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """Memory of the host that is mapped at one or more addresses of the emulated kernel."""
+    """Host memory that is mapped into the emulated kernel, at one or more addresses."""
 
     memory: mmap.mmap
     size_bytes: int
 
 
 class Cpu:
-    """One emulated processor; `on_function` gets each kernel function that the kext calls."""
+    """One emulated processor with its memory.
+
+    `on_function` is called with the name of each kernel function that the kext calls.
+    """
 
     def __init__(self, on_function: Callable[[str], None], arch: Arch = X86_64) -> None:
         self.arch = arch
@@ -70,9 +73,10 @@ class Cpu:
     # --- the image -------------------------------------------------------------------------------
 
     def load(self, file: MachO, functions: set[str], variables: dict[str, int]) -> None:
-        """Map a kext and bind its symbols to functions and variables, as the kernel's loader does.
+        """Map a kext's segments and bind its imported symbols, as XNU's kext loader does.
 
-        Each variable is 8 bytes long.
+        `functions` are the names of the functions that have a model. `variables` are the values of
+        imported variables, which are 8 bytes long.
         Raises: RuleBroken for a symbol that is neither a known function nor a variable.
         """
         self._image = file
@@ -153,11 +157,11 @@ class Cpu:
     # --- memory ----------------------------------------------------------------------------------
 
     def read(self, address: int, size_bytes: int) -> bytes:
-        """Return the content of emulated memory, whatever its protection."""
+        """Return bytes of emulated memory, even of memory that the kext may not read."""
         return bytes(self.engine.mem_read(address, size_bytes))
 
     def write(self, address: int, data: bytes) -> None:
-        """Change the content of emulated memory, whatever its protection."""
+        """Write bytes to emulated memory, even to memory that the kext may not write."""
         self.engine.mem_write(address, data)
 
     def text(self, address: int, most: int = 1024) -> str:
@@ -186,7 +190,7 @@ class Cpu:
         self.engine.mem_unmap(begin, _pages(address - begin + size_bytes))
 
     def opaque(self) -> int:
-        """Return the address of an object whose content the kext may not read."""
+        """Return a new address without memory, for an object that the kext may not look into."""
         return self._take("object", 64)
 
     def share(self, size_bytes: int) -> Shared:
@@ -196,7 +200,10 @@ class Cpu:
         return shared
 
     def show(self, shared: Shared, times: int = 1) -> int:
-        """Map the same memory `times` times, side by side; return the first address."""
+        """Map shared host memory into the emulated kernel, `times` times side by side.
+
+        Return the first address.
+        """
         size = _pages(shared.size_bytes)
         # The copies lie side by side, so that a record that wraps around the ring is contiguous.
         begin = self._take("heap", times * size + PAGE)
@@ -210,7 +217,7 @@ class Cpu:
         self.engine.mem_unmap(address, times * _pages(shared.size_bytes))
 
     def stack(self) -> int:
-        """Return the top of a stack that is aligned for a call and has a return address.
+        """Return the top of a stack for a new thread, aligned, with a return address on it.
 
         Stacks are reused after `stack_done`; other memory never is.
         """
@@ -235,11 +242,11 @@ class Cpu:
     # --- running ---------------------------------------------------------------------------------
 
     def get(self, name: str) -> int:
-        """Return the value of a processor register."""
+        """Return the value of a register of the emulated processor, such as "rip"."""
         return int(self.engine.reg_read(self.arch.registers[name]))
 
     def set(self, name: str, value: int) -> None:
-        """Set a processor register."""
+        """Set a register of the emulated processor."""
         self.engine.reg_write(self.arch.registers[name], value & (1 << 64) - 1)
 
     @property
@@ -249,11 +256,11 @@ class Cpu:
 
     @property
     def result(self) -> int:
-        """The return value of a call that has ended."""
+        """The value that the kext's function returned, read from the result register."""
         return self.get(self.arch.result)
 
     def set_result(self, value: int) -> None:
-        """Set the return value of the current kernel function."""
+        """Set the value that the kernel function returns to the kext that called it."""
         self.set(self.arch.result, value)
 
     def pc_of(self, context: Any) -> int:
@@ -261,9 +268,10 @@ class Cpu:
         return int(context.reg_read(self.arch.registers[self.arch.pc]))
 
     def argument(self, number: int, *, fixed: int = len(X86_64.arguments)) -> int:
-        """Return an argument of the current kernel function; `number` counts from 0.
+        """Return an argument that the kext passed to the kernel function; `number` counts from 0.
 
-        `fixed` is the number of arguments that the function's declaration names.
+        `fixed` is the number of arguments that the function's declaration names; arm64 passes
+        further ones on the stack.
         """
         if self.arch.variadic_on_stack and number >= fixed:
             place = self.get(self.arch.stack) + 8 * (number - fixed)
@@ -288,7 +296,7 @@ class Cpu:
         self.set(arch.pc, entry)
 
     def finish_call(self) -> None:
-        """Return from the current kernel function, as its return instruction would."""
+        """Return from the kernel function that the kext called, as a return instruction does."""
         arch = self.arch
         if arch.link:
             self.set(arch.pc, self.get(arch.link))
@@ -300,7 +308,8 @@ class Cpu:
     def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
         """Execute until the address `until`, a requested stop, or the end of `count` instructions.
 
-        When `count` is 0, the number of instructions is not limited.
+        When `count` is 0, the number of instructions is not limited. By default `until` is the
+        address to which the kext's function returns.
         Raises: RuleBroken for a fault of the processor.
         """
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Show one thread of an emulated kext to a debugger, as a stopped kernel.
+"""Show one thread of an emulated kext to lldb over KDP, as if it were a stopped kernel.
 
 The thread is stopped before its first instruction. When the debugger continues the thread, it runs
 to a breakpoint or to its end.
@@ -16,7 +16,7 @@ _KERNEL_CS = 8
 
 
 class DebuggedThread(StoppedMachine):
-    """One thread of an emulated kext, for `harness.protocols.kdp.stub.StubServer`."""
+    """One emulated thread that `harness.protocols.kdp.stub.StubServer` lets a debugger control."""
 
     banner = f"Darwin Kernel Version 24.4.0: emulated; stext={IMAGE_AT:#x}"
 
@@ -29,7 +29,10 @@ class DebuggedThread(StoppedMachine):
         kernel.cpu.set("cs", _KERNEL_CS)
 
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run the thread, or one instruction of it; return the exception of a fault, or None."""
+        """Run the thread to its next stop; return the Mach exception of a fault, None without one.
+
+        With `step`, run one instruction only.
+        """
         cpu = self.kernel.cpu
         cpu.trapped = False
         try:
@@ -40,5 +43,5 @@ class DebuggedThread(StoppedMachine):
         return None
 
     def has_trapped(self) -> bool:
-        """Return whether the last run of the thread ended at an int3 or another interrupt."""
+        """Return whether the thread's last run ended at an int3 or another interrupt."""
         return self.kernel.cpu.trapped

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kext's device as processes use it: open, ioctl and close, as in XNU's spec file system.
+"""Open, ioctl and close of the kext's device by emulated processes, as XNU's specfs does them.
 
-The driver is called for each open, but only for the close of the node's last descriptor.
+The kext's open function is called for each open, its close function only for the last descriptor
+of the device node.
 Source: xnu-11417.101.15, bsd/miscfs/specfs/spec_vnops.c, bsd/kern/sys_generic.c.
 """
 
@@ -20,20 +21,20 @@ _READ_WRITE, _CHARACTER = 3, 0o020000
 
 
 def command(direction: int, group: str, number: int, size_bytes: int) -> int:
-    """Return the number of an ioctl, composed of direction, group, number and size as in BSD."""
+    """Return the number of an ioctl, such as _IOR of <sys/ioccom.h> computes it."""
     return direction | size_bytes << 16 | ord(group) << 8 | number
 
 
 @dataclass
 class Descriptor:
-    """An open file of the emulated device, and the ids of the processes that have it open."""
+    """An open file of the kext's device, and the ids of the processes that have it open."""
 
     holders: set[int] = field(default_factory=set)
 
 
 @dataclass
 class Call:
-    """An ioctl that has begun: its thread, and the address of its argument."""
+    """An ioctl that has begun: its emulated thread, and the kernel address of its argument."""
 
     thread: Thread
     command: int
@@ -42,7 +43,7 @@ class Call:
 
 
 class Device:
-    """The only device node that a kext has created, and the node's open descriptors."""
+    """The kext's device in /dev, used by emulated processes: its node and its open descriptors."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -60,7 +61,7 @@ class Device:
         return nodes[0]
 
     def open(self, process: Process) -> tuple[int, Descriptor | None]:
-        """Open the device; return the error number, and a descriptor when the number is 0."""
+        """Open the device; return the kext's errno, and a descriptor when it is 0."""
         node = self.node
         arguments = (node.device, _READ_WRITE, _CHARACTER, process.credential)
         error = self._call("open", process, _OPEN, arguments)
@@ -71,9 +72,9 @@ class Device:
         return 0, descriptor
 
     def close(self, process: Process, descriptor: Descriptor) -> None:
-        """Close a process's descriptor; call the driver when no other descriptor is open.
+        """Close a process's descriptor; after the last one, call the kext's close function.
 
-        Raises: RuleBroken when the driver's close fails.
+        Raises: RuleBroken when that function fails.
         """
         descriptor.holders.remove(process.pid)
         self._open = [one for one in self._open if one.holders]
@@ -86,7 +87,10 @@ class Device:
     def ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> tuple[int, bytes]:
-        """Run an ioctl; return the error number, and the content of the argument afterwards."""
+        """Run an ioctl on the kext.
+
+        Return its errno, and the content of the argument afterwards.
+        """
         call = self.begin_ioctl(process, number, data, flags=flags)
         self.kernel.threads.finish(call.thread)
         return self.end_ioctl(call)
@@ -94,7 +98,7 @@ class Device:
     def begin_ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> Call:
-        """Begin an ioctl and return it; the ioctl's thread is ready to run.
+        """Begin an ioctl without running it; the caller runs its thread with the scheduler.
 
         The ioctl's argument in the kernel is a copy of `data` if `number` has IOC_IN, else zeros.
         Raises: ValueError when `data` has another size than `number` says.
@@ -112,7 +116,10 @@ class Device:
         return Call(thread=thread, command=number, buffer=buffer, size_bytes=size)
 
     def end_ioctl(self, call: Call) -> tuple[int, bytes]:
-        """Finish an ioctl whose thread has ended; return the error number and the argument."""
+        """Return the errno and the argument of an ioctl whose thread has ended.
+
+        Free the argument.
+        """
         data = self.kernel.cpu.read(call.buffer, call.size_bytes)
         self.kernel.cpu.free(call.buffer, max(call.size_bytes, 8))
         return self._checked("ioctl", signed(call.thread.result)), data
@@ -127,9 +134,10 @@ class Device:
 
     @staticmethod
     def _checked(name: str, error: int) -> int:
-        """Check that a driver's error number is not negative, and return it.
+        """Check that the errno which a function of the kext returned is not negative; return it.
 
         XNU reserves negative numbers: -1, for example, restarts the call.
+        Raises: RuleBroken for a negative number.
         """
         if error < 0:
             raise RuleBroken(f"{name} returns {error}, which is not an error number")

@@ -26,7 +26,7 @@ _KMOD_ADDRESS = 156
 
 
 class Kernel(Core):
-    """One boot of the emulated kernel, with one kext.
+    """One boot of the emulated kernel with one kext, from its start routine to its unloading.
 
     `calls` counts the calls of each kernel function. `fail` makes one call fail: it is the name of
     the function and the number of the call.
@@ -53,9 +53,9 @@ class Kernel(Core):
     # --- the loader ------------------------------------------------------------------------------
 
     def start(self) -> int:
-        """Call the kext's start routine and return its result.
+        """Call the kext's start routine and return its result, 0 for success.
 
-        Raises: RuleBroken, also when start fails and leaves anything allocated.
+        Raises: RuleBroken for a broken rule of XNU, or when start fails and leaves an object.
         """
         result = self.call("start", self.nobody, self._entry(_START), (self._info, 0))
         if result:
@@ -63,10 +63,10 @@ class Kernel(Core):
         return result
 
     def stop(self) -> int:
-        """Call the kext's stop routine and return its result.
+        """Call the kext's stop routine and return its result, 0 for success.
 
         No thread may be inside the kext then. The image stays mapped until `unload`.
-        Raises: RuleBroken, also when stop succeeds and leaves anything allocated.
+        Raises: RuleBroken for a broken rule of XNU, or when stop succeeds and leaves an object.
         """
         result = self.call("stop", self.nobody, self._entry(_STOP), (self._info, 0))
         if not result:
@@ -77,7 +77,7 @@ class Kernel(Core):
         return result
 
     def unload(self) -> None:
-        """Unmap the kext's image, after its stop routine has succeeded."""
+        """Unmap the kext's image; call this after the kext's stop routine has succeeded."""
         self.cpu.unload()
 
     def _entry(self, offset: int) -> int:
@@ -91,7 +91,7 @@ class Kernel(Core):
     # --- processes and files ---------------------------------------------------------------------
 
     def process(self, *, uid: int = 0, parent: Process | None = None) -> Process:
-        """Return a new process of the emulated kernel."""
+        """Create a process of the emulated kernel and return it."""
         self.next_pid += 1
         ppid = parent.pid if parent else 1
         found = self.new_process(pid=self.next_pid, ppid=ppid, uid=uid, task=self.cpu.opaque())
@@ -99,7 +99,10 @@ class Kernel(Core):
         return found
 
     def executed(self, process: Process) -> Process:
-        """Return the process after an exec: the same process id with a new task and credential."""
+        """Let a process exec.
+
+        Return it with the same process id, a new task and a new credential.
+        """
         found = self.new_process(
             pid=process.pid, ppid=process.ppid, uid=process.uid, task=self.cpu.opaque()
         )
@@ -111,7 +114,10 @@ class Kernel(Core):
         del self.living[process.pid]
 
     def file(self, *, number: int = 77) -> int:
-        """Create a file and return its vnode."""
+        """Create an executable file of root, and return the address that stands for its vnode.
+
+        `number` is the inode number.
+        """
         vnode = self.cpu.opaque()
         times = ((1000, 1), (2000, 2), (3000, 3))
         self.files[vnode] = File(
@@ -127,7 +133,7 @@ class Kernel(Core):
         return vnode
 
     def put_text(self, text: str) -> int:
-        """Return the address of a NUL-terminated text in the kernel's memory."""
+        """Store a NUL-terminated text in the kernel's memory, once, and return its address."""
         if text not in self._texts:
             data = text.encode() + b"\0"
             self._texts[text] = self.cpu.allocate(len(data))
@@ -135,7 +141,7 @@ class Kernel(Core):
         return self._texts[text]
 
     def user_memory(self, process: Process, address: int, size_bytes: int) -> bytes:
-        """Return the content of a process's memory.
+        """Return what an emulated process reads from memory that the kext mapped into it.
 
         Raises: RuleBroken where nothing is mapped; a real process would be killed there.
         """
@@ -150,28 +156,33 @@ class Kernel(Core):
     # --- calls -----------------------------------------------------------------------------------
 
     def call(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> int:
-        """Call a function of the kext on a new thread, and return its result as signed 32 bits.
+        """Call the kext's function at `entry` on a new thread.
 
-        Raises: RuleBroken.
+        Return its result as signed 32 bits.
+        Raises: RuleBroken when the kext breaks a rule of XNU.
         """
         result = self.threads.finish(self.begin(name, process, entry, arguments))
         return signed(result)
 
     def listeners(self, scope: str) -> list[Listener]:
-        """Return every listener of one of kauth's scopes."""
+        """Return the kext's listeners of one kauth scope, such as "com.apple.kauth.fileop"."""
         return [one for one in self.state.listeners.values() if one.scope == scope]
 
     def begin_callback(
         self, listener: Listener, process: Process, action: int, *arguments: int
     ) -> Thread:
-        """Return a thread of a process that will call one of the kext's kauth listeners."""
+        """Return a thread of a process that will call a kauth listener of the kext.
+
+        It does not run yet.
+        `action` and `arguments` are those that XNU passes to a listener.
+        """
         values = (process.credential, listener.data, action, *arguments)
         return self.begin("callback", process, listener.callback, values)
 
     def fire(self, scope: str, process: Process, action: int, *arguments: int) -> None:
-        """Call every listener of a kauth scope; each must answer 'defer'.
+        """Call every listener that the kext has for a kauth scope, on threads of `process`.
 
-        Raises: RuleBroken.
+        Raises: RuleBroken for an answer other than KAUTH_RESULT_DEFER, or a broken rule of XNU.
         """
         for listener in self.listeners(scope):
             thread = self.begin_callback(listener, process, action, *arguments)
@@ -180,22 +191,25 @@ class Kernel(Core):
                 raise RuleBroken(f"a listener returns {answer}, which decides for others")
 
     def pass_time(self, duration_ns: int) -> None:
-        """Advance the clock and run the kernel's own pending work.
+        """Advance the simulated clock, then do what kernel threads do, such as filter cleanup.
 
-        Raises: RuleBroken.
+        Raises: RuleBroken when the kext breaks a rule of XNU.
         """
         self.threads.sleep(duration_ns)
         while self.background:
             self.background.pop(0)()
 
     def signal(self, thread: Thread) -> None:
-        """Send a signal to a thread of the emulated kernel."""
+        """Mark a signal as pending for a thread; it interrupts an msleep with PCATCH."""
         self.signalled.add(thread.name)
 
     # --- what the kext calls ---------------------------------------------------------------------
 
     def _on_function(self, name: str) -> None:
-        """Run the model of a kernel function; its exception ends the processor's `run`."""
+        """Run the model of the kernel function that the kext called.
+
+        Unicorn calls this as a hook.
+        """
         self._model(MODELS[name])
 
     def _model(self, one: Kpi) -> None:
@@ -239,5 +253,5 @@ def signed(value: int) -> int:
 
 
 def is_waiting(thread: Thread) -> bool:
-    """Return whether a thread waits for a wakeup or for a time."""
+    """Return whether an emulated thread waits for a lock, a wakeup or a time."""
     return thread.status is Status.WAITING

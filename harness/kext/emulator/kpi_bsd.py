@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Models of XNU's devices, processes, credentials, listeners and files."""
+"""Models of XNU functions for devices, processes, credentials, kauth listeners and files.
+
+Arguments and results are register values: addresses of emulated memory, ids and error numbers.
+"""
 
 import re
 import struct
@@ -38,7 +41,10 @@ _ATTRIBUTES = {
 
 @kpi("_cdevsw_add", 2, source=_SPEC, sleeps=True, failure=-1)
 def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
-    """Reserve a free slot of the device switch and return its number."""
+    """Emulate cdevsw_add: reserve a device major for the cdevsw at `table`, and return the major.
+
+    A test can make it fail with -1. Raises: RuleBroken unless `slot` is -1, the kernel's choice.
+    """
     if slot != 0xFFFFFFFF:
         raise RuleBroken("the model supports only a slot that the kernel chooses")
     free = _FIRST_SLOT + len(kernel.state.devices)
@@ -48,7 +54,10 @@ def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
 
 @kpi("_cdevsw_remove", 2, source=_SPEC, sleeps=True)
 def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
-    """Free a slot of the character device switch."""
+    """Emulate cdevsw_remove: free a device major, and return it.
+
+    Raises: RuleBroken unless the major belongs to the cdevsw at `table`.
+    """
     if kernel.state.devices.pop(slot, None) != table:
         raise RuleBroken("cdevsw_remove of a slot that has another table")
     return slot
@@ -56,20 +65,25 @@ def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
 
 @kpi("_enodev", 0, source=_SPEC)
 def enodev(_kernel: Core) -> int:
-    """Return ENODEV, as the kernel's stub for unsupported device operations does."""
+    """Emulate enodev, the stub for device operations that a driver lacks: return ENODEV."""
     return _ENODEV
 
 
 @kpi("_enodev_strat", 0, source=_SPEC)
 def enodev_strat(_kernel: Core) -> None:
-    """Do nothing; this is the strategy routine of a device that has none."""
+    """Emulate enodev_strat, the strategy routine of a device that has none: do nothing."""
 
 
 @kpi("_devfs_make_node", 6, source=_DEVFS, sleeps=True, failure=0)
 def make_node(
     kernel: Core, device: int, _kind: int, uid: int, gid: int, mode: int, form: int
 ) -> int:
-    """Create a device node in /dev, which processes can open from now on."""
+    """Emulate devfs_make_node: create a node in /dev and return its handle.
+
+    `device` has the major in its upper 8 bits, and `form` is the address of the name. A test can
+    make it fail with NULL.
+    Raises: RuleBroken for a device without a cdevsw.
+    """
     name = kernel.cpu.text(form, 64)
     # devfs_make_node takes a format, and the model fills in no values.
     if re.search("%", name) or device >> 24 not in kernel.state.devices:
@@ -82,26 +96,29 @@ def make_node(
 
 @kpi("_devfs_remove", 1, source=_DEVFS, sleeps=True)
 def remove_node(kernel: Core, handle: int) -> None:
-    """Remove a device node from /dev."""
+    """Emulate devfs_remove: remove the node in /dev that `make_node` returned.
+
+    Raises: RuleBroken for another handle.
+    """
     if kernel.state.nodes.pop(handle, None) is None:
         raise RuleBroken("devfs_remove of something that is not a node")
 
 
 @kpi("_current_task", 0, source=_TASK)
 def current_task(kernel: Core) -> int:
-    """Return the task of the calling thread."""
+    """Emulate current_task: return the address of the calling thread's task."""
     return kernel.threads.running().process.task
 
 
 @kpi("_task_reference", 1, source=_TASK)
 def task_reference(kernel: Core, task: int) -> None:
-    """Take a reference to a task."""
+    """Emulate task_reference: count one more reference of the kext to a task."""
     kernel.state.tasks[task] = kernel.state.tasks.get(task, 0) + 1
 
 
 @kpi("_task_deallocate", 1, source=_TASK)
 def task_deallocate(kernel: Core, task: int) -> None:
-    """Drop a reference to a task."""
+    """Emulate task_deallocate: count one reference less; RuleBroken when the kext holds none."""
     if not kernel.state.tasks.get(task):
         raise RuleBroken("task_deallocate of a task that is not held")
     kernel.state.tasks[task] -= 1
@@ -109,19 +126,22 @@ def task_deallocate(kernel: Core, task: int) -> None:
 
 @kpi("_proc_selfpid", 0, source=_PROC)
 def proc_selfpid(kernel: Core) -> int:
-    """Return the process id of the calling thread."""
+    """Emulate proc_selfpid: return the process id of the calling thread."""
     return kernel.threads.running().process.pid
 
 
 @kpi("_proc_selfppid", 0, source=_PROC)
 def proc_selfppid(kernel: Core) -> int:
-    """Return the id of the calling process's parent."""
+    """Emulate proc_selfppid: return the process id of the calling process's parent."""
     return kernel.threads.running().process.ppid
 
 
 @kpi("_proc_find", 1, source=_PROC, sleeps=True)
 def proc_find(kernel: Core, pid: int) -> int:
-    """Return the living process with an id, with a reference; NULL when there is none."""
+    """Emulate proc_find: return the address of the living process with an id, NULL without one.
+
+    The kext then holds a reference to the process.
+    """
     if pid not in kernel.living:
         return 0
     kernel.state.processes[pid] = kernel.state.processes.get(pid, 0) + 1
@@ -131,7 +151,10 @@ def proc_find(kernel: Core, pid: int) -> int:
 
 @kpi("_proc_rele", 1, source=_PROC)
 def proc_rele(kernel: Core, process: int) -> int:
-    """Drop a reference to a process."""
+    """Emulate proc_rele: drop the kext's reference to a process, and return 0.
+
+    Raises: RuleBroken when the kext holds none.
+    """
     for pid, found in kernel.living.items():
         if found.credential + 1 == process and kernel.state.processes.get(pid):
             kernel.state.processes[pid] -= 1
@@ -141,13 +164,16 @@ def proc_rele(kernel: Core, process: int) -> int:
 
 @kpi("_kauth_cred_get", 0, source=_CRED)
 def kauth_cred_get(kernel: Core) -> int:
-    """Return the calling thread's credential, without a reference."""
+    """Emulate kauth_cred_get: return the address of the calling thread's credential.
+
+    As in XNU, the kext gets no reference with it.
+    """
     return kernel.threads.running().process.credential
 
 
 @kpi("_kauth_getuid", 0, source=_CRED)
 def kauth_getuid(kernel: Core) -> int:
-    """Return the user id of the calling thread."""
+    """Emulate kauth_getuid: return the effective user id of the calling thread."""
     return kernel.threads.running().process.uid
 
 
@@ -174,7 +200,11 @@ for _name, _value in (
 
 @kpi("_kauth_listen_scope", 3, source=_KAUTH, sleeps=True, failure=0)
 def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
-    """Register a kauth listener; the model has room for 15 in all, XNU for 15 in each scope."""
+    """Emulate kauth_listen_scope: register a kauth listener of the kext, and return its handle.
+
+    `scope` is the address of the scope's name. Return NULL when there is no room: the model has 15
+    places in all, XNU 15 in each scope.
+    """
     if len(kernel.state.listeners) >= _MOST_LISTENERS:
         return 0
     handle = kernel.cpu.opaque()
@@ -186,14 +216,17 @@ def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
 
 @kpi("_kauth_unlisten_scope", 1, source=_KAUTH, sleeps=True)
 def unlisten(kernel: Core, handle: int) -> None:
-    """Remove a kauth listener, without waiting for threads that run it or will enter it."""
+    """Emulate kauth_unlisten_scope: remove a listener by its handle.
+
+    As in XNU, this does not wait for threads that run the listener or are about to.
+    """
     if kernel.state.listeners.pop(handle, None) is None:
         raise RuleBroken("kauth_unlisten_scope of something that is not a listener")
 
 
 @kpi("_vfs_context_create", 1, source=_VFS, sleeps=True, failure=0)
 def context_new(kernel: Core, _context: int) -> int:
-    """Create a VFS context of the calling thread."""
+    """Emulate vfs_context_create: return the address of a VFS context of the calling thread."""
     context = kernel.cpu.opaque()
     kernel.state.contexts.add(context)
     return context
@@ -201,7 +234,7 @@ def context_new(kernel: Core, _context: int) -> int:
 
 @kpi("_vfs_context_rele", 1, source=_VFS, sleeps=True)
 def context_release(kernel: Core, context: int) -> int:
-    """Free a VFS context."""
+    """Emulate vfs_context_rele: free a VFS context, and return 0."""
     if context not in kernel.state.contexts:
         raise RuleBroken("vfs_context_rele of something that is not a context")
     kernel.state.contexts.remove(context)
@@ -210,7 +243,11 @@ def context_release(kernel: Core, context: int) -> int:
 
 @kpi("_vnode_getattr", 3, source=_VFS, sleeps=True, failure=_ENOENT)
 def vnode_getattr(kernel: Core, vnode: int, attributes: int, context: int) -> int:
-    """Fill in the requested attributes of a file and mark them as supported."""
+    """Emulate vnode_getattr: write the requested attributes to the vnode_attr at `attributes`.
+
+    Return 0. A test can make it fail with ENOENT.
+    Raises: RuleBroken for an attribute that the model lacks.
+    """
     file = kernel.files.get(vnode)
     if file is None or context not in kernel.state.contexts:
         raise RuleBroken("vnode_getattr of something that is not a file, or without a context")

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Models of the IOKit functions with which a kext shares memory with processes."""
+"""Models of the IOKit functions with which a kext shares memory with processes.
+
+Arguments and results are register values; an object is known by the address that the model
+returned for it.
+"""
 
 import struct
 
@@ -39,7 +43,10 @@ def _enter(kernel: Core, found: IoObject) -> int:
     failure=0,
 )
 def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) -> int:
-    """Create an IOKit memory buffer that is wired and mapped in the kernel."""
+    """Emulate IOBufferMemoryDescriptor::inTaskWithOptions: return a new buffer in kernel memory.
+
+    The buffer is wired and mapped in the kernel. A test can make it fail with NULL.
+    """
     if task != kernel.kernel_task or not size or align & (align - 1):
         raise RuleBroken(
             "a buffer for another task, of size 0, or with an alignment that is no power of two"
@@ -51,7 +58,7 @@ def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) ->
 
 @kpi("__ZN24IOBufferMemoryDescriptor14getBytesNoCopyEv", 1, source=_BUFFER)
 def buffer_bytes(kernel: Core, buffer: int) -> int:
-    """Return the kernel address of an IOKit memory buffer."""
+    """Emulate getBytesNoCopy: return the kernel address of the memory of an IOKit buffer."""
     return _object(kernel, buffer, "buffer").address
 
 
@@ -63,7 +70,11 @@ def buffer_bytes(kernel: Core, buffer: int) -> int:
     failure=0,
 )
 def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
-    """Create a descriptor of kernel address ranges, each of which is the same whole buffer."""
+    """Emulate IOMemoryDescriptor::withAddressRanges: return a descriptor of kernel address ranges.
+
+    `ranges` is the address of `count` pairs of address and length.
+    Raises: RuleBroken unless each range is the whole of one and the same buffer.
+    """
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
         whole = found.shared and (found.address, found.shared.size_bytes)
@@ -83,14 +94,20 @@ def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) 
     "__ZN25IOGeneralMemoryDescriptor7prepareEj", 2, source=_MEMORY, sleeps=True, failure=0xE00002BD
 )
 def prepare(kernel: Core, memory: int, _direction: int) -> int:
-    """Wire the pages of a memory descriptor."""
+    """Emulate IOMemoryDescriptor::prepare: wire the pages of a descriptor, and return 0.
+
+    A test can make it fail with kIOReturnNoMemory.
+    """
     _object(kernel, memory, "ranges").wired += 1
     return 0
 
 
 @kpi("__ZN25IOGeneralMemoryDescriptor8completeEj", 2, source=_MEMORY, sleeps=True)
 def complete(kernel: Core, memory: int, _direction: int) -> int:
-    """Undo one `prepare`, which wired the pages of a memory descriptor."""
+    """Emulate IOMemoryDescriptor::complete: undo one `prepare`, and return 0.
+
+    Raises: RuleBroken when the pages are not wired.
+    """
     found = _object(kernel, memory, "ranges")
     if not found.wired:
         raise RuleBroken("complete without prepare")
@@ -108,7 +125,10 @@ def complete(kernel: Core, memory: int, _direction: int) -> int:
 def map_new(
     kernel: Core, memory: int, task: int, _at: int, options: int, offset: int, length: int
 ) -> int:
-    """Map the memory of a descriptor into a task."""
+    """Emulate createMappingInTask: map a descriptor's memory into a task, and return the mapping.
+
+    Raises: RuleBroken for memory that is not wired, and for a mapping that lets a process write.
+    """
     found = _object(kernel, memory, "ranges", "buffer")
     if not options & _ANYWHERE or offset or length or found.shared is None:
         raise RuleBroken("the model supports only a mapping of the whole, at any address")
@@ -135,13 +155,13 @@ def map_new(
 
 @kpi("__ZN11IOMemoryMap17getVirtualAddressEv", 1, source=_MEMORY)
 def map_address(kernel: Core, mapping: int) -> int:
-    """Return the address of a memory mapping."""
+    """Emulate IOMemoryMap::getVirtualAddress: return the address at which memory is mapped."""
     return _object(kernel, mapping, "map").address
 
 
 @kpi("__ZNK8OSObject7releaseEv", 1, source=_OBJECT, sleeps=True)
 def release(kernel: Core, address: int) -> None:
-    """Drop a reference to an IOKit object.
+    """Emulate OSObject::release: drop a reference to an IOKit object.
 
     The last release frees the object and drops the object's own references.
     """

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Models of XNU's memory, locks, time and waiting."""
+"""Models of XNU functions for memory, locks, time, sleeping and printing.
+
+Arguments and results are register values: addresses of emulated memory, numbers and error numbers.
+"""
 
 import re
 import struct
@@ -21,7 +24,10 @@ _FORMAT = re.compile(r"%(?:l*)([dusxp%])")
 
 @kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
 def io_malloc(kernel: Core, size: int) -> int:
-    """Allocate kernel memory."""
+    """Emulate IOMalloc: return the address of new kernel memory.
+
+    A test can make it fail with NULL.
+    """
     if not size:
         raise RuleBroken("IOMalloc of 0 bytes")
     address = kernel.cpu.allocate(size)
@@ -31,7 +37,10 @@ def io_malloc(kernel: Core, size: int) -> int:
 
 @kpi("_IOFree", 2, source=_IOLIB, sleeps=True)
 def io_free(kernel: Core, address: int, size: int) -> None:
-    """Free kernel memory; the size must be the one that was allocated."""
+    """Emulate IOFree: unmap memory of IOMalloc.
+
+    Raises: RuleBroken for another size than that which was allocated.
+    """
     given = kernel.state.memory.pop(address, None)
     if given is None:
         raise RuleBroken(f"IOFree of {address:#x}, which is not allocated")
@@ -42,7 +51,7 @@ def io_free(kernel: Core, address: int, size: int) -> None:
 
 @kpi("_IOSleep", 1, source=_IOLIB, sleeps=True)
 def io_sleep(kernel: Core, milliseconds: int) -> None:
-    """Make the calling thread sleep for a number of milliseconds."""
+    """Emulate IOSleep: let the calling thread sleep for a number of simulated milliseconds."""
     threads = kernel.threads
     until = threads.now_ns + milliseconds * _NS_PER_MS
     threads.wait(Wait(what="IOSleep", is_over=lambda: threads.now_ns >= until, until_ns=until))
@@ -50,7 +59,10 @@ def io_sleep(kernel: Core, milliseconds: int) -> None:
 
 @kpi("_lck_grp_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def group_new(kernel: Core, name: int, _attribute: int) -> int:
-    """Create a lock group."""
+    """Emulate lck_grp_alloc_init: return the address of a new lock group.
+
+    `name` is an address, too.
+    """
     group = kernel.cpu.opaque()
     kernel.state.groups[group] = kernel.cpu.text(name, 64)
     return group
@@ -58,7 +70,7 @@ def group_new(kernel: Core, name: int, _attribute: int) -> int:
 
 @kpi("_lck_grp_free", 1, source=_LOCKS, sleeps=True)
 def group_free(kernel: Core, group: int) -> None:
-    """Free a lock group, which must have no locks."""
+    """Emulate lck_grp_free: free a lock group; RuleBroken while locks of it exist."""
     if kernel.state.groups.pop(group, None) is None:
         raise RuleBroken("lck_grp_free of something that is not a group")
     if any(one.group == group for one in kernel.state.locks.values()):
@@ -115,49 +127,52 @@ def _release(kernel: Core, address: int, kind: str, held: list[int]) -> None:
 
 @kpi("_lck_spin_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def spin_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Create a spin lock in a lock group."""
+    """Emulate lck_spin_alloc_init: return the address of a new spin lock of a lock group."""
     return _new(kernel, "spin", group)
 
 
 @kpi("_lck_spin_free", 2, source=_LOCKS, sleeps=True)
 def spin_free(kernel: Core, lock: int, group: int) -> None:
-    """Free a spin lock."""
+    """Emulate lck_spin_free: free a spin lock; RuleBroken if it is held or of another group."""
     _free(kernel, lock, group, "spin")
 
 
 @kpi("_lck_spin_lock", 1, source=_LOCKS)
 def spin_lock(kernel: Core, lock: int) -> None:
-    """Take a spin lock; the thread must not sleep until it releases it."""
+    """Emulate lck_spin_lock: take a spin lock, or wait for the thread that holds it.
+
+    While it holds the lock, the thread may call no function that may sleep.
+    """
     _take(kernel, lock, "spin", kernel.threads.running().spins)
 
 
 @kpi("_lck_spin_unlock", 1, source=_LOCKS)
 def spin_unlock(kernel: Core, lock: int) -> None:
-    """Release a spin lock."""
+    """Emulate lck_spin_unlock: release a spin lock; RuleBroken unless the thread holds it."""
     _release(kernel, lock, "spin", kernel.threads.running().spins)
 
 
 @kpi("_lck_mtx_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def mutex_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Create a mutex in a lock group."""
+    """Emulate lck_mtx_alloc_init: return the address of a new mutex of a lock group."""
     return _new(kernel, "mutex", group)
 
 
 @kpi("_lck_mtx_free", 2, source=_LOCKS, sleeps=True)
 def mutex_free(kernel: Core, lock: int, group: int) -> None:
-    """Free a mutex."""
+    """Emulate lck_mtx_free: free a mutex; RuleBroken if it is held or of another group."""
     _free(kernel, lock, group, "mutex")
 
 
 @kpi("_lck_mtx_lock", 1, source=_LOCKS, sleeps=True)
 def mutex_lock(kernel: Core, lock: int) -> None:
-    """Take a mutex; sleep while another thread holds it."""
+    """Emulate lck_mtx_lock: take a mutex; the thread sleeps while another one holds it."""
     _take(kernel, lock, "mutex", kernel.threads.running().mutexes)
 
 
 @kpi("_lck_mtx_unlock", 1, source=_LOCKS)
 def mutex_unlock(kernel: Core, lock: int) -> None:
-    """Release a mutex."""
+    """Emulate lck_mtx_unlock: release a mutex; RuleBroken unless the thread holds it."""
     _release(kernel, lock, "mutex", kernel.threads.running().mutexes)
 
 
@@ -165,7 +180,11 @@ def mutex_unlock(kernel: Core, lock: int) -> None:
 def msleep(
     kernel: Core, channel: int, mutex: int, priority: int, _what: int, timeout: int
 ) -> None:
-    """Release the mutex, sleep on a channel, and take the mutex again before returning."""
+    """Emulate msleep: release the mutex, sleep on `channel`, and take the mutex again.
+
+    The kext gets 0 after a wakeup, EINTR after a signal if `priority` has PCATCH, and EWOULDBLOCK
+    after the time in the timespec at the address `timeout`.
+    """
     threads, thread = kernel.threads, kernel.threads.running()
     until = None
     if timeout:
@@ -196,26 +215,33 @@ def msleep(
 
 @kpi("_wakeup", 1, source=_SYNCH)
 def wakeup(kernel: Core, channel: int) -> None:
-    """Wake all threads that sleep on a channel."""
+    """Emulate wakeup: wake all threads that sleep on a channel in msleep."""
     for name in [name for name, where in kernel.sleeping.items() if where == channel]:
         del kernel.sleeping[name]
 
 
 @kpi("_clock_get_uptime", 1, source="osfmk/kern/clock.c")
 def clock_get_uptime(kernel: Core, result: int) -> None:
-    """Write the uptime in ticks to the address `result`; here a nanosecond has 3 ticks."""
+    """Emulate clock_get_uptime: write the uptime in ticks to the address `result`.
+
+    A nanosecond of the simulated clock has 3 ticks, so that a kext which takes ticks for
+    nanoseconds fails.
+    """
     kernel.cpu.write(result, struct.pack("<Q", 3 * kernel.threads.now_ns))
 
 
 @kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
 def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
-    """Convert ticks of the uptime clock; write the nanoseconds to the address `result`."""
+    """Emulate absolutetime_to_nanoseconds: write `ticks` in nanoseconds to address `result`."""
     kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
 
 
 @kpi("_strnlen", 2, source="osfmk/device/subrs.c")
 def strnlen(kernel: Core, text: int, most: int) -> int:
-    """Return the length of a text, at most `most`; read no byte after the text's end."""
+    """Emulate strnlen: return the length of the text at an address, at most `most`.
+
+    No byte after the text's end is read, because it may lie in a guard page.
+    """
     data = b""
     while b"\0" not in data and len(data) < most:
         data += kernel.cpu.read(text + len(data), 1)
@@ -224,7 +250,10 @@ def strnlen(kernel: Core, text: int, most: int) -> int:
 
 @kpi("_printf", 6, source="osfmk/kern/printf.c", fixed=1)
 def printf(kernel: Core, form: int, *values: int) -> int:
-    """Append a formatted line to the emulated kernel's log."""
+    """Emulate printf: append a line to the emulated kernel's log.
+
+    `form` is the format's address.
+    """
     rest = iter(values)
 
     def filled(match: re.Match[str]) -> str:
@@ -242,5 +271,5 @@ def printf(kernel: Core, form: int, *values: int) -> int:
 
 @kpi("___stack_chk_fail", 0, source="osfmk/kern/stack_protector.c")
 def stack_smashed(kernel: Core) -> None:
-    """Report a thread that wrote past a buffer on its stack; XNU's own function panics."""
+    """Emulate __stack_chk_fail: raise RuleBroken, as the thread overran a buffer on its stack."""
     raise RuleBroken(f"{kernel.threads.running().name} wrote past a buffer on its stack")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Models of XNU's sockets and socket filters."""
+"""Models of XNU functions for sockets and socket filters.
+
+Arguments and results are register values: addresses of emulated memory, handles and error numbers.
+"""
 
 import struct
 from functools import partial
@@ -32,7 +35,12 @@ _CALLS = {
 
 @kpi("_sflt_register", 4, source=_FILTER, sleeps=True, failure=_ENOMEM)
 def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) -> int:
-    """Register a socket filter; it is attached to sockets that are created from now on."""
+    """Emulate sflt_register: register the socket filter whose sflt_filter is at `place`; return 0.
+
+    It is attached to sockets of this domain, type and protocol that are created from now on.
+    Return EEXIST for a handle in use.
+    Raises: RuleBroken for a filter that could never be unregistered, or has a wrong extension.
+    """
     handle, flags = struct.unpack("<2I", kernel.cpu.read(place, 8))
     (length,) = struct.unpack("<I", kernel.cpu.read(place + 136, 4))
     if not flags & _EXTENDED or length != _EXT_BYTES:
@@ -55,7 +63,10 @@ def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) ->
 
 @kpi("_sflt_unregister", 1, source=_FILTER, sleeps=True)
 def unregister(kernel: Core, handle: int) -> int:
-    """Unregister a socket filter; a kernel thread detaches it later (sflt_cleanup_thread)."""
+    """Emulate sflt_unregister: mark a socket filter as unregistered, and return 0.
+
+    As XNU's sflt_cleanup_thread does, `Kernel.pass_time` detaches it later.
+    """
     found = kernel.state.filters.get(handle & 0xFFFFFFFF)
     if found is None or not found.is_registered:
         raise RuleBroken(f"sflt_unregister of {handle:#x}, which is not registered")
@@ -65,7 +76,7 @@ def unregister(kernel: Core, handle: int) -> int:
 
 
 def _clean_up(kernel: Core, found: Filter) -> None:
-    """Detach a socket filter from its sockets, then call its 'unregistered' function."""
+    """Detach an unregistered filter from its sockets, then call its 'unregistered' function."""
     for so, cookie in found.sockets.items():
         detach(kernel, kernel.nobody, found, so, cookie)
     del kernel.state.filters[found.handle]
@@ -74,16 +85,20 @@ def _clean_up(kernel: Core, found: Filter) -> None:
 
 
 def detach(kernel: Core, process: Process, found: Filter, so: int, cookie: int) -> None:
-    """Detach a socket filter from a socket, which may have lost its PCB (so_pcb)."""
+    """Call a socket filter's 'detach' function for a socket, which may have lost its PCB (so_pcb).
+
+    `cookie` is what the filter's 'attach' function stored for this socket.
+    """
     if found.calls["detach"]:
         call = found.calls["detach"], (cookie, so)
         kernel.threads.finish(kernel.begin("detach", process, *call))
 
 
 def _locked(kernel: Core, so: int) -> Socket:
-    """Return a socket whose lock can be taken.
+    """Return an emulated socket, after checking that XNU could take its lock.
 
-    Raises: RuleBroken for a socket without a PCB, where XNU's tcp_lock and udp_lock would panic.
+    Raises: RuleBroken for a closed socket, and for one without a PCB, where XNU's tcp_lock and
+        udp_lock would panic.
     """
     found = kernel.sockets.get(so)
     if found is None:
@@ -95,7 +110,10 @@ def _locked(kernel: Core, so: int) -> Socket:
 
 @kpi("_sock_gettype", 4, source=_SOCKET, sleeps=True)
 def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int:
-    """Write a socket's domain, type and protocol to the caller's variables."""
+    """Emulate sock_gettype: write a socket's domain, type and protocol to three addresses.
+
+    Return 0.
+    """
     found = _locked(kernel, so)
     for place, value in ((domain, found.domain), (kind, found.kind), (protocol, found.protocol)):
         kernel.cpu.write(place, struct.pack("<i", value))
@@ -104,7 +122,10 @@ def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int
 
 @kpi("_sock_getsockname", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
-    """Write a socket's own address to the caller's buffer; it is all zero when not bound."""
+    """Emulate sock_getsockname: write a socket's own sockaddr to the address `place`; return 0.
+
+    At most `most` bytes are written. The address is all zero when the socket is not bound.
+    """
     found = _locked(kernel, so)
     size = 16 if found.domain == _AF_INET else 28
     name = found.local or struct.pack("2B", size, found.domain).ljust(size, b"\0")
@@ -114,7 +135,10 @@ def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
 
 @kpi("_sock_getpeername", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getpeername(kernel: Core, so: int, place: int, most: int) -> int:
-    """Write the address of a socket's peer to the caller's buffer."""
+    """Emulate sock_getpeername: write the sockaddr of a socket's peer to the address `place`.
+
+    At most `most` bytes are written. Return 0, or ENOTCONN for a socket without a peer.
+    """
     found = _locked(kernel, so)
     if not found.remote:
         return _ENOTCONN

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Socket calls of processes, which call a kext's socket filters as XNU does.
+"""Socket calls of emulated processes, which call the kext's socket filters as XNU does.
 
 Source: xnu-11417.101.15, bsd/kern/kpi_socketfilter.c, bsd/kern/uipc_socket.c.
 """
@@ -21,7 +21,7 @@ _CONNECTED, _CLOSING = 2, 9
 
 
 def address(text: str, port: int) -> bytes:
-    """Return an IP address and port as a BSD sockaddr."""
+    """Return an IP address and port as the bytes of a macOS sockaddr_in or sockaddr_in6."""
     found = ipaddress.ip_address(text)
     if found.version == 4:
         return struct.pack(">2BH4s8x", 16, AF_INET, port, found.packed)
@@ -29,13 +29,16 @@ def address(text: str, port: int) -> bytes:
 
 
 class Network:
-    """The sockets of an emulated kernel."""
+    """The socket calls of emulated processes: socket, connect, bind, listen, accept and close."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
     def socket(self, process: Process, domain: int, kind: int) -> int:
-        """Create a socket and attach the filters for its domain, type and protocol; return it."""
+        """Create a socket, and return the address that stands for it.
+
+        The kext's filters for its domain, type and protocol are attached.
+        """
         kernel = self.kernel
         protocol = 6 if kind == STREAM else 17
         so = kernel.cpu.opaque()
@@ -50,24 +53,30 @@ class Network:
         return so
 
     def connect(self, process: Process, so: int, to: bytes) -> None:
-        """Connect a socket: call its socket filters first, and notify them afterwards."""
+        """Connect a socket to the sockaddr `to`.
+
+        The kext's filters are asked before (connect_out) and notified afterwards.
+        """
         self._with_address(process, so, "connect_out", to)
         self.kernel.sockets[so].remote = to
         for one in self._filters(so):
             self._tell(process, one, "notify", one.sockets[so], so, _CONNECTED, 0)
 
     def bind(self, process: Process, so: int, to: bytes) -> None:
-        """Bind a socket to an address, after its socket filters were called."""
+        """Call the 'bind' functions of the socket's filters, then bind it to the sockaddr `to`."""
         self._with_address(process, so, "bind", to)
         self.kernel.sockets[so].local = to
 
     def listen(self, process: Process, so: int) -> None:
-        """Make a socket listen, after its socket filters were called."""
+        """Call the 'listen' functions of the socket's filters."""
         for one in self._filters(so):
             self._ask(process, one, "listen", one.sockets[so], so)
 
     def accept(self, process: Process, listener: int, peer: bytes) -> int:
-        """Accept a connection from a peer on a listening socket; return the new socket."""
+        """Accept a connection from the sockaddr `peer`, and return the new socket.
+
+        The 'accept' functions of the new socket's filters are called.
+        """
         made = self.kernel.sockets[listener]
         so = self.socket(process, made.domain, made.kind)
         self.kernel.sockets[so].local, self.kernel.sockets[so].remote = made.local, peer
@@ -109,7 +118,7 @@ class Network:
         return self.kernel.call(name, process, one.calls[name], arguments)
 
     def _ask(self, process: Process, one: Filter, name: str, *arguments: int) -> None:
-        """Call a function of a socket filter, which must return 0.
+        """Call a function of a socket filter of the kext, and check that it returns 0.
 
         Raises: RuleBroken when it returns an error, by which the filter would refuse the process's
             call.

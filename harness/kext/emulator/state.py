@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The objects that an emulated kernel has given to the kext, and the leaks among them.
+"""The objects that the emulated kernel has given to the kext, to report those it never releases.
 
 The kext must release every object before it is unloaded.
 """
@@ -11,7 +11,10 @@ from harness.kext.emulator.cpu import Shared
 
 @dataclass
 class Lock:
-    """A spin lock or mutex: its group, and the name of the thread that holds it."""
+    """A spin lock or mutex of the kext: its lock group, and the name of the thread that holds it.
+
+    `holder` is "" while it is free.
+    """
 
     kind: str
     group: int
@@ -20,7 +23,7 @@ class Lock:
 
 @dataclass
 class IoObject:
-    """An IOKit object and the number of its references.
+    """An IOKit object that the kext holds, and the number of its references.
 
     `kind` is "buffer", "ranges" or "map". `holds` are the addresses of the objects that it
     references. `times` is how often the shared memory is mapped side by side.
@@ -39,7 +42,7 @@ class IoObject:
 
 @dataclass
 class Listener:
-    """A kauth listener: its scope's name, the address of its function, and the function's data."""
+    """A kauth listener of the kext: the scope's name, the callback's address, and its data."""
 
     scope: str
     callback: int
@@ -48,7 +51,7 @@ class Listener:
 
 @dataclass
 class Node:
-    """A device node that the kext has created."""
+    """A node in /dev that the kext has created; `device` is its device number."""
 
     name: str
     device: int
@@ -59,7 +62,11 @@ class Node:
 
 @dataclass
 class Filter:
-    """A socket filter: the kind of its sockets, its functions, and the sockets it is on."""
+    """A socket filter of the kext: the sockets that it wants, and those that it is attached to.
+
+    `calls` are the addresses of its functions by name. `sockets` has the cookie of each attached
+    socket.
+    """
 
     handle: int
     domain: int
@@ -72,7 +79,7 @@ class Filter:
 
 @dataclass
 class Socket:
-    """A socket: its domain, type and protocol, and its addresses as bytes of a sockaddr.
+    """A socket of an emulated process; `local` and `remote` are the bytes of a sockaddr.
 
     The protocol removes a socket's PCB (so_pcb is NULL) before the filters are detached.
     """
@@ -87,7 +94,7 @@ class Socket:
 
 @dataclass
 class State:
-    """All objects that the emulated kernel has given to the kext, by address or number."""
+    """All objects that the emulated kernel has given to the kext, keyed by address or number."""
 
     memory: dict[int, int] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
@@ -102,7 +109,7 @@ class State:
     filters: dict[int, Filter] = field(default_factory=dict)
 
     def left(self) -> tuple[str, ...]:
-        """Return the objects that the kext has not released, one line for each."""
+        """Return one line for each object that the kext has not released, () without leaks."""
         counts = {
             "allocation": [f"{size} bytes" for size in self.memory.values()],
             "lock group": list(self.groups.values()),

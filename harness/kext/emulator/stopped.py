@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Unicorn processor as a stopped x86_64 kernel: memory, breakpoints, registers, continue.
+"""A Unicorn processor that acts as a stopped x86_64 kernel under a debugger.
 
-The KDP server shows it to a debugger. As in a kernel behind KDP, a breakpoint is an int3 byte in
-memory, a single step uses the trap flag, and a fault is a Mach exception.
+The KDP server lets the debugger read memory, set breakpoints and continue. As in a kernel behind
+KDP, a breakpoint is an int3 byte in memory, a single step uses the trap flag, and a fault is a
+Mach exception.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +23,7 @@ _REGISTERS = {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in X86_T
 
 
 class StoppedMachine(ABC):
-    """The stopped kernel that `harness.protocols.kdp.stub.StubServer` shows to a debugger.
+    """The stopped kernel that `harness.protocols.kdp.stub.StubServer` lets a debugger control.
 
     A subclass decides how far the machine runs. When a breakpoint is hit, pc is set back to its
     int3; with `pc_past_trap`, pc stays after the int3.
@@ -38,11 +39,14 @@ class StoppedMachine(ABC):
 
     @abstractmethod
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run to the next stop, or for one instruction; return a fault's exception or None."""
+        """Run to the next stop; return the Mach exception of a fault, None without one.
+
+        With `step`, run one instruction only.
+        """
 
     @abstractmethod
     def has_trapped(self) -> bool:
-        """Return whether the last run ended at an int3."""
+        """Return whether the machine's last run ended at an int3."""
 
     @property
     def planted(self) -> frozenset[int]:
@@ -50,9 +54,9 @@ class StoppedMachine(ABC):
         return frozenset(self._planted)
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return the content of memory, including the int3 bytes of breakpoints, as XNU does.
+        """Return the bytes at an address, None where no memory is mapped.
 
-        Return None where no memory is mapped.
+        As in XNU, a breakpoint shows as its int3 byte.
         """
         try:
             return bytes(self._engine.mem_read(address, size_bytes))
@@ -60,7 +64,7 @@ class StoppedMachine(ABC):
             return None
 
     def write(self, address: int, data: bytes) -> bool:
-        """Change the content of memory; return whether the memory exists."""
+        """Write bytes to memory; return False where no memory is mapped."""
         try:
             self._engine.mem_write(address, data)
         except UcError:
@@ -70,7 +74,11 @@ class StoppedMachine(ABC):
         return True
 
     def plant(self, address: int) -> KdpStatus:
-        """Set a breakpoint: replace the first byte of an instruction by int3."""
+        """Set a breakpoint: replace the first byte of an instruction by int3.
+
+        Return the status that KDP reports: an error for a second one, or where no memory is
+        mapped.
+        """
         if address in self._planted:
             return KdpStatus.BREAKPOINT_ALREADY_SET
         was = self.read(address, 1)
@@ -81,18 +89,21 @@ class StoppedMachine(ABC):
         return KdpStatus.NO_ERROR
 
     def clear(self, address: int) -> KdpStatus:
-        """Remove a breakpoint: restore the instruction's first byte."""
+        """Remove a breakpoint: restore the instruction's first byte.
+
+        Return the status that KDP reports: an error when there is no breakpoint at the address.
+        """
         if address not in self._planted:
             return KdpStatus.BREAKPOINT_NOT_FOUND
         self.write(address, self._planted.pop(address))
         return KdpStatus.NO_ERROR
 
     def registers(self) -> dict[str, int]:
-        """Return the thread state: the general registers, flags and segments."""
+        """Return KDP's x86 thread state: general registers, flags and segments by name."""
         return {name: self.get(name) for name in X86_THREAD.names}
 
     def set_registers(self, values: dict[str, int]) -> None:
-        """Set the thread state, except the segment registers, which belong to the kernel."""
+        """Set KDP's x86 thread state, except the segment registers, which belong to the kernel."""
         for name in X86_THREAD.names[:-3]:
             self.set(name, values[name])
 
@@ -105,9 +116,9 @@ class StoppedMachine(ABC):
         self._engine.reg_write(_REGISTERS[name], value)
 
     def run(self) -> ExceptionInfo | None:
-        """Run to the next stop, and return its Mach exception, or None for a stop without one.
+        """Run to the next stop, and return its Mach exception, or None when the thread ended.
 
-        If the trap flag is set, only one instruction is executed.
+        If the debugger has set the trap flag, only one instruction is executed.
         """
         flags = self.get("rflags")
         step = bool(flags & _TRAP_FLAG)

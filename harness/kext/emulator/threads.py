@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Threads that take turns on one processor, with a simulated clock.
+"""Emulated threads that take turns on one processor, with a simulated clock.
 
 A thread runs until it ends, waits, or has used the steps that a test allows. Time advances only at
 calls and sleeps; when all threads wait for a time, the clock jumps to it. So all runs of a test
@@ -35,7 +35,10 @@ class Status(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process of the emulated kernel."""
+    """A process of the emulated kernel.
+
+    Task and credential are addresses that the kext may compare.
+    """
 
     pid: int
     ppid: int
@@ -46,10 +49,11 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """A condition for which a thread waits in a call of a kernel function.
+    """What an emulated thread waits for within a call of a kernel function, such as a mutex.
 
-    When the condition is met, `finish` returns the result of the call. `until_ns` is the time at
-    which the condition is checked again if no other thread can run.
+    `what` names it in messages. When `is_over` is true, `finish` returns the result of the call.
+    `until_ns` is the simulated time at which the condition is checked again if no other thread can
+    run.
     """
 
     what: str
@@ -60,7 +64,11 @@ class Wait:
 
 @dataclass
 class Thread:
-    """One emulated thread: its process, entry address, held locks, and result."""
+    """One emulated thread that calls a function of the kext: its state, held locks and result.
+
+    `spins` and `mutexes` are the addresses of held locks. `parked_ns` is the simulated time at
+    which a test stopped it.
+    """
 
     name: str
     process: Process
@@ -79,7 +87,10 @@ class Thread:
 
 
 class Scheduler:
-    """The threads of one emulated kernel; `check_end` is called with each that has ended."""
+    """The scheduler of the emulated threads and their clock.
+
+    `check_end` is called with each thread that has ended.
+    """
 
     def __init__(self, cpu: Cpu, check_end: Callable[[Thread], None]) -> None:
         self.cpu = cpu
@@ -94,7 +105,10 @@ class Scheduler:
     def new(
         self, name: str, process: Process, entry: int, arguments: tuple[int, ...] = ()
     ) -> Thread:
-        """Return a new thread that is ready to run."""
+        """Return a new thread that will call the kext's function at `entry`.
+
+        It does not run yet.
+        """
         thread = Thread(
             name=name,
             process=process,
@@ -113,9 +127,10 @@ class Scheduler:
         return iter(tuple(self.threads))
 
     def finish(self, thread: Thread) -> int:
-        """Run a thread until it has ended, and others while it waits; return its result.
+        """Run a thread until it has ended, and others while it waits; return the kext's result.
 
-        Raises: RuleBroken, also when all threads wait for each other.
+        Raises: RuleBroken when the kext breaks a rule of XNU, and when all threads wait for each
+            other.
         """
         thread.parked_ns = None
         since_ns = self.now_ns
@@ -169,9 +184,9 @@ class Scheduler:
         self._left(thread)
 
     def _left(self, thread: Thread) -> bool:
-        """Mark a thread as stopped by the test, and return whether the thread has ended.
+        """Record that a test has stopped a thread here, and return whether the thread has ended.
 
-        Other threads run before a marked one, until the longest delay is over.
+        Other threads run before such a thread, for up to 0.3 simulated seconds.
         """
         thread.parked_ns = self.now_ns
         return thread.status is Status.ENDED
@@ -187,7 +202,10 @@ class Scheduler:
         self.now_ns += duration_ns
 
     def wait(self, wait: Wait) -> None:
-        """Make the current thread wait; a model calls this, and the kext's call returns later."""
+        """Make the current thread wait, after the model of a kernel function has returned.
+
+        The kext's call returns when the condition is met.
+        """
         thread = self.running()
         thread.status, thread.wait = Status.WAITING, wait
 
@@ -198,7 +216,7 @@ class Scheduler:
         return self.current
 
     def called(self) -> None:
-        """Count a call of a kernel function, and advance the clock.
+        """Count a kernel function that the kext called, and advance the clock by 1 microsecond.
 
         The running thread stops after the call if it has to wait or if a test wants that.
         """
@@ -210,9 +228,10 @@ class Scheduler:
             self.cpu.engine.emu_stop()
 
     def _choose(self, wanted: Thread) -> Thread:
-        """Return the thread to run next: the one that a test wants, or else another ready one.
+        """Return the thread to run next: `wanted` if it is ready, or else another ready one.
 
         When no thread is ready, the clock jumps to the earliest time for which a thread waits.
+        Raises: RuleBroken for a deadlock.
         """
         self._wake()
         if wanted.status is Status.READY:
@@ -230,9 +249,9 @@ class Scheduler:
         return self._choose(wanted)
 
     def _may(self, thread: Thread) -> bool:
-        """Return whether a thread may run now.
+        """Return whether a ready thread may run although another one is wanted.
 
-        A thread that a test has stopped may run only after the longest delay that is allowed.
+        A thread that a test has stopped may do so only after 0.3 simulated seconds.
         """
         return thread.parked_ns is None or self.now_ns >= thread.parked_ns + _PATIENCE_NS
 
