@@ -69,8 +69,10 @@ def waits(
 
 
 def _of_rt_mutex(prog: drgn.Program, task: drgn.Object, stack: MemoryStack) -> LockWait | None:
-    """Return the wait for an rt_mutex that a task's pi_blocked_on shows, None when it shows none.
+    """Return the rt_mutex for which a task waits, by its pi_blocked_on.
 
+    None when it waits for none.
+    `stack` names the task in the result. A kernel without rt_mutexes has no such field.
     Source: kernel/locking/rtmutex_common.h.
     """
     try:
@@ -103,7 +105,10 @@ def _of_queue(
 
 
 def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int]:
-    """Yield the addresses on a task's stack that look like a queued waiter of the task."""
+    """Yield the addresses on a task's stack at which the task may have queued a waiter structure.
+
+    `kind` says which structure: that of mutexes or that of rw_semaphores.
+    """
     low = prog.stack_trace(task)[0].sp
     end = task.stack.value_() + prog["THREAD_SIZE"].value_()
     data = prog.read(low, end - low)
@@ -116,7 +121,7 @@ def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int
 
 
 def _is_whole(prog: drgn.Program, node: int) -> bool:
-    """Return whether both neighbours of a list node point back to the node.
+    """Return whether both neighbours of a list_head at `node` point back to it.
 
     The result is False for a node that is alone in its list, and where memory cannot be read.
     """
@@ -174,7 +179,7 @@ def _wait(
 
 
 def _name(prog: drgn.Program, address: int) -> str:
-    """Return the symbol at a lock's address, with the offset in it and the module, if any.
+    """Return the name of the lock at an address: its symbol, the offset in it, and the module.
 
     For an address without a symbol, return the address and the kind of memory in which it lies.
     """

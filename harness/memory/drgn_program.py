@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make a drgn Program of a guest with the given symbols, or return why they do not fit.
+"""Open a guest's memory as a drgn Program, and load symbols of the kernel and modules into it.
 
 Only the processes of `drgn_worker` and `drgn_shell` run this. drgn is native code that reads the
 memory of a dying kernel, so it may crash its own process.
@@ -31,7 +31,7 @@ ERRORS = (
 
 
 def program(*, qmp: str = "", core: str = "") -> drgn.Program:
-    """Return drgn's program of a guest or of an ELF core, without symbols.
+    """Open the memory of a running guest, or of an ELF core, as a drgn Program without symbols.
 
     `qmp` is the path of the guest's QMP socket, `core` that of the ELF core. One of them is given.
     Raises: UsageError when the memory contains no Linux kernel or cannot be read.
@@ -67,7 +67,7 @@ def _of_guest(qmp: Path) -> drgn.Program:
 
 
 def _reader(memory: GuestMemory, segment: Segment) -> Callable[[int, int, int, bool], bytes]:
-    """Return a function that reads a segment of guest memory, for drgn to call.
+    """Return the callback with which drgn reads one segment of a running guest's memory.
 
     drgn passes an address, a count, the offset in the segment and whether the address is physical.
     """
@@ -87,7 +87,7 @@ def build_id(prog: drgn.Program) -> str:
 
 
 def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
-    """Load a kernel's symbols; return "", or the reason why they cannot be used.
+    """Load a kernel's symbols into a Program; return "", or the reason why they cannot be used.
 
     `vmlinux` is the path of the file with the symbols, "" for none. A file whose build id differs
     from that of the kernel in memory is not used.
@@ -108,9 +108,9 @@ def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
 
 
 def load_modules(prog: drgn.Program, modules: Mapping[str, str]) -> list[str]:
-    """Load the symbols of modules; return a reason for each module whose file does not fit.
+    """Load the symbols of kernel modules; return a reason for each file that cannot be used.
 
-    `modules` has the paths of the files by module name. A file does not fit when it does not
+    `modules` has the paths of the files by module name. A file cannot be used when it does not
     exist, or when the guest has loaded another build of the module. A module that the guest has
     not loaded is passed over.
     """
@@ -126,10 +126,10 @@ def load_modules(prog: drgn.Program, modules: Mapping[str, str]) -> list[str]:
 
 
 def load_plugin(path: Path) -> ModuleType:
-    """Run a project's drgn plugin, and return it as a Python module; it defines report(prog).
+    """Run the Python file with which a project shows its module's state, and return its namespace.
 
-    Raises: UsageError when the plugin defines no such function; any error of the plugin's own
-        code.
+    The file must define report(prog), which the caller then calls with drgn's Program.
+    Raises: UsageError when the file defines no such function; any error of its own code.
     """
     plugin = ModuleType(path.stem)
     plugin.__file__ = str(path)

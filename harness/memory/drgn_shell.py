@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run drgn's shell on a dump or a running guest, with symbols and the project's plugin loaded.
+"""Run drgn's shell on a memory dump or a running guest, with symbols and the project's plugin.
 
 python -m harness.memory.drgn_shell REQUEST
 
@@ -29,11 +29,12 @@ _MISMATCH = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ShellRequest:
-    """The dump or guest to open, and the files that explain its memory; every path is text.
+    """What drgn's shell opens: a memory dump or a running guest, with its symbol files.
 
-    Either `core` (an ELF core) or `qmp` (the QMP socket of a running guest) is given. `modules`
-    has the files with debug information by module name. `plugin` is the project's drgn plugin, ""
-    for none. With `commands` the shell runs these instead of reading from the user.
+    Every path is text. Either `core` (an ELF core) or `qmp` (the QMP socket of a running guest) is
+    given. `modules` has the files with debug information by module name. `plugin` is the project's
+    Python file with report(prog), "" for none. With `commands` the shell runs these instead of
+    reading from the user.
     """
 
     vmlinux: str
@@ -45,10 +46,11 @@ class ShellRequest:
 
 
 def main(arguments: list[str]) -> int:
-    """Open a shell or run commands; return 0, or 2 when memory, vmlinux or plugin cannot be used.
+    """Open drgn's shell or run commands in it; return 0, or 2 when it cannot be opened.
 
-    `arguments` has one element, the request as JSON. The reason for 2 is written to stderr. So is
-    each module whose symbols do not fit, but the shell then opens without them.
+    It cannot when memory, vmlinux or plugin cannot be used; the reason is written to stderr.
+    `arguments` has one element, the `ShellRequest` as JSON. A module whose symbols do not fit is
+    reported on stderr, and the shell opens without them.
     """
     request = ShellRequest(**json.loads(arguments[0]))
     logging.getLogger("drgn").setLevel(logging.ERROR)
@@ -67,9 +69,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
-    """Return the program with its symbols, and the names that the harness adds to the shell.
+    """Open the memory with its symbols; return drgn's Program, and further names for the shell.
 
-    Each module whose symbols do not fit is reported on stderr.
+    The names are those of the plugin and `cpus`. Each module whose symbols do not fit is reported
+    on stderr.
     Raises: UsageError when the memory, the vmlinux or the plugin cannot be used.
     """
     prog = drgn_program.program(core=request.core, qmp=request.qmp)
@@ -86,7 +89,7 @@ def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
 
 
 class _Text(str):
-    """Text that the shell shows line by line, as print does."""
+    """A text whose repr is the text itself, so that a shell shows it with line breaks."""
 
     __slots__ = ()
 
@@ -133,9 +136,9 @@ def _interact(prog: drgn.Program, names: dict[str, Any]) -> int:
 
 
 def _run(prog: drgn.Program, command: str, names: dict[str, Any]) -> None:
-    """Run one command as the shell would: a drgn command after '%', an expression or statements.
+    """Run one command in drgn's namespace: a drgn command after '%', an expression or statements.
 
-    The value of an expression is written to stdout, unless it is None.
+    The value of an expression is written to stdout, unless it is None. `names` is the namespace.
     """
     if command.startswith("%"):
         run_command(prog, command[1:], globals=names)

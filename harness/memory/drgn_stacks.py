@@ -144,10 +144,11 @@ def _pt_regs(prog: drgn.Program, values: Mapping[str, int]) -> drgn.Object:
 def _frames(
     prog: drgn.Program, thread: drgn.Object, *, variables: bool, whole_from: int | None = None
 ) -> tuple[tuple[MemoryFrame, ...], str]:
-    """Return the frames of a thread, and the reason when there are none.
+    """Return the frames of a thread with their variables, and the reason when there are none.
 
-    `whole_from` is the address at which the task's stack begins; if it is given, an incomplete
-    trace is dropped.
+    `thread` is a task or its registers. Without `variables` only frames in modules have theirs.
+    `whole_from` is the address at which the task's stack begins; if it is given, a trace that ends
+    early is dropped.
     """
     try:
         trace = prog.stack_trace(thread)

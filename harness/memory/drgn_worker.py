@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The process that reads a guest's memory: a MemoryRequest on stdin, parts of a view on stdout.
+"""The process that reads a guest's memory with drgn, so that a crash of drgn ends only itself.
 
 python -m harness.memory.drgn_worker < request.json
 
-Each part is one line of JSON, written as soon as it has been read. So when this process ends
-early, by a crash of drgn or by the caller's deadline, only the remaining parts are lost.
+It reads a MemoryRequest and writes the fields of a MemoryView. Each field is one line of JSON,
+written as soon as it has been read. So when this process ends early, by a crash of drgn or by the
+caller's deadline, only the remaining fields are lost.
 """
 
 import json
@@ -32,7 +33,10 @@ _MOST_BLOCKED = 50
 
 @dataclass(kw_only=True)
 class _Parts:
-    """Writes the parts of a memory view as lines of JSON; a list of problems is a part, too."""
+    """The writer of a MemoryView's fields as lines of JSON, each as soon as it has been read.
+
+    Problems are written in the same way, each time with those before.
+    """
 
     out: TextIO
     problems: list[str] = field(default_factory=list)
@@ -46,9 +50,9 @@ class _Parts:
         self.write(problems=self.problems)
 
     def attempt(self, what: str, make: Callable[[], dict[str, Any]]) -> None:
-        """Write the parts that `make` returns; if memory cannot be read, write a problem instead.
+        """Write the fields that `make` returns; if memory cannot be read, write a problem instead.
 
-        `what` names these parts in the problem's text.
+        `what` names these fields in the problem's text.
         """
         try:
             self.write(**make())
@@ -57,7 +61,7 @@ class _Parts:
 
 
 def view(request: MemoryRequest, out: TextIO) -> None:
-    """Write all parts of a view, the most useful ones first.
+    """Read a guest's memory as requested, and write it as lines of JSON, the most useful first.
 
     If the memory cannot be opened, only a problem is written. If the kernel's symbols cannot be
     used, only the build id, `symbols_match` and the problem are written.
@@ -101,7 +105,7 @@ def _log(prog: drgn.Program, most: int) -> list[str]:
 
 
 def _task(prog: drgn.Program, request: MemoryRequest) -> MemoryStack | None:
-    """Return the stack of the test's task, or None for no such task or one that a CPU executes.
+    """Return the stack of the test's process, None when it does not exist or runs on a CPU.
 
     The task is looked for by its number first, then by its name. The stack of a task on a CPU is
     already among the stacks of CPUs.
@@ -127,9 +131,10 @@ def _modules(prog: drgn.Program) -> Iterator[MemoryModule]:
 
 
 def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[str, Any]:
-    """Return two parts of the view about the first 50 tasks in state D.
+    """Return the view's fields `blocked` and `waits`, about the first 50 tasks in state D.
 
-    The part `blocked` has the tasks' stacks, the part `waits` the locks that they wait for.
+    `blocked` has the tasks' stacks, `waits` the locks that they wait for. `problem` is called with
+    a text for each task whose memory cannot be read.
     """
     every = list(for_each_task(prog))
     found = [task for task in every if task_state_to_char(task) == _BLOCKED and not task.on_cpu]
@@ -144,7 +149,10 @@ def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[s
 
 
 def main() -> None:
-    """Read the request and write the parts to stdout; send a plugin's own output to stderr."""
+    """Read a MemoryRequest from stdin, and write the fields of the view to stdout.
+
+    What the plugin itself prints goes to stderr.
+    """
     # drgn's warnings about odd files help only drgn's developers, so they are off; its failures
     # are exceptions.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)

@@ -32,10 +32,10 @@ def look(
     roots: Sequence[Path] = (),
     command: Sequence[str] = _COMMAND,
 ) -> MemoryView:
-    """Return a view of a guest's memory, read by drgn, with shortened paths of source files.
+    """Return a guest's stacks, locks, modules and log, read from its memory by drgn in a process.
 
-    A path below one of `roots` is relative to it, and a path of the kernel to the kernel's tree.
-    `command` is the command line of drgn's process.
+    In the result, a source file below one of `roots` is relative to it, and a path of the kernel
+    to the kernel's tree. `command` is the command line of drgn's process.
     Units: deadline_s is seconds for everything. Measured for a 768 MiB guest: 1.1 s of CPU, most
         of it for the kernel's debug information.
     """
@@ -62,7 +62,7 @@ def _end(done: tool.Output, deadline_s: float) -> str:
 
 
 def _join_parts(output: bytes) -> MemoryView:
-    """Return the MemoryView from the JSON lines that drgn's process has written.
+    """Return the MemoryView whose fields are in the JSON lines that drgn's process wrote.
 
     A line that is not valid, such as a cut last line, is skipped and adds a message to `problems`.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Turn a memory view into the lines of a report: crashed CPU, stacks, locks and deadlocks."""
+"""Turn what was read from a guest's memory into lines: crashed CPU, stacks, locks, deadlocks."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -8,7 +8,7 @@ from harness.panic.values import Frame, KernelReport, Stack
 
 
 def lines(view: MemoryView) -> tuple[str, ...]:
-    """Return the lines of a report on a view, the CPUs first.
+    """Return what was read from a guest's memory as lines of a report, the CPUs' stacks first.
 
     The test's task, deadlocks, blocked tasks, the module's state and the problems follow. The
     kernel's log is left out, because the console already shows it.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Open the memory dump of a crash: unpack it, run drgn or crash(8) on it, delete the copy.
+"""Open the memory dump of a crash: unpack it, run drgn or crash(8) on the copy, delete the copy.
 
 The loaded modules are in the run's folder, the kernel's name in the run's provenance, and the
 kernel's vmlinux in the cache.
@@ -27,7 +27,7 @@ from harness.model.provenance import Provenance
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """An unpacked dump, and the symbol files that explain its memory; `modules` are by name."""
+    """An unpacked memory dump, the kernel's vmlinux, and the loaded modules' files by name."""
 
     core: Path
     vmlinux: Path
@@ -106,7 +106,7 @@ def _crash_folder(run: Path, crash: int) -> Path:
 
 
 def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
-    """Return the vmlinux of the kernel that the run names.
+    """Return the cached vmlinux of the kernel on which a run was made.
 
     Raises: UsageError when the run names no kernel, or the cache has no vmlinux of it.
     """
@@ -124,7 +124,7 @@ def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove unpacked dumps that killed shells have left."""
+    """Remove unpacked dumps from a crash's folder whose process has ended without doing so."""
     for stale in folder.glob(".vmcore.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)

@@ -41,7 +41,7 @@ _ANSWER_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A range of physical memory, and its address in QEMU's memory."""
+    """A range of the guest's physical memory, and its address `at` in QEMU's address space."""
 
     address: int
     size_bytes: int
@@ -49,10 +49,10 @@ class Segment:
 
 
 class GuestMemory:
-    """Access to the memory of the x86-64 guest with this QMP socket, until a `with` block ends.
+    """Read access to a running guest's physical memory, given its QMP socket.
 
-    Without a block the access lasts as long as this process. `segments` are the guest's ranges of
-    memory. The machine must be a q35.
+    It ends with the `with` block; without a block it lasts as long as this process. `segments` are
+    the guest's ranges of memory. The machine must be an x86-64 q35.
     Raises: UsageError when no process listens on the socket, this process may not read QEMU's
         memory, QEMU has ended, or the process has no mapping of 64 MiB or more.
     """
@@ -117,7 +117,10 @@ class GuestMemory:
 
 
 def segments(start: int, size_bytes: int) -> tuple[Segment, ...]:
-    """Return the segments of a q35 machine whose memory begins at `start` in QEMU's memory."""
+    """Return the physical memory ranges of a q35 machine with this much memory.
+
+    `start` is the address at which the guest's memory begins in QEMU's address space.
+    """
     if size_bytes < _SPLIT_FROM_BYTES:
         return (Segment(address=0, size_bytes=size_bytes, at=start),)
     return (
@@ -127,7 +130,10 @@ def segments(start: int, size_bytes: int) -> tuple[Segment, ...]:
 
 
 def notes(data: bytes) -> Iterator[bytes]:
-    """Yield the content of each complete vmcoreinfo note in memory that begins at a page."""
+    """Yield the content of each complete vmcoreinfo note in a piece of guest memory.
+
+    `data` begins at a page of the guest, as a note does.
+    """
     at = data.find(_NAME)
     while at >= 0:
         head = at - _NOTE.size

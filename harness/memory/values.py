@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The values that a guest's memory yields: stacks, lock waits, modules and the kernel's log.
+"""The values that are read from a guest's memory: stacks, lock waits, modules, the kernel's log.
 
 This module holds data and pure functions only. `drgn_worker` fills a view in its own process,
 `inspect` receives it, and `memory_text` turns it into text.
@@ -21,13 +21,13 @@ _NEEDED = {
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRequest:
-    """The parts of memory for drgn to read, and the symbol files; every path is text, "" for none.
+    """What drgn is to read from a guest's memory, and with which symbol files.
 
-    Either `qmp` (the QMP socket of a paused guest) or `core` (an ELF core) is given. `registers`
-    is the answer of QEMU's monitor to `info registers -a`; a core contains its own. `modules` are
-    the files with debug information by module name. `plugin` is the project's drgn plugin. The
-    test's task is found by `task_pid`, 0 for none, or by its name `task_comm`. `log_lines` is the
-    number of the log's last lines to return.
+    Every path is text, "" for none. Either `qmp` (the QMP socket of a paused guest) or `core` (an
+    ELF core) is given. `registers` is the answer of QEMU's monitor to `info registers -a`; a core
+    contains its own. `modules` are the files with debug information by module name. `plugin` is
+    the project's Python file with report(prog). The test's task is found by `task_pid`, 0 for
+    none, or by its name `task_comm`. `log_lines` is the number of the log's last lines to return.
     """
 
     qmp: str = ""
@@ -43,7 +43,7 @@ class MemoryRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryFrame:
-    """One function of a stack, with its arguments and variables as text.
+    """One function of a stack read from memory, with its arguments and variables as text.
 
     `module` is "" for the kernel itself. `place` is file:line, "" where it is not known.
     """
@@ -57,9 +57,11 @@ class MemoryFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryStack:
-    """The stack of a task, innermost frame first; `cpu` is the CPU that runs the task, if any.
+    """The stack of a task, read from memory, innermost frame first.
 
-    `state` is the letter that ps shows. `note` is the reason why there are no frames.
+    `cpu` is the CPU that runs the task, None if none does. `crashed` is True for the CPU on which
+    the kernel died. `state` is the letter that ps shows. `note` is the reason why there are no
+    frames.
     """
 
     pid: int
@@ -90,10 +92,10 @@ class LockWait:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryModule:
-    """A loaded module, its build id, the addresses of its sections, and whether it has symbols.
+    """A module that is loaded in the guest, its build id, and the addresses of its sections.
 
-    `build_id` is in hex, "" if unknown. `has_symbols` means that a file of the same build was
-    given.
+    `build_id` is in hex, "" if unknown. `has_symbols` means that a file with debug information of
+    the same build was given.
     """
 
     name: str
@@ -126,7 +128,7 @@ class MemoryView:
 
     @property
     def crashed(self) -> MemoryStack | None:
-        """The stack of the CPU on which the kernel died, or None."""
+        """The stack of the CPU on which the kernel died, None when no CPU is marked so."""
         return next((stack for stack in self.cpus if stack.crashed), None)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Dump a crashed guest's memory to a compressed file, limit the number of dumps, restore one.
+"""Dump a crashed guest's memory to a compressed file, remove dumps beyond a limit, unpack one.
 
 The caller passes the function that dumps, such as a libvirt domain's core_dump. `inspect` reads
 the content of a dump.
@@ -40,7 +40,10 @@ _SPARE_BYTES = 256 * _MIB
 
 @dataclass(frozen=True, kw_only=True)
 class Vmcore:
-    """One compressed dump: its sizes, the time it took, and the old dumps removed for it."""
+    """A memory dump that was made and compressed: its file, sizes and seconds.
+
+    `removed` are older dumps that were removed because of the limits.
+    """
 
     file: Path
     memory_bytes: int
@@ -95,7 +98,7 @@ def take(
 
 
 def restore(file: Path, to: Path) -> Path:
-    """Unpack a dump to `to` as an ELF core again, and return `to`.
+    """Unpack a compressed memory dump to the ELF core `to`, and return `to`.
 
     Raises: Lost when the disk is full or the file is damaged; then nothing is left at `to`.
     """
@@ -115,10 +118,11 @@ def restore(file: Path, to: Path) -> Path:
 
 
 def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
-    """Remove the dumps of all runs that exceed the limits, but never `newest`; return them.
+    """Remove the oldest memory dumps of all runs beyond the limits, and return their paths.
 
-    The dumps are counted from the newest to the oldest. A dump that would exceed the limits is
-    removed and no longer counted, and vmcore.txt in its folder gives the reason.
+    `newest`, the dump that was just made, is never removed. The dumps are counted from the newest
+    to the oldest. A dump that would exceed the limits is removed and no longer counted, and
+    vmcore.txt in its folder gives the reason.
     """
     found = []
     for file in runs.glob(f"*/{CRASHES}/*/{NAME}"):
@@ -153,7 +157,7 @@ def why_missing(folder: Path) -> str:
 
 
 def present(crash: Crash, folder: Path) -> Crash:
-    """Return a crash; if its dump's file is gone, without the dump and with the reason for that.
+    """Return a crash; if its dump was removed from disk, return it without, and with the reason.
 
     `folder` is the crash's folder. The reason is in `vmcore_note`.
     """
@@ -183,9 +187,9 @@ def _compress(raw: Path, target: Path) -> None:
 
 
 def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -> int:
-    """Write everything from `source` to `target`, and return the size in bytes.
+    """Copy a dump from `source` to `target` with holes instead of zeros; return its size in bytes.
 
-    Chunks of zeros become holes in the file, since zeros fill most of a small guest's memory.
+    Zeros fill most of a small guest's memory.
     """
     size = 0
     while chunk := source.read(_CHUNK_BYTES):
@@ -200,10 +204,11 @@ def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -
 
 @contextmanager
 def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
-    """Give the block a list of files, which begins with `parts`, and remove these files after it.
+    """Give a `with` block a list of temporary files, and remove these files after the block.
 
-    The block may change the list: a file that it takes out of the list is kept.
-    Raises: Lost when the disk became full during the block.
+    The list begins with `parts`. A file that the block takes out of the list, because it is
+    complete, is kept.
+    Raises: Lost when the disk of `folder` became full during the block.
     """
     unfinished = list(parts)
     try:
@@ -221,7 +226,7 @@ def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
 
 
 def _write_reason(folder: Path, text: str) -> None:
-    """Write why there is no dump into the crash's folder, unless the disk is full."""
+    """Write into vmcore.txt of a crash's folder why it has no dump; do nothing on a full disk."""
     try:
         (folder / REASON).write_text(text.strip() + "\n", encoding="utf-8")
     except OSError as error:
@@ -230,7 +235,7 @@ def _write_reason(folder: Path, text: str) -> None:
 
 
 def _says_full(error: Exception) -> bool:
-    """Return whether an error means a full disk or an exhausted quota, or a file beyond its limit.
+    """Return whether an error means a full disk, an exhausted quota or a file that is too large.
 
     An OSError shows it by its number, an error of libvirt by QEMU's message.
     """
