@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Parse console lines into reports of kernel crashes. Pure: lines in, values out."""
+"""Find and parse the reports of kernel crashes in console logs. Pure: lines in, values out."""

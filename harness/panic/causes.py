@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Decide which report of a kernel is a consequence of an earlier report.
+"""Decide which kernel report of a log is a consequence of an earlier report.
 
-A kernel's last report is seldom its first fault. A task that dies leaves its locks held and its
-preempt count raised; several watchdogs report one CPU that hangs; a panic names its reason.
-`related` points each report to the earlier report that explains it. For hung tasks it compares
-when the hangs began, because the watchdog with the shorter limit reports first.
+A report is what the kernel prints about one fault, such as an oops. A kernel's last report is
+seldom its first fault. A task that dies leaves its locks held and its preempt count raised;
+several watchdogs report one CPU that hangs; a panic names its reason. `related` points each report
+to the earlier report that explains it. For hung tasks it compares when the hangs began, because
+the watchdog with the shorter limit reports first.
 """
 
 import re
@@ -108,9 +109,10 @@ _BODY = ("Read of", "Write of", "CPU: ", "Modules linked", "Call Trace", "RIP: "
 
 
 def goes_on(kind: str, hit: tuple[Header, re.Match[str]], text: Sequence[str]) -> bool:
-    """Return whether a header only continues an open report of `kind`.
+    """Return whether a line that looks like a report's header is part of the report being read.
 
-    `text` is the open report so far.
+    `kind` and `text` are the kind and the lines so far of that report; `hit` is the header with
+    its match.
     """
     header, matched = hit
     lines = len(text)
@@ -127,10 +129,10 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], text: Sequence[str]) -
 
 
 def names_inlined(text: Sequence[str]) -> bool:
-    """Return whether a report consists so far only of headers that name inlined functions.
+    """Return whether the lines of a report so far are only headers that name inlined functions.
 
-    A tool that adds files and lines repeats the header for each inlined function. Only the last
-    of these headers has an offset. In a mail, a header may be wrapped into several lines.
+    A tool that adds files and lines repeats the header for each inlined function. Only the last of
+    these headers has an offset. In a mail, a header may be wrapped into several lines.
     """
     if len(text) > _MOST_INLINED or not _PLACE.search(" ".join(text[:2])):
         return False
@@ -138,15 +140,15 @@ def names_inlined(text: Sequence[str]) -> bool:
 
 
 def _reasons(panic: str) -> frozenset[str]:
-    """Return the kinds of report that can have caused a panic with this text."""
+    """Return the kinds of report that can have caused a 'Kernel panic' line with this text."""
     return next((kinds for words, kinds in _REASONS if words.search(panic)), frozenset())
 
 
 def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
-    """Return the reports in the order of their lines, each pointing to the one that explains it.
+    """Return a log's reports in order, each with `follows` set to the report that explains it.
 
-    A report points to the nearest earlier report of the same boot that explains it. The report of
-    a hung task points to a lockup that began before the task hung, even if the lockup was reported
+    A report follows the nearest earlier report of the same boot that explains it. The report of a
+    hung task follows a lockup that began before the task hung, even if the lockup was reported
     later: a task that waits for work on every CPU hangs as soon as one CPU hangs.
     """
     earlier: deque[KernelReport] = deque(maxlen=_MOST_REMEMBERED)
@@ -164,7 +166,7 @@ def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
 
 
 def main_report(reports: Sequence[KernelReport]) -> KernelReport | None:
-    """Return the first report that is not a consequence of another; it names the crash.
+    """Return the report that names a crash: the first that follows from no other report.
 
     If there is none, the result is the first of all reports, or None without any report.
     """
@@ -173,7 +175,11 @@ def main_report(reports: Sequence[KernelReport]) -> KernelReport | None:
 
 
 def _as_consequence(report: KernelReport, cause: int) -> KernelReport:
-    """Return the report with its cause set; a panic by a watchdog gets the kind 'panic'."""
+    """Return a report that follows from the report at line `cause`.
+
+    The panic with which a watchdog ends the kernel gets the kind 'panic' instead of the
+    watchdog's.
+    """
     first = report.text[0]
     if not first.startswith("Kernel panic") or report.kind == "panic":
         return replace(report, follows=cause)
@@ -198,12 +204,12 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
 
 
 def _seconds_between(earlier: KernelReport, later: KernelReport) -> float:
-    """Return the time between two reports on the kernel's clock, 0 where it is not known."""
+    """Return the seconds of the kernel's clock between two reports, 0 if one has no time."""
     return 0.0 if earlier.at is None or later.at is None else later.at - earlier.at
 
 
 def _consequences(kind: str) -> frozenset[str]:
-    """Return the kinds of report that the same task makes after a report of this kind."""
+    """Return the kinds of report that a task makes because of its earlier report of this kind."""
     if kind in DEADLY:
         return DEADLY | _CHECKED | _LEFT_BEHIND
     if kind in _CHECKED:
@@ -214,9 +220,10 @@ def _consequences(kind: str) -> frozenset[str]:
 def _after_lockup(
     report: KernelReport, lockups: Sequence[tuple[float, KernelReport]]
 ) -> KernelReport:
-    """Return a hung task's report, pointing to a lockup that began before the task hung.
+    """Return a hung task's report, set to follow a lockup that began before the task hung.
 
-    The report is returned unchanged when it already points to a cause or no such lockup exists.
+    `lockups` are pairs of the time at which a lockup began and its report. The report is returned
+    unchanged when it follows another one already or no such lockup exists.
     """
     hung = _began(_BLOCKED, report)
     if hung is None or report.follows is not None:
@@ -231,7 +238,8 @@ def _after_lockup(
 def _began(words: re.Pattern[str], report: KernelReport) -> float | None:
     """Return the latest time, on the kernel's clock, at which a reported hang can have begun.
 
-    None means that the report has no time, or that its first line does not fit `words`.
+    `words` finds the seconds of the hang in the report's first line. None means that the report
+    has no time, or that `words` does not match.
     """
     patience = words.search(report.text[0]) if report.text else None
     return report.at - float(patience["seconds"]) if patience and report.at is not None else None

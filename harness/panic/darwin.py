@@ -83,7 +83,7 @@ _LARGEST_KEXT = 0x1000000
 
 @dataclass(frozen=True, kw_only=True)
 class _Kext:
-    """The name and address range of one kernel extension, as the panic text gives them."""
+    """A kernel extension's name and address range, from the list of kexts in a macOS panic."""
 
     name: str
     start: int
@@ -92,7 +92,10 @@ class _Kext:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The address of one frame of a stack, with the kext that contains it and the offset there."""
+    """An address in the backtrace of a macOS panic, with the kext that contains it and the offset.
+
+    `kext` is "" for an address in no listed kext.
+    """
 
     address: int
     kext: str = ""
@@ -100,7 +103,7 @@ class Place:
 
 
 def places(text: Sequence[str]) -> tuple[Place, ...]:
-    """Return the address of each frame of a panic, with kext and offset, innermost frame first."""
+    """Return the addresses in a macOS panic's backtrace with their kexts, innermost first."""
     kexts = [kext for one in text if (kext := _kext(one)) is not None]
     return tuple(place for _, place in _frames(text, kexts))
 
@@ -114,7 +117,10 @@ def _place(address: int, kexts: Sequence[_Kext]) -> Place:
 
 
 def guilty(frames: Sequence[Frame]) -> Frame | None:
-    """Return the innermost frame that has a name and is not one of xnu's panic or trap functions."""
+    """Return the frame that a macOS panic blames, None when no frame has a name.
+
+    It is the innermost one that is not one of xnu's panic or trap functions.
+    """
     return next((one for one in frames if _nameable(one.function)), None)
 
 
@@ -127,7 +133,7 @@ def header(text: str) -> re.Match[str] | None:
 
 
 class PanicScanner:
-    """Read the lines of a log in order and return each panic of macOS when it is complete."""
+    """A scanner that gets a log's lines in order and returns each macOS panic once complete."""
 
     def __init__(self) -> None:
         self._index = -1
@@ -136,15 +142,18 @@ class PanicScanner:
 
     @property
     def idle(self) -> bool:
-        """Whether no panic is open, so that only a header line matters next."""
+        """Whether no panic is being read, so that only a line that begins one matters next."""
         return not self._text
 
     def skip(self, count: int) -> None:
-        """Skip `count` lines that contain no header."""
+        """Count `count` lines as read; none of them may begin a panic."""
         self._index += count
 
     def feed(self, line: str) -> tuple[KernelReport, ...]:
-        """Read the next line and return the panic that this line completes, if any."""
+        """Read the next line, and return the panic that ends before it, if any.
+
+        A panic ends where the next one begins.
+        """
         self._index += 1
         line = clean(line)
         kernel = parse(line)
@@ -161,7 +170,7 @@ class PanicScanner:
         return done
 
     def finish(self) -> tuple[KernelReport, ...]:
-        """Return the panic that is still open at the end of the log, if any."""
+        """Return the panic that the end of the log ends, if any."""
         while self._text and not self._text[-1].strip():
             self._text.pop()
         done = (_report(self._text, self._begun),) if self._text else ()
@@ -206,7 +215,7 @@ def _report(text: Sequence[str], line: int) -> KernelReport:
 
 
 def _title(what: str) -> str:
-    """Return the title of a panic from its message, without source places and addresses."""
+    """Return the title of a macOS panic from its message, without source places and addresses."""
     text = what.strip().strip('"').split('"@')[0].split(" @")[0]
     text = re.sub(r"Kernel trap at 0x[0-9a-f]+, type", "Kernel trap type", text)
     text = re.sub(r", (?:registers|file): ?.*", "", text)
@@ -224,7 +233,7 @@ def _kext(line: str) -> _Kext | None:
 
 
 def _frames(text: Sequence[str], kexts: Sequence[_Kext]) -> list[tuple[Frame, Place]]:
-    """Return the frames of a panic, each with the place of its address."""
+    """Return the frames of a macOS panic's backtrace, each with its address and the kext there."""
     found: list[tuple[Frame, Place]] = []
     for line in text:
         if len(found) >= _MOST_FRAMES:
@@ -240,7 +249,10 @@ def _frames(text: Sequence[str], kexts: Sequence[_Kext]) -> list[tuple[Frame, Pl
 
 
 def _frame(line: str, kexts: Sequence[_Kext]) -> tuple[Frame, Place] | None:
-    """Return the frame in a line, or None; a frame without a symbol is named by its address."""
+    """Return the stack frame in a line of a macOS panic, None for another line.
+
+    A frame without a symbol is named by its address.
+    """
     found = _FRAME.match(line) or _ARM_FRAME.match(line)
     found = found or (_DESCRIBED.match(line) if " (in " in line else None)
     if found is None:
@@ -270,7 +282,7 @@ def _nameable(function: str) -> bool:
 
 
 def _module(frames: Sequence[Frame], kexts: Sequence[_Kext]) -> str:
-    """Return the guilty kext: the first on the stack, else in the panic's list of kexts.
+    """Return the kext that a macOS panic blames: the first on the stack, else in the kext list.
 
     Apple's kexts are left out, unless there are no others. Return "" when there are no kexts.
     """
@@ -280,7 +292,7 @@ def _module(frames: Sequence[Frame], kexts: Sequence[_Kext]) -> str:
 
 
 def _registers(text: Sequence[str]) -> dict[str, str]:
-    """Return the registers at the trap as hex digits, by the names that xnu prints."""
+    """Return the registers in a macOS panic as hex digits, by the names that xnu prints."""
     found: dict[str, str] = {}
     for line in text:
         if _FRAME.match(line) or _ARM_FRAME.match(line) or line.lstrip().startswith("Backtrace"):

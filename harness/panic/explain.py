@@ -34,7 +34,7 @@ _MOST_TITLE = 120
 
 
 def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
-    """Return the report that a text contains; the first line must be the report's header.
+    """Return the parsed report whose lines are `text`; the first line must be the report's header.
 
     The result is None without such a header, or if the kind of report needs a stack and has none.
     `line` is the number of the first line in the log.
@@ -72,7 +72,7 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
 
 
 def _header(text: Sequence[str]) -> tuple[Header, re.Match[str]] | None:
-    """Return the header of a report with its match, or None when there is no header.
+    """Return the table row and the match of a report's header, None when the first line is none.
 
     Of a header that is repeated for inlined functions, the last one counts.
     """
@@ -91,7 +91,10 @@ def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
 
 
 def _is_of_kernel(line: str) -> bool:
-    """Return whether a line shows that the fault is in the kernel, not in a user program."""
+    """Return whether a line shows kernel code at fault: a stack frame or a program counter.
+
+    A user program's fault has neither.
+    """
     shown = frames.parse_frame(line) or frames.parse_where(line)
     return shown is not None or line.startswith("Internal error:")
 
@@ -108,7 +111,10 @@ def _named(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> tuple[str, str]:
-    """Return a report's kind and the beginning of its title."""
+    """Return a report's kind and the beginning of its title, such as 'KASAN: use-after-free Read'.
+
+    `groups` are the named groups of the header's pattern, and `traces` the stacks.
+    """
     stem = header.stem.format(text[0], **groups).strip()
     if header.kind == "warning":
         return _kind_of_warning(stem, groups, traces.pointer)
@@ -156,10 +162,10 @@ def _guilty(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> Frame | None:
-    """Return the frame of the guilty function; the kind of report decides how it is chosen.
+    """Return the frame of the function that a report blames, None when the text names none.
 
-    When the CPU could not fetch an instruction, the program counter is in no function, so the
-    caller is taken.
+    The kind of report decides how it is chosen. When the CPU could not fetch an instruction, the
+    program counter is in no function, so the caller is taken.
     """
     fetched = traces.own and any(_FETCH.search(line) for line in text[:8])
     whole = traces.own if fetched else _whole(header, traces)
@@ -208,13 +214,16 @@ _WORK = re.compile(r"^Workqueue: .*?(?P<function>[A-Za-z_][\w.]*)(?: \[(?P<modul
 
 
 def _work(text: Sequence[str]) -> Frame | None:
-    """Return the function that, according to the line 'Workqueue:', a worker ran, or None."""
+    """Return the function of the work item that the line 'Workqueue:' names, None without one."""
     found = next((found for line in text if (found := _WORK.match(line.strip()))), None)
     return Frame(function=found["function"], module=found["module"] or "") if found else None
 
 
 def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Frame | None:
-    """Return the guilty frame of a hang: from the report's own stack, else another CPU's."""
+    """Return the guilty frame of a hang: from the report's own stack, else another CPU's.
+
+    `whole` is the report's own stack. A frame marked '?' is taken only if there is no other.
+    """
     choose = hangs.sleeper if hangs.sleeps(kind) else hangs.spinner
     others = [stack.frames for stack in traces.stacks if stack.name.startswith(("NMI", "CPU"))]
     found = (choose(one) for one in (whole, *others))
@@ -223,7 +232,7 @@ def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Fram
 
 
 def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
-    """Return the report's own frames, innermost first, beginning with the trapping instruction."""
+    """Return the report's own stack, innermost first, with the frame of the program counter."""
     pointer = () if header.kind in _POINTLESS and traces.own else traces.pointer
     own = traces.own
     first = next((frame for frame in own if frame.reliable), None)
@@ -233,7 +242,7 @@ def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
 
 
 def _stacks(header: Header, traces: frames.Traces) -> tuple[Stack, ...]:
-    """Return every stack of the report; the report's own comes first and has no name."""
+    """Return every stack of a report: first its own, then those of other tasks or CPUs."""
     whole = _whole(header, traces)
     others = [stack for stack in traces.stacks if stack.frames is not traces.own]
     return ((Stack(name="", frames=whole),) if whole else ()) + tuple(others)
@@ -243,14 +252,20 @@ _REPORTERS = re.compile(r"dump_|show_|print_|panic|die|_*warn|.*_dump$|bug")
 
 
 def _under_reporters(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the innermost function that is not one of those that print a report."""
+    """Return the innermost frame of a stack that is not of the code that prints reports.
+
+    That code is dump_stack(), panic() and their like. `main` is the report's own stack.
+    """
     return next(
         (frame for frame in main if frame.reliable and not _REPORTERS.match(frame.function)), None
     )
 
 
 def _module(frame: Frame | None, main: tuple[Frame, ...]) -> str:
-    """Return the guilty function's module, or else the innermost module in the stack."""
+    """Return the module of the guilty frame; if it has none, the innermost module in the stack.
+
+    Return "" when no module is in the stack.
+    """
     names = [one for one in main if frame is not None and one.function == frame.function]
     owner = next((one.module for one in (*names, frame) if one is not None and one.module), "")
     return owner or next((one.module for one in main if one.reliable and one.module), "")
@@ -267,9 +282,9 @@ def _place(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> str:
-    """Return file and line of the guilty function, or "" when the text does not give them.
+    """Return file and line of the guilty frame, or "" when the text does not give them.
 
-    The line in the header counts only if the innermost function is the guilty one.
+    The line in the report's header counts only if the innermost function is the guilty one.
     """
     if frame is None:
         return ""
@@ -285,7 +300,10 @@ def _place(
 
 
 def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Return the frames from `function` outwards, or all without it; inner ones only report."""
+    """Return the stack from the function outwards that the report's header names.
+
+    Inner frames only report the fault. Without the function the whole stack is returned.
+    """
     name = guilty.bare(function.split("+", maxsplit=1)[0])
     for index, frame in enumerate(main):
         if name and frame.reliable and guilty.bare(frame.function) == name:
@@ -298,7 +316,10 @@ _OFTEN = 3
 
 
 def _repeated(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the function that fills the stack because it calls itself, or None."""
+    """Return the frame of a function that occurs at least 3 times in the stack, None without one.
+
+    Such a function overflows the stack by calling itself.
+    """
     counts = Counter(frame.function for frame in main if frame.reliable)
     name, often = counts.most_common(1)[0] if counts else ("", 0)
     if often < _OFTEN or guilty.serves(name):
@@ -311,7 +332,10 @@ _CALLER = re.compile(r"^\s*(?:caller is|last function:) (?P<function>[\w.]+)(?:\
 
 
 def _caller(text: Sequence[str]) -> Frame | None:
-    """Return the function that a line 'caller is' or 'last function:' names, or None."""
+    """Return the function that one of the first lines names after 'caller is' or 'last function:'.
+
+    None means that there is no such line.
+    """
     found = next((found for line in text[:4] if (found := _CALLER.match(line))), None)
     if found is None or _CHECKS.search(found["function"]):
         return None
@@ -324,9 +348,10 @@ _OWNER_LINE = re.compile(r"(?:Allocated|Freed) in (?P<function>[A-Za-z_][\w.]*)\
 
 
 def _object_owner(header: Header, traces: frames.Traces) -> Frame | None:
-    """Return the function that allocated, or else freed, the object of a slab's report, or None.
+    """Return the function that allocated, or else freed, the object of a slab report, or None.
 
-    The stack of such a report only shows who found the damaged object, not who damaged it.
+    None means that the report is of another kind or does not name one. The stack of such a report
+    only shows who found the damaged object, not who damaged it.
     """
     if header.kind != "bad-state":
         return None
@@ -360,7 +385,10 @@ _SAFE_AT = re.compile(r"which became (?:HARD|SOFT)IRQ-irq-safe at:")
 
 
 def _became_safe(traces: frames.Traces) -> Frame | None:
-    """Return the function that takes the lock of a lockdep report in an interrupt, or None."""
+    """Return the function that takes the lock of a lockdep report in an interrupt, or None.
+
+    Lockdep shows it below 'which became HARDIRQ-irq-safe at:'; None means that this is missing.
+    """
     stacks = (stack.frames for stack in traces.stacks if _SAFE_AT.search(stack.name))
     return guilty.choose(next(stacks, ()))
 
@@ -370,7 +398,10 @@ _LAST_LINK = "-> #0 "
 
 
 def _of_chain(traces: frames.Traces) -> Frame | None:
-    """Return the function of the last link of lockdep's chain, if the report has no own stack."""
+    """Return the function that wants the lock at the end of lockdep's chain ('-> #0'), or None.
+
+    None means that there is no chain, or that the report has a stack of its own.
+    """
     stacks = (one.frames for one in traces.stacks if one.name.startswith(_LAST_LINK))
     return None if traces.own else guilty.choose(next(stacks, ()))
 
@@ -385,7 +416,7 @@ _WANTS = (
 
 
 def _acquiring(text: Sequence[str]) -> Frame | None:
-    """Return the function that tries to take the lock of a lockdep report, or that holds it."""
+    """Return the function that takes, or else holds, the lock of a lockdep report, or None."""
     for wants in _WANTS:
         for number, line in enumerate(text):
             if wants.search(line) is None:

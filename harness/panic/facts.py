@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find in the text of a report its task, CPU and taint, and the kernel's release and offset.
+"""Find a kernel report's task, CPU and taint in its text, and the kernel's release and offset.
 
 A report about a certain task names it in its own words, and these come first. The 'CPU:' line of
 dump_stack() names the task that printed the report, which for a hung task is the watchdog.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, kw_only=True)
 class Who:
-    """The CPU, task and taint letters of a report; '' or None where its text does not give them."""
+    """The CPU, task, process id and taint letters of a kernel report; '' or None if not given."""
 
     cpu: int | None = None
     pid: int | None = None
@@ -58,7 +58,10 @@ _ABOUT_LINES = 12
 
 
 def who(text: Sequence[str]) -> Who:
-    """Return the task and CPU of a report, from its own text or else from its 'CPU:' line."""
+    """Return the task and CPU that a kernel report is about.
+
+    They are taken from the report's own words, or else from its 'CPU:' line.
+    """
     found = Who()
     for line in text[:_ABOUT_LINES]:
         for about in _ABOUT if _MAY_SAY.search(line) is not None else ():
@@ -80,7 +83,7 @@ def who(text: Sequence[str]) -> Who:
 
 
 def _filled(found: Who, groups: dict[str, str | None]) -> Who:
-    """Return a value whose empty fields are filled from a match's groups."""
+    """Return `found` with its empty fields filled from the groups of a pattern's match."""
     cpu, pid = groups.get("cpu"), groups.get("pid")
     return replace(
         found,
@@ -96,7 +99,10 @@ _OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
 
 
 def about_kernel(text: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's release and its KASLR offset, where the text gives them."""
+    """Return the kernel's release and KASLR offset that a report prints, by name.
+
+    {} without them.
+    """
     found: dict[str, str] = {}
     for line in text:
         release = _CPU.search(line) if "Comm: " in line else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Parse the stacks in a report's text: lines to frames, grouped by the line above them.
+"""Parse the stacks in a kernel report's text into frames, grouped by the heading above them.
 
 The formats are those of x86, arm64, arm, riscv, powerpc and s390, with and without addresses, as
 the kernel prints them or as scripts/decode_stacktrace.sh rewrites them.
@@ -115,7 +115,10 @@ _MOST_FRAMES = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """The stacks of a report's text, and the frames that its program counter lines give."""
+    """All stacks in a kernel report, each named by the line above it ("" for the report's own).
+
+    `pointer` are the frames of the lines that give the program counter, such as 'RIP:'.
+    """
 
     pointer: tuple[Frame, ...]
     stacks: tuple[Stack, ...]
@@ -124,7 +127,8 @@ class Traces:
     def own(self) -> tuple[Frame, ...]:
         """The frames of the report's own stack, without the frame of the program counter.
 
-        When a warning panics at once, only the panic prints a stack, so that stack is taken.
+        When a warning panics at once, only the panic prints a stack, so that stack is taken. It is
+        () without any.
         """
         named = (stack for stack in self.stacks if stack.name.startswith("Kernel panic"))
         unnamed = (stack for stack in self.stacks if not stack.name)
@@ -132,7 +136,7 @@ class Traces:
 
 
 def parse_frame(text: str) -> Frame | None:
-    """Return the stack frame in a line, or None when the line has none."""
+    """Return the stack frame in a line of a kernel report, or None when the line has none."""
     found = _ARM.match(text) if " from " in text else None
     if found is not None:
         return Frame(
@@ -147,7 +151,7 @@ def parse_frame(text: str) -> Frame | None:
 
 
 def _arm_caller(text: str) -> Frame | None:
-    """Return the caller that a line of an arm stack names after 'from', or None."""
+    """Return the caller that a line 'f from g' of an arm stack names, None for another line."""
     _, word, rest = text.partition(" from ")
     found = _ARM_CALLER.match(rest) if word and _ARM.match(text) is not None else None
     if found is None:
@@ -165,7 +169,7 @@ _PLACED = re.compile(r"\.[chSs]:\d+|\.rs:\d+")
 
 
 def _placed(text: str) -> Frame | None:
-    """Return the frame of a line that has a file and line instead of an offset, or None."""
+    """Return the frame of a line that gives file and line instead of an offset, or None."""
     found = _INLINE.match(text)
     if found is not None:
         return Frame(
@@ -183,7 +187,7 @@ def _placed(text: str) -> Frame | None:
 
 
 def parse_where(text: str) -> Frame | None:
-    """Return the frame of a line that gives the program counter, such as 'RIP:', or None."""
+    """Return the frame of a line that gives the program counter, such as 'RIP:', else None."""
     if not text.lstrip().startswith(_WHERE_STARTS):
         return None
     found = _WHERE_NAMED.match(text)
@@ -219,7 +223,12 @@ _INTRUDING = "CPU: another one, which printed at the same time"
 
 @dataclass
 class _Reading:
-    """The stacks and frames read so far while a report is read line by line."""
+    """The state while a report is read line by line: the current stack and the complete ones.
+
+    `name` is the line above the current stack, `frames` its frames so far. `own_seen` is true once
+    the report's own stack is complete. `headed` is true after a line 'Call Trace:', and `of_trap`
+    for a report of a trap.
+    """
 
     name: str = ""
     frames: list[Frame] = field(default_factory=list)
@@ -244,7 +253,7 @@ class _Reading:
         self.name = name
 
     def disown(self) -> None:
-        """Give the frames read so far, and those up to 'Call Trace:', to another CPU.
+        """Declare the frames read so far, and those up to 'Call Trace:', to be another CPU's.
 
         A trap prints its program counter before its stack. So frames before the program counter
         are those of a CPU that printed at the same time.
@@ -256,7 +265,10 @@ class _Reading:
         self.name, self.own_seen = _INTRUDING, False
 
     def add(self, frame: Frame, caller: Frame | None = None) -> None:
-        """Add a frame to the open stack; `caller` is the next frame, if the same line names it."""
+        """Add a frame to the current stack.
+
+        `caller` is the next frame, if the same line names it.
+        """
         if self.caller is not None and self.caller.function != frame.function:
             self._add_caller()
         self.caller = caller
@@ -265,7 +277,7 @@ class _Reading:
             self.count += 1
 
     def _add_caller(self) -> None:
-        """Add the caller that the last line of an arm stack names and that has no line of its own."""
+        """Add the caller that an arm stack's last line names, if it had no line of its own."""
         if self.caller is not None and self.count < _MOST_FRAMES:
             self.frames.append(self.caller)
             self.count += 1
@@ -273,11 +285,12 @@ class _Reading:
 
 
 def read(lines: Sequence[str]) -> Traces:
-    """Return every stack in a report's lines; a stack ends at the line that introduces the next.
+    """Return every stack in the lines of a kernel report.
 
-    The first line is the report's header, which has no frame. The report's own stack has the name
-    "". A program counter within a stack is a frame of that stack, where an interrupt interrupted
-    it. One before the first stack is the place of the trap.
+    A stack ends at the line that introduces the next. The first line is the report's header, which
+    has no frame. The report's own stack has the name "". A program counter within a stack is a
+    frame of that stack, where an interrupt interrupted it. One before the first stack is where the
+    fault happened.
     """
     reading = _Reading(of_trap=bool(lines) and _TRAP.search(lines[0]) is not None)
     for text in lines[1:]:
@@ -295,12 +308,12 @@ def read(lines: Sequence[str]) -> Traces:
 
 
 def where(lines: Sequence[str]) -> tuple[Frame, ...]:
-    """Return the frame of each line that gives a program counter."""
+    """Return the frame of each line that gives a program counter, such as 'RIP:'."""
     return tuple(frame for text in lines if (frame := parse_where(text)) is not None)
 
 
 def _heading(reading: _Reading, text: str) -> None:
-    """Read a line that is no frame; it may introduce the next stack."""
+    """Read a line that is no frame, and begin the next stack if the line introduces one."""
     if text.startswith(_MEMORY):
         return
     # Blanks are stripped first, because on a line of a thousand blanks a pattern would be tried
@@ -321,7 +334,10 @@ def _heading(reading: _Reading, text: str) -> None:
 
 
 def _point(reading: _Reading, where: Frame) -> None:
-    """Add a program counter's frame to the open stack, or record it as the place of the trap."""
+    """Add the frame of a line such as 'RIP:' to the stack that is being read.
+
+    Between stacks, the first such frame is kept as the place where the fault happened.
+    """
     last = reading.pointer[-1] if reading.pointer else None
     if last is not None and (last.function, last.offset) == (where.function, where.offset):
         return
@@ -335,7 +351,10 @@ def _point(reading: _Reading, where: Frame) -> None:
 
 
 def _another_cpu(reading: _Reading, text: str) -> None:
-    """Begin a stack at a CPU's heading; the first such stack may be the report's own."""
+    """Begin a stack at a line such as 'NMI backtrace for cpu 1'.
+
+    The first may be the report's own.
+    """
     if reading.frames:
         reading.introduce(text if reading.own_seen or not reading.name else "")
     elif reading.own_seen and not reading.name:
@@ -345,7 +364,7 @@ def _another_cpu(reading: _Reading, text: str) -> None:
 
 
 def _a_task(reading: _Reading, text: str) -> None:
-    """Begin a stack at a task's heading; the first task's stack is the report's own."""
+    """Begin a stack at a line such as 'task:NAME state:D'; the first is the report's own."""
     if reading.frames or "RCU grace" not in reading.name:
         reading.introduce(
             text if reading.own_seen or (reading.frames and not reading.name) else ""
@@ -355,7 +374,8 @@ def _a_task(reading: _Reading, text: str) -> None:
 def _own_trace(reading: _Reading) -> None:
     """Begin the report's own stack at a line 'Call Trace:'.
 
-    If the line belongs to the stack of the heading above, this does nothing.
+    If the line belongs to the task or CPU that the line above the current stack names, this does
+    nothing.
     """
     if reading.frames or reading.name == _INTRUDING or not _HAS_TRACE.match(reading.name):
         reading.introduce("")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Choose the function of a stack that a report blames.
+"""Choose the function of a stack that a kernel report blames.
 
 A fault seldom appears in the function that caused it. memcpy, a check of a list, a lock, the
 allocator, the sanitizer and the trap's entry detect faults of their callers. The guilty function
@@ -32,9 +32,10 @@ def bare(function: str) -> str:
 
 
 def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Frame | None:
-    """Return the innermost frame that can be guilty, or None.
+    """Return the innermost frame whose function can be to blame for a fault, or None.
 
-    It is reliable and not inlined, and its function is no service function and not in `passed`.
+    The frame is reliable and not inlined, and its function is no service function such as memcpy,
+    and not in `passed`.
     """
     for frame in frames:
         if not frame.reliable or frame.inline or serves(frame.function):

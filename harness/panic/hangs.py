@@ -19,7 +19,7 @@ _SPINS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
 
 
 def _is(section: str, function: str) -> bool:
-    """Return whether a function is in the given section of functions.txt."""
+    """Return whether functions.txt lists a function in this section."""
     return functions(section).holds(guilty.stem(function))
 
 
@@ -34,12 +34,16 @@ def spins(kind: str) -> bool:
 
 
 def dispatches(function: str) -> bool:
-    """Return whether a function calls others through a pointer or a table."""
+    """Return whether a function calls operations through a pointer, as vfs_ioctl() does."""
     return _is("dispatchers", function)
 
 
 def sleeper(frames: Sequence[Frame]) -> Frame | None:
-    """Return the frame of the function that began the wait that does not end, or None."""
+    """Return the frame of the function that began a hung task's wait, or None.
+
+    It is the innermost frame that is no waiting function, such as schedule(), and no service
+    function.
+    """
     sure = [frame for frame in frames if frame.reliable]
     for frame in sure:
         if _is("waits for all", frame.function):
@@ -50,7 +54,10 @@ def sleeper(frames: Sequence[Frame]) -> Frame | None:
 
 
 def spinner(frames: Sequence[Frame]) -> Frame | None:
-    """Return the frame of the operation in which a CPU spins, or None."""
+    """Return the frame of the operation in which a CPU spins, or None without a fitting frame.
+
+    It is the function that a dispatcher called, or the innermost one of a module.
+    """
     sure = interrupted([frame for frame in frames if frame.reliable])
     end = _first_dispatcher(sure)
     inside = sure[:end]
@@ -70,7 +77,7 @@ def _operates(function: str) -> bool:
 
 
 def interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """Return the frames of the code that the watchdog's interrupt interrupted."""
+    """Return the frames that a watchdog's interrupt interrupted, without the interrupt's own."""
     entered = 0
     for index, frame in enumerate(frames):
         name = frame.function
@@ -82,7 +89,7 @@ def interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
 
 
 def _first_dispatcher(frames: Sequence[Frame]) -> int:
-    """Return the index of the innermost dispatcher that called an operation.
+    """Return the index of the innermost frame that called an operation through a pointer.
 
     When there is none, return the number of frames.
     """

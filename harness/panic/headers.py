@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Recognize the first line of a report, by the tables `fault_headers` and `check_headers`."""
+"""Recognize a kernel report's first line, by the tables `fault_headers` and `check_headers`."""
 
 import re
 
@@ -54,7 +54,10 @@ HINTS = (
 
 
 def match(text: str) -> tuple[Header, re.Match[str]] | None:
-    """Return the header that a line's text matches, with the match, or None."""
+    """Return the row of the tables that a line matches as a report's header, and the match.
+
+    None means that the line begins no report.
+    """
     if not any(word in text for word in HINTS):
         return None
     text = text.strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read a log of Linux or macOS block by block: its reports, dialects and suspicious lines.
+"""Read a log of Linux or macOS block by block: its kernel reports and suspicious lines.
 
 The blocks are normalised once and given to both scanners. A log has reports of one system only,
 and the caller need not name the system.
@@ -30,17 +30,18 @@ _MOST_SUSPECTS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A line with words of a crash in a log without a report: its number from 0, and its text."""
+    """A line with words of a crash in a log in which no report was found; `line` counts from 0."""
 
     line: int
     text: str
 
 
 class LogReader:
-    """Reads the blocks of one log and yields its reports; suspects get the source's line numbers.
+    """A reader that takes the blocks of one log and yields the kernel reports in it.
 
     After the first `detailed` reports, a report of Linux has only its kind, title and line; None
-    means no limit. After `read`, `suspects` is empty if there was a report.
+    means no limit. After `read`, `suspects` are the lines with words of a crash, or empty if there
+    was a report.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:
@@ -52,9 +53,9 @@ class LogReader:
         self._lines = 0
 
     def read(self, blocks: Iterable[str]) -> Iterator[KernelReport]:
-        """Yield every report; its line counts in the normalised log.
+        """Yield every kernel report in the blocks; its `line` counts in the normalised log.
 
-        `Normaliser.source_line` converts that line to the source's.
+        `Normaliser.source_line` converts that line to the source log's.
         """
         for block in blocks:
             for report in self._block(block):
@@ -81,7 +82,7 @@ class LogReader:
             yield from self._panics.feed(line)
 
     def _suspect(self, block: str) -> None:
-        """Keep the first lines with words of a crash, as long as no report was found."""
+        """Collect a block's first lines with words of a crash, as long as no report was found."""
         at, number = 0, self._lines
         while not self._reported and len(self.suspects) < _MOST_SUSPECTS:
             match = _CRASH_WORDS.search(block, at)

@@ -3,6 +3,9 @@
 
 harness-test-begin NAME          harness-test-end NAME
 harness-canary TOKEN: ...        harness-heartbeat RUN N        harness-last-word TOKEN
+
+A canary is a planted report that the scanner must find. A last word shows that the log is
+complete.
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ _WORD = "harness-"
 
 
 class MarkerKind(Enum):
-    """The kinds of marker lines."""
+    """The kinds of lines that the harness writes into a guest's kernel log; values begin them."""
 
     TEST_BEGIN = "harness-test-begin"
     TEST_END = "harness-test-end"
@@ -25,7 +28,10 @@ class MarkerKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Marker:
-    """One marker; `name` is a test, a token or a run, `number` the count of a heartbeat."""
+    """One line that the harness wrote into the kernel log.
+
+    `name` is a test, a token or a run, and `number` the count of a heartbeat.
+    """
 
     kind: MarkerKind
     name: str
@@ -36,7 +42,10 @@ _KINDS = {kind.value: kind for kind in MarkerKind}
 
 
 def parse_marker(line: str) -> Marker | None:
-    """Return the marker in a kernel line, or None; the same text from user space is no marker."""
+    """Return the harness's marker in a console line, None for any other line.
+
+    The same text from user space is no marker.
+    """
     if _WORD not in line:
         return None
     text = kernel_text(line)

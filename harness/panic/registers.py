@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The registers at the trap, by the names that the kernel prints on each architecture.
+"""Find the registers in a kernel report, by the names that the kernel prints on each architecture.
 
 Sources: show_regs() and its helpers in arch/*/kernel/process.c, traps.c and dumpstack.c.
 """
@@ -50,7 +50,10 @@ _LAST = re.compile(r"^\s*(?:Call [Tt]race:|Modules linked in|---\[ end|Kernel pa
 
 
 def registers(text: Sequence[str]) -> dict[str, str]:
-    """Return the registers at the trap, by the names that the kernel prints, in hex digits."""
+    """Return the registers that a kernel report prints, by their printed names, as hex digits.
+
+    They are those of the moment of the fault.
+    """
     found: dict[str, str] = {}
     row = 0
     for line in text:
@@ -65,7 +68,10 @@ def registers(text: Sequence[str]) -> dict[str, str]:
 
 
 def _named(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the registers of a line that names each register."""
+    """Yield name and value of the registers in a line that names each, such as 'RAX: ...
+
+    RBX: ...'.
+    """
     psw = _PSW.match(line)
     if psw is not None:
         yield from (("PSW", psw[1]), ("PSW-address", psw[2]))
@@ -76,10 +82,10 @@ def _named(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _numbered(line: str, row: int) -> tuple[list[tuple[str, str]], int]:
-    """Return the registers of a line that numbers them, and the first number of the next line.
+    """Return the registers in a line of values without names, and the next line's first number.
 
-    `row` is the number that the line before gave for this line. It is used where the line itself
-    has no number.
+    Such a line is 'GPR04: v v v v'. `row` is the number that the line before gave for this line.
+    It is used where the line itself has no number.
     """
     match = _ROW.match(line)
     if match is None or (match["more"] and not row):

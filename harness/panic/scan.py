@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Find the kernel's reports in a console, line by line as it arrives, with bounded memory.
 
-A report begins with one of `headers`. It ends with the kernel's own end mark, with the mark of a
-test, when two heartbeats pass without a new line, or at the largest number of lines. Where printk
-names the thread or CPU that prints (CONFIG_PRINTK_CALLER), each of them can have an open report;
-otherwise only one report is open. Some headers only continue the open report: an oops that panics
-before its end is one report, which becomes fatal.
+A report begins with a line that one of `headers` matches. It ends with the kernel's own end mark,
+with the mark of a test, when two heartbeats pass without a new line, or at the largest number of
+lines. Until then it is open. Where printk names the thread or CPU that prints
+(CONFIG_PRINTK_CALLER), each of them can have an open report; otherwise only one report is open.
+Some headers only continue the open report: an oops that panics before its end is one report, which
+becomes fatal.
 """
 
 import re
@@ -43,7 +44,11 @@ _BLOCK_CHARACTERS = 1 << 20
 
 @dataclass
 class _Draft:
-    """A report that is still being read: its header, its lines so far, and its threads or CPUs."""
+    """A kernel report that is still being read: its header and its lines so far.
+
+    `contexts` are the threads or CPUs whose lines belong to it, `before` the lines before it, and
+    `beats` the heartbeats since its last line.
+    """
 
     header: Header
     line: int
@@ -56,7 +61,7 @@ class _Draft:
 
 
 class Scanner:
-    """Reads console lines in order and returns each report when it is complete.
+    """A scanner that gets console lines in order and returns each kernel report once complete.
 
     `causes.related` finds later which report follows from which. After the first `detailed`
     reports only kind, line and first line are given, so that they can be counted.
@@ -72,13 +77,14 @@ class Scanner:
 
     @property
     def idle(self) -> bool:
-        """Whether no report is open, so that only a header line matters next."""
+        """Whether no report is being read, so that only a line that begins one matters next."""
         return not self._open
 
     def feed(self, line: str, *, plain: bool = False) -> tuple[KernelReport, ...]:
-        """Read the next line and return the reports that this line completes.
+        """Read the next console line, and return the reports that this line completes.
 
-        `plain`: the caller knows that the line contains no word of `HINTS`.
+        `plain` says that the caller has found none of the words of `HINTS` in the line, so it
+        begins no report.
         """
         self._index += 1
         done: tuple[KernelReport, ...] = ()
@@ -90,16 +96,17 @@ class Scanner:
         return done
 
     def skip(self, lines: Iterable[str], count: int, latest: float) -> None:
-        """Skip `count` lines that contain no header; `lines` are the last of them.
+        """Count `count` lines as read; none of them may begin a report. `lines` are the last ones.
 
-        Units: `latest` is the greatest time in the skipped lines, in seconds of the kernel's clock.
+        Units: `latest` is the greatest time in the skipped lines, in seconds of the kernel's
+            clock.
         """
         self._index += count
         self._at = max(self._at, latest)
         self._recent.extend(lines)
 
     def finish(self) -> tuple[KernelReport, ...]:
-        """Return the reports that are still open at the end of the console."""
+        """Return the reports that the end of the console ends."""
         done = [report for draft in tuple(self._open) for report in self._close(draft)]
         return tuple(sorted(done, key=lambda report: report.line))
 
@@ -107,7 +114,10 @@ class Scanner:
         return self._of_earlier_boot(line) + self._of_this_boot(line, plain=plain)
 
     def _of_earlier_boot(self, line: KernelLine) -> tuple[KernelReport, ...]:
-        """Return the open reports of the earlier boot, if a line shows that the clock restarted."""
+        """Return the reports that end because this line shows that the kernel was booted again.
+
+        A restarted clock shows it. The result is () for any other line.
+        """
         if line.at is None:
             return ()
         again = line.at < self._at and line.text.startswith(_BEGINNINGS)
@@ -135,7 +145,7 @@ class Scanner:
         return ended + self._begin(hit[0], line)
 
     def _of(self, line: KernelLine) -> _Draft | None:
-        """Return the open report to which a line belongs, or None."""
+        """Return the report being read to which a line belongs, by its thread or CPU, or None."""
         for draft in reversed(self._open):
             if not line.context or not draft.contexts or line.context in draft.contexts:
                 return draft
@@ -169,17 +179,21 @@ class Scanner:
         return self._close(draft) if ended else ()
 
     def _beat(self) -> tuple[KernelReport, ...]:
-        """Count a heartbeat; return the reports without a new line since the heartbeat before."""
+        """Count a heartbeat, and end the reports that got no line since the one before.
+
+        Return them.
+        """
         for draft in self._open:
             draft.beats += 1
         still = [draft for draft in tuple(self._open) if draft.beats > 1]
         return tuple(report for draft in still for report in self._close(draft))
 
     def _before(self, context: str) -> list[str]:
-        """Return the last kernel lines before a header, oldest first.
+        """Return the last kernel lines before a report, oldest first, to be shown with it.
 
-        `context` is the header's thread or CPU, "" where printk does not name it. Where it is
-        known, more lines are returned; the additional, older lines are all from this context.
+        `context` is the thread or CPU that printed the header, "" where printk does not name it.
+        Where it is known, more lines are returned; the additional, older lines are all from this
+        context.
         """
         wanted = _BEFORE_SAME if context else _BEFORE
         found: list[str] = []
@@ -210,21 +224,27 @@ class Scanner:
 
 
 def _counted(draft: _Draft) -> tuple[KernelReport, ...]:
-    """Return a report with only kind, title and line, in a tuple; () if it lacks a needed stack."""
+    """Return a report with only kind, title and line, as a tuple of one.
+
+    The result is () if the report's kind needs a stack and it has none.
+    """
     if not has_needed_stack(draft.header, draft.text):
         return ()
     return (KernelReport(kind=draft.header.kind, title=draft.text[0], line=draft.line, text=()),)
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
-    """Return every report of a whole log; in a log without timestamps every line is the kernel's."""
+    """Return every kernel report of a whole log, each with `follows` set.
+
+    In a log without timestamps every line counts as the kernel's.
+    """
     normaliser = Normaliser()
     found = causes.related(scan_blocks(_blocks(lines), normaliser))
     return tuple(sourced(report, normaliser) for report in found)
 
 
 def sourced(report: KernelReport, normaliser: Normaliser) -> KernelReport:
-    """Return a report whose line numbers count in the source log instead of the normalised one."""
+    """Return a report with line numbers of the source log instead of the normalised log."""
     follows = report.follows
     return replace(
         report,
@@ -234,7 +254,7 @@ def sourced(report: KernelReport, normaliser: Normaliser) -> KernelReport:
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
-    """Yield text in blocks of about the set size, each of whole lines."""
+    """Yield the lines joined to blocks of about 1 MiB, each of whole lines."""
     held: list[str] = []
     size = 0
     for line in lines:
@@ -248,11 +268,11 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
 
 
 def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[KernelReport]:
-    """Yield every report of a log that comes in blocks of whole lines.
+    """Yield every kernel report of a log that comes in blocks of whole lines.
 
-    Lines are counted in the normalised log; `sourced` converts them. While no report is open, only
-    lines with a word of `HINTS` are examined, and a block without such a word is not even
-    normalised. So text without reports costs little time.
+    Lines are counted in the normalised log; `sourced` converts them. While no report is being
+    read, only lines with a word of `HINTS` are examined, and a block without such a word is not
+    even normalised. So text without reports costs little time.
     """
     scanner = Scanner()
     for block in blocks:
@@ -263,14 +283,14 @@ def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[Kerne
 
 
 def is_quiet(block: str) -> bool:
-    """Return whether a block contains none of the words that mark headers and boot lines."""
+    """Return whether a block contains none of the words that reports and boots begin with."""
     return not any(word in block for word in (*HINTS, *_BEGINNINGS))
 
 
 def scan_block(scanner: Scanner, block: str) -> Iterator[KernelReport]:
-    """Yield the reports that one block of normalised lines completes.
+    """Give one block of normalised lines to a scanner, and yield the reports that it completes.
 
-    While no report is open, only lines that may be a header are read.
+    While no report is being read, only lines that may begin one are read.
     """
     at = 0
     starts = _interesting(block)
@@ -299,7 +319,7 @@ def _pass_over(scanner: Scanner, quiet: str | None) -> None:
 
 
 def _interesting(block: str) -> Iterator[int]:
-    """Yield the offset of each line that may be a header or the beginning of a boot, in order."""
+    """Yield the offset of each line that may begin a report or a boot, in order."""
     found: set[int] = set()
     for word in (*HINTS, *_BEGINNINGS):
         at = block.find(word)

@@ -49,7 +49,7 @@ def _name(function: str) -> str:
 
 
 def _way(report: KernelReport) -> list[str]:
-    """Return the name of the operation that called the guilty function, as a list of at most one.
+    """Return the name of the operation in which the guilty function ran, as a list of at most one.
 
     An operation is the outermost function below a dispatcher, such as a module's ioctl handler.
     The list is empty if the guilty function is the operation itself. There is one exception: if a
@@ -74,7 +74,10 @@ def _way(report: KernelReport) -> list[str]:
 
 
 def _called(report: KernelReport, frames: Sequence[Frame]) -> list[str]:
-    """Return the function that the guilty operation had called when the CPU was sampled, or []."""
+    """Return what the guilty function had called when a watchdog sampled the CPU, or [].
+
+    `frames` are those of the interrupted code, innermost first.
+    """
     called = ""
     for frame in frames:
         if guilty.bare(frame.function) == report.function:

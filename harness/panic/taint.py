@@ -29,5 +29,5 @@ _MEANINGS = {
 
 
 def meanings(letters: str) -> tuple[str, ...]:
-    """Return 'LETTER: meaning' for each known taint letter of a report, in the report's order."""
+    """Return 'LETTER: meaning' for each known taint letter in `letters`, in their order."""
     return tuple(f"{one}: {_MEANINGS[one]}" for one in letters if one in _MEANINGS)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Convert a hanging kernel's list of tasks into one report that names the task that hangs.
+"""Turn the list of tasks that a hanging kernel prints into one report of the task that hangs.
 
-The text is the output of sysrq w, l and t, or of an NMI. A task whose stack leads through the module
-under test is chosen before others: first one in uninterruptible sleep, then one on a CPU, then one
-that sleeps in a system call. A thread of the module that waits for its next work is no hang.
+The text is the output of sysrq w, l and t, or of an NMI. A task whose stack leads through the
+module under test is chosen before others: first one in uninterruptible sleep, then one on a CPU,
+then one that sleeps in a system call. A thread of the module that waits for its next work is no
+hang.
 """
 
 import re
@@ -31,7 +32,7 @@ _SECTION = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
-    """One task in the list of a hanging kernel, with its state and the lines of its stack."""
+    """One task in a hanging kernel's printed list, with its state and its stack's lines."""
 
     task: str
     pid: int
@@ -45,16 +46,16 @@ class _Standing:
 
     @property
     def rests(self) -> bool:
-        """Whether this is a thread of the kernel that sleeps until there is work for it."""
+        """Whether the task only waits for its next work, as an idle kernel thread does."""
         asked = any(_IN_SYSTEM_CALL.search(frame.function) for frame in self.frames)
         return self.state not in _ORDER and not asked
 
 
 def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
-    """Return a report of kind 'hang' from a list of tasks, or None when none of them hangs.
+    """Return a report of kind 'hang' about the task that hangs, None when none of them does.
 
-    `modules` are the names of the modules under test; a task in one of them is preferred. A task
-    that is listed twice counts once.
+    `text` is the list of tasks that the kernel printed, and `modules` are the names of the modules
+    under test; a task in one of them is preferred. A task that is listed twice counts once.
     """
     listed = {(one.pid, one.state): one for one in reversed(_tasks(text)) if one.frames}
     found = [one for one in reversed(listed.values()) if not one.rests]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Cut off the lines after a report's end, where the kernel printed no end mark."""
+"""Cut off the lines after a kernel report's end, where the kernel printed no end mark."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,10 @@ _BELONGS = re.compile(
 
 
 def trimmed(text: Sequence[str]) -> Sequence[str]:
-    """Return a report's lines up to the last that belongs to it; the first line always does."""
+    """Return a kernel report's lines without trailing ones that do not look like part of one.
+
+    The first line is always kept.
+    """
     end = len(text)
     while end > 1 and not (_BELONGS.match(text[end - 1]) or parse_frame(text[end - 1])):
         end -= 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One function of a stack.
+    """One function of a stack in a kernel report.
 
     `offset` and `size` are bytes, 0 where unknown; `module` is "" for the kernel itself; `place`
     is file:line, "" where unknown. An unreliable frame ('?') may be left over from an older call.
@@ -30,7 +30,10 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Frames, innermost first, and the line above them in the report ("" for the report's own)."""
+    """A stack in a kernel report, innermost frame first.
+
+    `name` is the line above it in the report, "" for the report's own stack.
+    """
 
     name: str
     frames: tuple[Frame, ...]

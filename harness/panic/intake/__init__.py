@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Convert a log of any form into the lines of a kernel."""
+"""Read console logs from any source: mails, JSON, syslog, dmesg.
+
+Find the kernel's lines in them.
+"""

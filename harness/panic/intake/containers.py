@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Unpack log lines from JSON of log collectors, from HTML, quoted mail, tables and margins.
+"""Unpack a kernel log from JSON of log collectors, from HTML, quoted mail, tables and margins.
 
 In a log that passed through a tracker, a mail or a collector, the kernel's text is inside another
 text. Each function takes numbered lines and returns the inner lines, each with the number of its
@@ -17,7 +17,7 @@ from harness.panic import headers
 
 @dataclass(frozen=True, slots=True)
 class NumberedLine:
-    """A line with its number in the log; `dialect` names the format that it was unpacked from."""
+    """A line of a log with its number; `dialect` names the formats that it was unpacked from."""
 
     number: int
     text: str
@@ -48,9 +48,9 @@ _FEWEST_QUOTED = 3
 
 
 def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
-    """Return the lines of a log, unpacked from JSON and HTML.
+    """Return the lines of a log, unpacked from JSON, HTML, quotations, tables and code.
 
-    Marks of quotations, tables and code at the start of lines, and a common margin, are removed.
+    A margin that lines have in common is removed, too.
     """
     found = list(_from_json(lines))
     if any(_ENTITY.search(line.text) or _BREAK.search(line.text) for line in found):
@@ -65,7 +65,7 @@ def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
 
 
 def _from_json(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
-    """Yield the lines stored in JSON objects; of a panic file's JSON only the panic string.
+    """Yield the log lines that are stored in JSON objects; of a macOS panic file the panic string.
 
     Lines outside of JSON are yielded unchanged.
     """
@@ -83,7 +83,10 @@ def _from_json(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
 
 
 def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
-    """Yield the lines in a collector's JSON object, or the line itself if it is no such object."""
+    """Yield the log lines in the JSON object of a log collector, such as journald or docker.
+
+    A line that is no such object is yielded itself.
+    """
     start, end = line.text.find("{"), line.text.rstrip(" ,\r")
     entry = _json_object(end[start:]) if start >= 0 and end.endswith("}") else None
     text, dialect = _entry_text(entry) if entry else ("", "")
@@ -97,7 +100,7 @@ def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
 
 
 def _escaped(text: str, start: int) -> str:
-    """Return a JSON string as it is written, from its first character to its end or its cut.
+    """Return the rest of a JSON string, still escaped, from `start` to its end quote or its cut.
 
     One pattern for all of the string would allocate some 130 bytes for each of its characters.
     """
@@ -108,10 +111,7 @@ def _escaped(text: str, start: int) -> str:
 
 
 def _json_string(escaped: str) -> str:
-    """Return the value of a JSON string without its quotation marks.
-
-    If it was cut within an escape, only its line ends are decoded.
-    """
+    """Return the text of a JSON string's content; if it is cut, only line ends are decoded."""
     try:
         return _encodable(str(json.loads(f'"{escaped}"', strict=False)))
     except ValueError:
@@ -119,7 +119,7 @@ def _json_string(escaped: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Return a text with each half of a surrogate pair, which no encoding can write, as escape."""
+    """Return a text with lone surrogates, which no encoding can write, as backslash escapes."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -132,7 +132,10 @@ def _json_object(text: str) -> dict[str, object] | None:
 
 
 def _entry_text(entry: dict[str, object]) -> tuple[str, str]:
-    """Return a collector's log text and the collector's name; both "" for an unknown format."""
+    """Return the log text in a log collector's JSON object, and the format's name as a dialect.
+
+    Both are "" for an unknown format.
+    """
     text = next((entry[key] for key in _TEXT_KEYS if key in entry), None)
     if isinstance(text, list) and all(isinstance(one, int) and 0 <= one < 256 for one in text):
         text = bytes(text).decode(errors="backslashreplace")
@@ -158,7 +161,7 @@ def _from_html(line: NumberedLine) -> Iterator[NumberedLine]:
 
 
 def _without_quotes(line: NumberedLine) -> NumberedLine:
-    """Return a line without the marks of a mail's quotation; a reply has lines of several depths."""
+    """Return a line without the '>' marks of a quoted mail, however deep the quotation is."""
     marks = _QUOTE.match(line.text)
     if marks is None:
         return line
@@ -166,9 +169,10 @@ def _without_quotes(line: NumberedLine) -> NumberedLine:
 
 
 def _without_marks(lines: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
-    """Yield the lines; remove a mark with which several lines in a row begin.
+    """Yield the lines without the '|' of a table, or the '`' of code, at their beginnings.
 
-    `name` is the mark's name in _MARKS: 'table' or 'code'.
+    `name`, 'table' or 'code', says which. The mark is removed only if several lines in a row begin
+    with it, or a blank follows it.
     """
     mark = _MARKS[name]
     run: list[NumberedLine] = []
@@ -198,10 +202,10 @@ def _unmarked(run: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
 
 
 def _without_margin(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
-    """Yield the lines; remove the margin of lines in a row that are indented together.
+    """Yield the lines without the indentation that a mail or page has given to a whole report.
 
-    The margin is the indentation of the first header in the row, because the kernel does not
-    indent headers. A line that is indented further keeps the rest of its indentation.
+    The margin is the indentation of the report's header, because the kernel does not indent
+    headers. A line that is indented further keeps the rest of its indentation.
     """
     margin = ""
     for line in lines:

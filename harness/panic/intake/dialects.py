@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Remove the prefixes of a kernel's log line, and return the facts that they contain.
+"""Remove the prefixes that printk, syslog, dmesg and others put before a kernel's log line.
 
 Several programs handle a line, and each adds its own prefix: printk its time and caller, dmesg a
 date, syslog date, host and tag, a serial program the time of day, a log collector its own. `peel`
-removes all of them. Some prefixes show that the kernel wrote the line (printk's time, the tag
-'kernel:'); others only give the time of its arrival.
+removes all of them, and returns what they say. Some prefixes show that the kernel wrote the line
+(printk's time, the tag 'kernel:'); others only give the time of its arrival. A dialect is the name
+of such a prefix.
 
 Sources: Documentation/core-api/printk-basics.rst, Documentation/ABI/testing/dev-kmsg,
-journalctl(1) --output, dmesg(1) --time-format, RFC 3164 and RFC 5424, logcat's threadtime.
+    journalctl(1) --output, dmesg(1) --time-format, RFC 3164 and RFC 5424, logcat's threadtime.
 """
 
 import re
@@ -30,7 +31,10 @@ _PRIORITY = r"(?:kern|user|daemon|syslog)\.\w{3,8} +"
 
 @dataclass(frozen=True)
 class _Layer:
-    """The pattern of one prefix, its dialect, and whether only kernel lines have this prefix."""
+    """The pattern of one log prefix, such as syslog's, and its name as a dialect.
+
+    `kernel` is true if only lines of the kernel have this prefix.
+    """
 
     dialect: str
     pattern: str
@@ -103,11 +107,11 @@ _MOST_LAYERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Peeled:
-    """A line without its prefixes, and the facts that the prefixes contain.
+    """A log line without its prefixes, and what the prefixes say of it.
 
     `kernel` is whether a prefix shows that the kernel wrote the line, `other` whether one shows
-    another program. `stamp` is printk's time as printed, "" without one; `context` is the thread
-    or CPU that printed. `dialect` names the prefixes, outermost first.
+    another program. `stamp` is printk's time as printed, "" without one, `at` the same in seconds;
+    `context` is the thread or CPU that printed. `dialect` names the prefixes, outermost first.
     """
 
     text: str
@@ -120,15 +124,17 @@ class Peeled:
 
     @property
     def canonical(self) -> str:
-        """The line for `lines.parse`: `as_kernels` for a kernel line, otherwise the text.
+        """The line in the form that `lines.parse` reads.
 
-        A kernel line is one of which a prefix shows that the kernel wrote it.
+        Only a kernel line begins with a kernel mark.
+        A kernel line is one of which a prefix shows that the kernel wrote it. It has the form of
+        `as_kernels`, another one is the bare text.
         """
         return self.as_kernels if self.kernel else self.text
 
     @property
     def as_kernels(self) -> str:
-        """The line for `lines.parse`, given the form of a kernel line whoever wrote it.
+        """The line in the form in which `lines.parse` takes it for the kernel's, whoever wrote it.
 
         It begins with printk's time, or, when the line has none, with '[kernel]' and the thread or
         CPU that printed.
@@ -139,7 +145,7 @@ class Peeled:
 
 
 def peel(line: str) -> Peeled:
-    """Return a line without its prefixes, and the facts that the prefixes contain.
+    """Return a log line without its prefixes, and what the prefixes say of it.
 
     A line of another program keeps its prefixes.
     """
@@ -176,7 +182,7 @@ _PRINTK = ("printk",)
 
 
 def _stamped(line: str, stamp: re.Match[str]) -> Peeled:
-    """Return a line that begins with printk's time, split into its parts."""
+    """Split a line that begins with printk's time; `stamp` is the match of that time."""
     rest, context, at = line[stamp.end() :], stamp["context"] or "", float(stamp["at"])
     if _MAYBE_INNER.match(rest):
         return _inner(rest, stamp[0].rstrip() + " ", at, context, ["printk"])
@@ -184,7 +190,7 @@ def _stamped(line: str, stamp: re.Match[str]) -> Peeled:
 
 
 def _is_others(rest: str, dialect: str) -> bool:
-    """Return whether the text after a date names a program that is not the kernel.
+    """Return whether the text after a date names a program other than the kernel as its writer.
 
     Except in the dialect 'syslog', the name counts only if a process id follows it.
     """
@@ -195,7 +201,7 @@ def _is_others(rest: str, dialect: str) -> bool:
 def _within(line: str) -> Peeled | None:
     """Return the kernel line that begins in the middle of another program's unfinished line.
 
-    None means that the line contains no time of printk.
+    None means that the line contains no printk time.
     """
     match = STAMP.search(line) if "[" in line else None
     if match is None:
@@ -205,7 +211,10 @@ def _within(line: str) -> Peeled | None:
 
 
 def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]) -> Peeled:
-    """Return the kernel line after a prefix that only kernel lines have."""
+    """Return the kernel line `rest` that follows a prefix which only kernel lines have.
+
+    `match` is the prefix. `context` and `dialect` are those of the prefixes before it.
+    """
     if match["us"]:
         seconds = int(match["us"]) / 1e6
         return _inner(rest, f"[{seconds:12.6f}] ", seconds, context, dialect)
@@ -221,9 +230,10 @@ def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]
 
 
 def _inner(rest: str, stamp: str, at: float | None, context: str, dialect: list[str]) -> Peeled:
-    """Remove the prefixes at the beginning of `rest`; return the kernel line with all facts.
+    """Remove further prefixes after one of the kernel, and return the line with what all say.
 
-    The other parameters are the facts from the prefixes that were removed before.
+    `stamp` and `at` are the kernel's time, `context` and `dialect` are those of the prefixes that
+    were removed before.
     """
     for _ in range(_MOST_LAYERS):
         match = _INNER.match(rest)

@@ -20,9 +20,10 @@ _LONGEST = 2048
 
 @dataclass(frozen=True)
 class KernelLine:
-    """A kernel line: its text, the thread (T123) or CPU (C0) that printed it or '', and its time.
+    """A line that the kernel wrote: its text, its time, and the thread (T123) or CPU (C0).
 
-    `at` is in seconds of the kernel's own clock, None where the line does not give it.
+    The thread or CPU is '' where printk does not name it. `at` is in seconds of the kernel's own
+    clock, None where the line does not give it.
     """
 
     text: str
@@ -51,7 +52,7 @@ def clean(line: str) -> str:
 
 
 def pieces(line: str) -> Iterator[str]:
-    """Yield the pieces of a line that several CPUs wrote, cut before each timestamp but the first."""
+    """Yield the parts of a console line that several CPUs wrote at once, cut at timestamps."""
     first = STAMP.search(line)
     cut = STAMP.search(line, first.end()) if first is not None else None
     start = 0
@@ -63,7 +64,7 @@ def pieces(line: str) -> Iterator[str]:
 
 
 def parse(line: str) -> KernelLine | None:
-    """Return the kernel line that a console line contains, or None if the kernel did not write it."""
+    """Return the kernel line that a console line contains, None if the kernel did not write it."""
     if line.startswith("["):
         match = STAMP.match(line)
         if match is not None:
@@ -79,6 +80,6 @@ def parse(line: str) -> KernelLine | None:
 
 
 def kernel_text(line: str) -> str | None:
-    """Return the text of the kernel line in a console line, or None if there is none."""
+    """Return the kernel's text in a console line, None if the kernel did not write the line."""
     found = parse(line)
     return found.text if found is not None else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Convert a log from any source into one form, before reports are searched in it.
+"""Convert a log from any source into one form, before kernel reports are searched in it.
 
 In that form a kernel line begins with printk's time, or with `dialects.UNTIMED` where it has none;
 no other line is marked in this way. Prefixes are removed, wrapped lines are joined, a log that was
@@ -51,7 +51,10 @@ _FLOWED_FROM, _FLOWED = 72, 80
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A part of a log in one dialect: its first line, counted from 0, and its number of lines."""
+    """A part of a log whose lines have the same prefixes: its first line, from 0, and its length.
+
+    `dialect` names the prefixes.
+    """
 
     dialect: str
     line: int
@@ -60,7 +63,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A log line while it is being normalised."""
+    """A log line being normalised: its number, its text, and its text without prefixes."""
 
     number: int
     raw: str
@@ -68,7 +71,10 @@ class _Line:
 
 
 class Normaliser:
-    """Converts the blocks of one log into one form, and records the source line of each line."""
+    """The converter of one log into the normalised form, block by block.
+
+    It records the source line of each line that it returns.
+    """
 
     def __init__(self) -> None:
         self.regions: list[Region] = []
@@ -79,7 +85,10 @@ class Normaliser:
         self._kernel_seen = False
 
     def pass_over(self, block: str) -> str:
-        """Return a block unchanged and count its lines; the block must contain no report."""
+        """Count the lines of a block without converting it, and return it unchanged.
+
+        The caller knows that the block contains no kernel report.
+        """
         head = [peel(clean(one)) for one in block[:4096].split("\n", 20)[:20]]
         self._kernel_seen = self._kernel_seen or any(one.kernel for one in head)
         common = Counter(one.dialect for one in head if one.dialect)
@@ -93,7 +102,7 @@ class Normaliser:
         return block
 
     def block(self, block: str) -> str:
-        """Return a block of whole lines in the normalised form."""
+        """Return a block of whole log lines in the normalised form."""
         if _is_plain(block):
             self._kernel_seen = True
             return self._as_it_is(block, ("printk",))
@@ -113,7 +122,7 @@ class Normaliser:
         return text
 
     def source_line(self, line: int) -> int:
-        """Return the source line of a normalised line; both are counted from 0."""
+        """Return the number in the source log of a line in the normalised log, both from 0."""
         at = bisect_right(self._starts, line) - 1
         if at < 0:
             return line
@@ -128,7 +137,7 @@ class Normaliser:
         self._lines_out += count
 
     def _written(self, lines: Sequence[_Line]) -> str:
-        """Return the lines in the normalised form.
+        """Return lines as normalised text; decide which lines without a prefix are the kernel's.
 
         The lines of a run without prefixes either all count as the kernel's or all do not, except
         a program's messages, which never do.
@@ -146,7 +155,10 @@ class Normaliser:
         return "\n".join(written)
 
     def _add_regions(self, lines: Sequence[_Line]) -> None:
-        """Record the dialect of each part of the log; lines without one belong to the part before."""
+        """Record which parts of the log have which prefixes, for the summary of the log.
+
+        A line without prefixes belongs to the part before it.
+        """
         current: tuple[str, ...] | None = None
         start = lines[0].number
         for line in lines:
@@ -170,7 +182,7 @@ class Normaliser:
 
 
 def _is_plain(block: str) -> bool:
-    """Return whether a block is a plain kernel console, which needs no conversion."""
+    """Return whether a block needs no conversion: its lines are as printk writes them."""
     times = [float(time) for time in _STAMPS.findall(block)]
     if not times or _NOT_PLAIN.search(block) is not None or _falls(times):
         return False
@@ -185,7 +197,7 @@ def _is_plain(block: str) -> bool:
 
 
 def _ends_in_returns(block: str) -> bool:
-    """Return whether every line of a block ends in carriage returns only."""
+    """Return whether the lines of a block end in carriage returns without line feeds."""
     return "\n" not in block.strip("\n") and "\r" in block.strip("\r\n")
 
 
@@ -204,9 +216,9 @@ def _peeled(line: NumberedLine) -> _Line:
 
 
 def _runs(lines: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], bool]]:
-    """Yield, in turn, runs of lines with and without a prefix that names the kernel.
+    """Yield the longest runs of lines that all have, or all lack, a prefix that names the kernel.
 
-    The bool is True for a run of lines without such a prefix.
+    The bool is True for a run of lines that lack it.
     """
     start = 0
     for index in range(1, len(lines) + 1):
@@ -217,7 +229,7 @@ def _runs(lines: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], bool]]:
 
 
 def _oldest_first(lines: list[_Line]) -> list[_Line]:
-    """Return the lines with the oldest first, even if the log has the newest first."""
+    """Return the lines oldest first: reversed if their times show that the log is newest first."""
     times = [line.peeled.at for line in lines if line.peeled.at is not None]
     if _falls(times):
         return lines[::-1]
@@ -238,7 +250,10 @@ def _falls(times: Sequence[float] | Sequence[str]) -> bool:
 
 
 def _ends_before_it_begins(lines: Sequence[_Line]) -> bool:
-    """Return whether, in a log without times, the end marks come before the headers."""
+    """Return whether a report's end mark comes before its header, so that the log is newest first.
+
+    This is for logs without times.
+    """
     begins = (at for at, line in enumerate(lines) if "[ cut here ]" in line.raw)
     end = next((at for at, line in enumerate(lines) if "---[ end " in line.raw), None)
     if end is None or next(begins, -1) < end:
@@ -247,7 +262,7 @@ def _ends_before_it_begins(lines: Sequence[_Line]) -> bool:
 
 
 def _without_copies(lines: list[_Line]) -> list[_Line]:
-    """Return the lines without the second copy of lines that arrived twice.
+    """Return the lines without the second copies of lines that arrived twice.
 
     Three causes are handled: syslogd's copy to every terminal, two merged captures of one console,
     and a console that shows every line twice.
@@ -284,13 +299,13 @@ def _is_wall(line: _Line) -> bool:
 
 
 def _doubled(keys: Sequence[tuple[float | None, str]]) -> bool:
-    """Return whether nearly every kernel line occurs twice in a row."""
+    """Return whether nearly every kernel line occurs twice in a row; `keys` are time and text."""
     pairs = sum(1 for index in range(0, len(keys) - 1, 2) if keys[index] == keys[index + 1])
     return len(set(keys)) > 1 and pairs * 2 >= len(keys) * 0.9
 
 
 def _joined(lines: list[_Line]) -> list[_Line]:
-    """Return the lines, with those joined that a terminal or a mail had wrapped."""
+    """Return the lines, joined again where a terminal or a mail program had wrapped them."""
     width = max((len(line.raw) for line in lines), default=0)
     if width not in _WIDTHS:
         return lines
@@ -315,7 +330,7 @@ def _joined(lines: list[_Line]) -> list[_Line]:
 
 
 def _reflowed(lines: Sequence[_Line]) -> list[_Line]:
-    """Return the lines, with those joined that a mail program wrapped as flowed text."""
+    """Return the lines, joined again where a mail program had wrapped them as flowed text."""
     whole: list[_Line] = []
     for line in lines:
         bare = (
@@ -333,8 +348,9 @@ def _reflowed(lines: Sequence[_Line]) -> list[_Line]:
 
 
 def _flows(line: _Line, after: _Line) -> bool:
-    """Return whether a line flows on: it ends in a blank, and the next word had no room on it.
+    """Return whether `after` is the rest of `line`, which a mail program has wrapped.
 
+    It is if the line ends in a blank and had no room for the next word.
     Source: RFC 3676, format=flowed.
     """
     if not line.raw.endswith(" ") or len(line.raw) > _FLOWED:
@@ -345,8 +361,9 @@ def _flows(line: _Line, after: _Line) -> bool:
 
 
 def _glue(length: int, rest: str, width: int, *, hard: bool, soft: bool) -> str | None:
-    """Return the separator that joins a line to the next one, or None for two separate lines.
+    """Return what joins a wrapped line to the next, "" or a blank.
 
+    None if the line was not wrapped.
     `length` is the line's length, and `rest` is the next line. `hard` allows a wrap in exactly the
     last column, as a terminal does it. `soft` allows a wrap between words, as a mail program does
     it. `width` is the greatest length of a line.

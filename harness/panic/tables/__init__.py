@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tables that interpret the kernel's log: first lines of reports, and names of functions."""
+"""Tables for reading a kernel's log: the first lines of reports, and the roles of functions."""

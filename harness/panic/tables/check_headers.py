@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table of first lines of reports by the kernel's checks and watchdogs; the first match wins.
+"""The table of the first lines of reports by the kernel's checks and watchdogs.
 
-Each text is a format in the kernel's source.
+The first row that matches wins. Each text is a format in the kernel's source.
 """
 
 from harness.panic.tables.header import header

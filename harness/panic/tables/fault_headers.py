@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table of first lines of panics, sanitizer reports and faults; the first match wins.
+"""The table of the first lines of kernel panics, sanitizer reports and faults.
 
-Each text is a format in the kernel's source.
+The first row that matches wins. Each text is a format in the kernel's source.
 """
 
 from harness.panic.tables.header import header

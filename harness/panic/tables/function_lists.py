@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read functions.txt, which lists the kernel's functions by their role in a report.
+"""Read functions.txt, which sorts kernel functions into sections by their role in a report.
 
 `functions.txt` describes its own format. A list is asked whether it contains a name. Each name is
 looked up hundreds of times in one log, so the answers are cached.
@@ -19,7 +19,7 @@ _KEPT_ANSWERS = 4096
 
 
 class FunctionList:
-    """A list of function names: exact names, and patterns for their beginning, end or middle."""
+    """The function names of one section of functions.txt, some of them as patterns with '*'."""
 
     def __init__(self, patterns: Iterator[str], variants: frozenset[str]) -> None:
         self._variants = variants
@@ -52,7 +52,7 @@ class FunctionList:
         self.holds: Callable[[str], bool] = lru_cache(_KEPT_ANSWERS)(self._holds)
 
     def _holds(self, name: str) -> bool:
-        """Return whether a name, given without leading underscores, is in the list."""
+        """Return whether a function, named without leading underscores, is in the section."""
         if name.startswith(self._never):
             return False
         if self._fits(name):
@@ -74,9 +74,9 @@ class FunctionList:
         )
 
     def _is_variant(self, name: str) -> bool:
-        """Return whether a name is listed, or is a listed name with words of [variants] after it.
+        """Return whether a name is listed, or is a listed name with words such as _irq after it.
 
-        A number after the name counts as such a word.
+        The words are those of the section [variants]; a number counts as such a word.
         """
         while name not in self._named:
             name, cut, word = name.rpartition("_")
@@ -87,7 +87,10 @@ class FunctionList:
 
 @cache
 def _sections() -> dict[str, list[str]]:
-    """Return the patterns of each section of functions.txt; a section may have several parts."""
+    """Return the names and patterns of each section of functions.txt, by the section's name.
+
+    A section may have several parts.
+    """
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in _FILE.read_text().splitlines():

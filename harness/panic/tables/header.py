@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Define how a report of the kernel begins: a row of `fault_headers` and `check_headers`.
+"""Define the rows of `fault_headers` and `check_headers`: how a kernel report begins.
 
 `kind` is the established term. `stem` is the beginning of the title, which may contain the
 pattern's groups; ' in ' and the guilty function follow. A kernel does not survive a fatal report.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """One form of a report's first line."""
+    """One form of a kernel report's first line; the module's docstring explains the fields."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -46,7 +46,10 @@ def header(  # noqa: PLR0913
     needs_stack: bool = False,
     inner: bool = False,
 ) -> Header:
-    """Return a table row with compiled patterns; without a stem the line itself is the title."""
+    """Return a row for the tables of headers, with compiled patterns.
+
+    Without a `stem` the report's first line itself is the title.
+    """
     return Header(
         kind=kind,
         pattern=re.compile(pattern),
