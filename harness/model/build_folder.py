@@ -8,10 +8,10 @@ _RUNS = "runs"
 
 
 def within(project: Path, *names: str) -> Path:
-    """Return the path of something below a project's folder `build`."""
+    """Return the path of the file or folder `names` below a project's folder `build`."""
     return project.joinpath(_BUILD, *names)
 
 
 def runs(project: Path) -> Path:
-    """Return the folder of a project that holds one folder for each run."""
+    """Return the project's folder build/runs, which holds one folder for each run."""
     return within(project, _RUNS)

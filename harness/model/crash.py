@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A crash as a value: who noticed it, what it was, in whose code, and during which test.
+"""A guest's crash as a value: who noticed it, what it was, in whose code, and during which test.
 
 The package `crash` collects the values and writes them as text. Nothing here reads or writes.
 """
@@ -18,7 +18,10 @@ RAW_VMCORE = "vmcore.raw"
 
 
 class Cause(Enum):
-    """How the crash was noticed; when there are several witnesses, the earliest decides."""
+    """How a guest's crash was noticed: by a panic, a report, a hang, QEMU and so on.
+
+    When several witnesses noticed it, the earliest decides.
+    """
 
     PANIC = "panic"
     REPORT = "report"
@@ -92,7 +95,7 @@ class Crash:
 
     @property
     def fatal(self) -> bool:
-        """Whether the kernel stopped because of this crash, as libvirt or the kernel reported.
+        """Whether the guest's kernel stopped because of this crash, as libvirt or it reported.
 
         When all fatal reports were caused by other tests, this crash is not fatal.
         """
@@ -103,11 +106,14 @@ class Crash:
         return self.cause in {Cause.PANIC, Cause.GONE} or bool(ends)
 
     def is_of_later_test(self, report: KernelReport) -> bool:
-        """Return whether a report is no part of this crash, because a later test caused it."""
+        """Return whether a later test caused a kernel report; it is no part of this crash then."""
         return self._first_of(report).test not in {"", self.test}
 
     def _first_of(self, report: KernelReport) -> KernelReport:
-        """Return the report that started the chain of reports which ends in this one."""
+        """Return the report from which a report follows in the end, or the report itself.
+
+        A report `follows` another one when it is a consequence of it.
+        """
         by_line = {one.line: one for one in self.reports}
         while report.follows is not None and report.follows in by_line:
             report = by_line[report.follows]
@@ -116,7 +122,7 @@ class Crash:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """The crash that a test announces because the test causes this crash on purpose.
+    """The crash that a test announces because the test causes it on purpose.
 
     A field that is "" or None is not compared with the crash that happens.
     `place` is compared with the end of the report's FILE:LINE.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A summary of a guest that has ended: its speed, its kernel's reports, its tests.
+"""What remains of a guest that has ended: its speed, its kernel's reports, its tests.
 
 `guest.session` makes the value when a guest ends; `runs.run_state` keeps one for each guest.
 """
@@ -12,7 +12,11 @@ from harness.panic.values import KernelReport
 
 @dataclass(frozen=True, kw_only=True)
 class TestMark:
-    """The number, from 0, of the console line in which a test begins or ends."""
+    """The begin or the end of a test on a guest's console.
+
+    `line` is the number of the console line.
+    Lines count from 0.
+    """
 
     __test__ = False
 
@@ -23,12 +27,13 @@ class TestMark:
 
 @dataclass(frozen=True, kw_only=True)
 class GuestHistory:
-    """One guest from its first console line to its end.
+    """What happened in one guest, from its first console line to its end.
 
     The guest's deadlines were multiplied by `factor`. `reports` are the kernel's reports without
-    those that the configuration allows. `planted_seen` is true when the planted kernel line
-    arrived on the console and was reported. `objection` describes an event of libvirt that ended
-    the guest unexpectedly; it is "" when there was none.
+    those that the configuration allows. `beats` is the number of heartbeats. `planted_seen` is
+    true when the kernel line that the harness planted arrived on the console and was reported.
+    `objection` describes an event of libvirt that ended the guest unexpectedly; it is "" when
+    there was none.
     """
 
     accel: Accel

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tests of a run, as they are known before the guest is started, and the tests' names."""
+"""The tests that a run will execute, listed before the guest is started, and the tests' names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from harness.model.settings import TestSpec
 
 @dataclass(frozen=True, kw_only=True)
 class ListedTest:
-    """One test: a pytest test by its name, or a command that runs in the guest.
+    """One test that a run will execute: a pytest test, or a command in the guest.
 
     `command` is "" for a pytest test. `record_command` is the command that a recorded guest runs
     instead of a pytest test, "" if the test cannot be recorded; `variant` is the module's variant
@@ -42,29 +42,32 @@ class ListedSuite:
 
 
 def plain_name(text: str) -> str:
-    """Return a name without the characters that have a meaning in KTAP and in the kernel's log.
+    """Return a test's name with blanks and '#' replaced by '_'.
 
-    A blank would end the name in a marker of the log, and '#' begins a directive of KTAP.
+    A blank would end the name in the log's marker of the test, and '#' begins a directive of KTAP.
     """
     return text.replace(" ", "_").replace("#", "_")
 
 
 def is_part(result: str, test: str) -> bool:
-    """Return whether a result is that of a test, or of a case within the test."""
+    """Return whether the result named `result` is that of the test, or of a case within it.
+
+    A case has the name TEST/CASE.
+    """
     return result == test or result.startswith(f"{test}/")
 
 
 def name_of(result: str, spec: TestSpec) -> str:
-    """Return the name that selects the test of a result on the command line.
+    """Return the name with which the user selects the test of this result: a value for --test.
 
-    For a result that a command printed, this is the name of the command's suite, because the
-    tests of a command are known only after the command has run.
+    For a result that a command printed, this is the name of the command's suite, because the tests
+    of a command are known only after the command has run.
     """
     return result if spec.command is None else spec.name
 
 
 def covers(wanted: str, suite: ListedSuite, test: ListedTest) -> bool:
-    """Return whether a name on the command line selects a test.
+    """Return whether a name that the user gave with --test selects a test of a suite.
 
     It selects the test of this name and all below it: a suite, a folder, a file, a class, a
     function with every parameter. A case within a program selects the program. A file may be

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModule:
-    """A module in the guest's kernel, and the addresses of its sections by name.
+    """A module that was loaded into the guest's kernel, and the addresses of its sections by name.
 
-    `refused` are modules that should be loaded with this one, but that the kernel refused.
+    `refused` are other modules of the same build that the kernel refused to load.
     """
 
     name: str

@@ -161,14 +161,17 @@ class TargetSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineChange:
-    """What the command line changes of a target's machine; None and "" change nothing."""
+    """What the command line changes in a target's machine: CPUs, memory, kernel arguments.
+
+    None and "" change nothing.
+    """
 
     vcpus: int | None = None
     memory_mib: int | None = None
     append: str = ""
 
     def applied(self, target: TargetSpec) -> TargetSpec:
-        """Return the target with these changes."""
+        """Return the target with these changes to its machine."""
         return replace(
             target,
             vcpus=target.vcpus if self.vcpus is None else self.vcpus,
@@ -215,13 +218,19 @@ _TAKEN = {
 
 
 def out_of_range(name: str, value: int) -> str:
-    """Return why a number of a machine or an image is not allowed, or "" when it is allowed."""
+    """Return why a number in the configuration of a machine or image is not allowed, "" if it is.
+
+    `name` is the key, such as vcpus.
+    """
     least, most = RANGES[name]
     return "" if least <= value <= most else f"{value} is not from {least} to {most}"
 
 
 def wrong_key(target: TargetSpec) -> tuple[str, str] | None:
-    """Return the first key of a target with an impossible value, and the reason, or None."""
+    """Return the first key of a target whose value cannot work, and the reason.
+
+    None if all can.
+    """
     numbers = [(name, getattr(target, name)) for name in ("vcpus", "memory_mib", "numa")]
     numbers += [("disks_mib", size) for size in target.disks_mib]
     problems = [(name, out_of_range(name, value)) for name, value in numbers]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the configuration says of the night: the axes of its matrix, its test sets, its limits."""
+"""The configuration of nightly runs: the axes of their matrix of cells, test sets and limits.
+
+A cell is one combination of target, kernel, flavour and test set, or one build of the module.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -141,7 +144,7 @@ class NightSpec:
 
 
 def completed(table: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Return a configuration's table, in which a list of cells has become a table.
+    """Return the configuration's table with the key `nightly` as a table, if it was a list.
 
     The list was the only form of the key once: ["TARGET", "TARGET:KERNEL"].
     Raises: ConfigError for a list of anything else.
@@ -157,7 +160,7 @@ def completed(table: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def check(night: NightSpec, file: Path, configured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check every name in the table `nightly` of a configuration file.
+    """Check that every name in the table `nightly` of a configuration file is defined.
 
     `configured` are the tables targets, kernels and builds of the configuration, by their names.
     Raises: ConfigError that names the key, the unknown name and the known ones.
@@ -179,7 +182,7 @@ def check(night: NightSpec, file: Path, configured: Mapping[str, Mapping[str, An
 
 
 def _names(matrix: MatrixSpec) -> Iterator[tuple[str, str, str]]:
-    """Yield each key of a matrix, a name in it, and the table that must have the name."""
+    """Yield each key of a nightly matrix, a name in it, and the table that must define it."""
     for table in ("targets", "kernels", "flavours", "tests", "builds"):
         for name in getattr(matrix, table):
             yield table, name, table

@@ -32,7 +32,7 @@ class Provenance:
     kernel_version: str = ""
 
     def described(self) -> dict[str, str]:
-        """Return the known values as text, by their subjects."""
+        """Return the known values as text for the user, by headings such as "commit"."""
         rows = {
             "kernel": self.kernel_release,
             "kernel name": self.kernel,

@@ -69,7 +69,7 @@ class KernelTestRequest:
 
     @property
     def suites(self) -> tuple[TestSpec, ...]:
-        """The command of the request, or the configured suites of the groups, for Linux."""
+        """The suites that the request runs on Linux: its own command, or those of its groups."""
         if self.command:
             return (
                 TestSpec(
@@ -83,11 +83,11 @@ class KernelTestRequest:
 
     @property
     def build(self) -> Path:
-        """The folder below which tests are built."""
+        """The project's folder `build`, below which suites with a Makefile are built."""
         return build_folder.within(self.settings.root)
 
     def suites_for(self, system: System) -> tuple[TestSpec, ...]:
-        """Return the suites of the requested groups for targets that run one system."""
+        """Return the configured suites of the requested groups for one operating system."""
         wanted = self.selection.groups
         return tuple(
             spec for spec in self.settings.tests if spec.group in wanted and spec.system is system

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a target must allow before a module loads, and the target's crash log, as values."""
+"""Settings of a Mac or another target that a module needs before it loads, and crash logs."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class State(Enum):
-    """Whether a requirement is met."""
+    """The state of a requirement of a target; UNKNOWN when it cannot be read."""
 
     MET = "ok"
     UNMET = "MISSING"
@@ -14,7 +14,7 @@ class State(Enum):
 
 
 class Who(Enum):
-    """Who can meet a requirement."""
+    """Who can change a target's setting so that a requirement is met."""
 
     RUNNING = "a running system"
     RECOVERY = "a person in Recovery or the firmware's setup"
@@ -24,7 +24,10 @@ class Who(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One setting that a target needs. `cure` says how to change it, and `who` can do that."""
+    """One setting of a target without which a module does not load, such as macOS's boot policy.
+
+    `what` names it, `cure` says how to change it, and `who` can do that.
+    """
 
     what: str
     state: State
@@ -34,14 +37,14 @@ class Requirement:
 
 @dataclass(frozen=True, kw_only=True)
 class CrashLog:
-    """The text that a system saved about its own crash, and the name of the log."""
+    """A file in which a target's operating system saved the text of its own crash."""
 
     name: str
     text: str
 
 
 def lines(requirement: Requirement) -> tuple[str, ...]:
-    """Return a requirement as one line, and its cure as a second line when it is not met."""
+    """Return a requirement as one line, with a second line for its cure unless it is met."""
     head = f"{requirement.state.value:8} {requirement.what}"
     if requirement.state is State.MET or not requirement.cure:
         return (head,)
@@ -49,5 +52,5 @@ def lines(requirement: Requirement) -> tuple[str, ...]:
 
 
 def met(requirements: tuple[Requirement, ...]) -> bool:
-    """Return whether all requirements are met or unknown, so that none is known to fail."""
+    """Return whether no requirement is known to be unmet."""
     return all(one.state is not State.UNMET for one in requirements)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A request for a session with a guest, as a value."""
+"""What is asked for when a guest is started: artefacts, machine and folders, as a value."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.model.settings import Accel, Image, Kernel
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRequest:
-    """The artefacts and the machine of a session, and the folders of its run.
+    """The image, kernel and machine of a guest to be started, and the folders of its run.
 
     `folder` is the run's folder of results. `share` is a folder of the host. The guest gets a copy
     of the folder, or with `writable` the folder itself. `uri` is that of the user's libvirt, None

@@ -24,7 +24,10 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Verdict(Enum):
-    """The result of a run or of one test. Of several verdicts the last in this list wins."""
+    """The result of a run or of one test.
+
+    A run gets the worst of several verdicts: the last of them in this list.
+    """
 
     SKIPPED = "skipped"
     PASSED = "passed"
@@ -54,7 +57,7 @@ class System(Enum):
 
 
 class Judge(Enum):
-    """What decides whether a command in the guest has passed."""
+    """What decides whether a suite's command has passed in the guest: its KTAP or exit code."""
 
     KTAP = "ktap"
     EXIT_CODE = "exit-code"
@@ -136,7 +139,10 @@ class ModuleSpec:
     known_as: Path | None = None
 
     def variant(self, key: str) -> "ModuleSpec":
-        """Return the module that a variant describes; KeyError when it is not configured."""
+        """Return the specification of a configured variant of this module, such as a test build.
+
+        Raises: KeyError when it is not configured.
+        """
         spec = self.variants[key]
         return replace(
             self,
@@ -234,7 +240,7 @@ class Settings:
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
-        """The folders in which sources are looked for, the module's own first."""
+        """The folders in which a report's source files are looked for, the module's own first."""
         source = self.module.source
         return (source / self.module.kbuild, source, self.root)
 
@@ -246,8 +252,8 @@ class Settings:
 class Image:
     """A finished guest image: a read-only qcow2 disk, and the SSH keys that open the guest.
 
-    `key` depends on what went into the image and on this build of it. A snapshot of a guest of
-    another build therefore does not fit.
+    `key` identifies this build of the image: another build of the same files has another key, so
+    that no snapshot of a guest with the old disk is restored on it.
     """
 
     name: str
@@ -282,7 +288,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleFile:
-    """One built module: the stripped file that the guest gets, and the file with symbols."""
+    """One built .ko: the file without symbols that the guest gets, and the file with symbols."""
 
     name: str
     stripped: Path
@@ -291,11 +297,13 @@ class ModuleFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleBuild:
-    """One built module: the pushed file, the file with symbols, and how it is loaded.
+    """The result of building the module: its files, and how they are loaded.
 
-    `files` are all modules that are loaded, in the order of loading; () means this module alone.
-    `plan` has the steps of loading them (`modinfo.load_plan`), `firmware` are the files that the
-    kernel may request, `words` are the replacements for the words in braces in parameters.
+    `stripped` is the file that the guest gets, and `debug` the one with symbols. `fresh` is
+    whether it was built now instead of taken from the cache. `files` are all modules that are
+    loaded, in the order of loading; () means this module alone. `plan` has the steps of loading
+    them (`modinfo.load_plan`), `firmware` are the files that the kernel may request, `words` are
+    the replacements for the words in braces in parameters.
     """
 
     name: str
@@ -317,7 +325,7 @@ class ModuleBuild:
         return self.files or (alone,)
 
     def parameters(self, spec: ModuleSpec) -> dict[str, str]:
-        """Return a module's parameters for this build, with words in braces replaced."""
+        """Return the parameters for loading `spec`, with words such as {kdir} replaced."""
         return {name: filled(text, self.words) for name, text in spec.parameters.items()}
 
 
@@ -327,7 +335,10 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """How to reach a guest over SSH. `host_key` is a line of known_hosts without the host name."""
+    """The SSH address of a guest, its user and keys.
+
+    `host_key` is a line of known_hosts without the host name.
+    """
 
     host: str
     port: int
@@ -337,7 +348,7 @@ class Endpoint:
 
     @classmethod
     def of_guest(cls, *, port: int, key_file: Path, host_key: str) -> Self:
-        """Return how to reach a guest of this host: as root, over a forwarded port."""
+        """Return the endpoint of a guest on this host: root, on a port forwarded to its SSH."""
         return cls(host=LOOPBACK, port=port, user="root", key_file=key_file, host_key=host_key)
 
 
@@ -396,5 +407,5 @@ class RunReport:
 
     @property
     def described(self) -> dict[str, str]:
-        """Facts about the run for people, besides its results."""
+        """The facts on a run's page besides its results: commit, kernel and others, by heading."""
         return {**self.provenance.described(), **self.facts}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The length that the path of a run's folder may have, for the sockets that are made in it."""
+"""How long the path of a run's folder may be, so that UNIX sockets can be made in it."""
 
 import os
 from pathlib import Path
@@ -15,5 +15,5 @@ RUN_FOLDER_MAX_BYTES = PATH_MAX_BYTES - len(f"/{DEEPEST_SOCKET}")
 
 
 def has_room(run_folder: Path) -> bool:
-    """Return whether every socket of a run can be made in this folder."""
+    """Return whether a folder's path is short enough for every UNIX socket of a run in it."""
     return len(os.fsencode(run_folder)) <= RUN_FOLDER_MAX_BYTES

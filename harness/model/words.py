@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def filled(text: str, known: Mapping[str, str]) -> str:
-    """Return a text with its known words in braces replaced; other braces stay."""
+    """Return a text in which {NAME} is replaced for each name in `known`; other braces stay."""
     # (?!) matches nothing.
     pattern = "|".join(map(re.escape, known)) or "(?!)"
     return re.sub(rf"\{{({pattern})\}}", lambda match: known[match[1]], text)

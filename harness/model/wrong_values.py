@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find values of the configuration that have the right type and make no sense. Pure.
+"""Find values of the configuration that have the right type but cannot work. Pure.
 
-`machines.wrong_key` has the values of a target's machine.
+`machines.wrong_key` checks the values of a target's machine.
 """
 
 import re
@@ -25,7 +25,7 @@ Problems = Iterator[tuple[str, str]]
 
 
 def wrong_value(settings: Settings) -> tuple[str, str] | None:
-    """Return the first key with an impossible value, and what is expected of it, or None."""
+    """Return the first key whose value cannot work, and what is expected of it, or None."""
     found = (*_limits(settings), *_names(settings), *_of_module(settings.module))
     return next((problem for problem in found if problem[1]), None)
 

@@ -2,9 +2,8 @@
 """Read a dkms.conf as dkms does: a shell sources it, with variables for the kernel set.
 
 The shell has an empty working directory and a deadline, and no network if the host allows
-namespaces. Values that depend on the
-kernel (MAKE_MATCH, PATCH_MATCH, BUILD_EXCLUSIVE_*) are computed in the same shell, since their
-patterns are bash's.
+namespaces. Values that depend on the kernel (MAKE_MATCH, PATCH_MATCH, BUILD_EXCLUSIVE_*) are
+computed in the same shell, since their patterns are bash's.
 Source: dkms 3.0.10, read_conf() and prepare_build(); dkms(8), "DKMS.CONF".
 """
 
@@ -37,7 +36,7 @@ _SOME_RELEASE = "6.1.0-0-amd64"
 
 @dataclass(frozen=True, kw_only=True)
 class DkmsModule:
-    """One module that a package builds: its name, and its folder below the build folder."""
+    """One module that a DKMS package builds: its name, and its folder below the build folder."""
 
     name: str
     location: str = ""
@@ -69,7 +68,7 @@ def read(
     kdir: Path = Path("/nonexistent"),
     tree: Path = Path("/nonexistent"),
 ) -> DkmsConf:
-    """Return the values of a dkms.conf for the kernel of a release, whose headers are in `kdir`.
+    """Return the values of a dkms.conf for the kernel `release`, whose headers are in `kdir`.
 
     `tree` is the value of $dkms_tree in the file: the build folder is NAME/VERSION/build in it.
     Raises: ConfigError for a file that fails, or that lacks a value without which dkms fails.
@@ -104,7 +103,11 @@ def read(
 
 
 def _evaluate(conf: Path, release: str, kdir: Path, tree: Path) -> dict[str, list[str]]:
-    """Return the values that the shell prints, by key; a list's key occurs several times."""
+    """Let bash source a dkms.conf, and return the values it sets for a kernel, by key.
+
+    A key such as "patch" has several values.
+    Raises: ConfigError when bash fails or does not end in time.
+    """
     if conf.read_bytes()[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8:
         expected = "begins with a byte order mark, which bash takes for a part of the first line"
         raise ConfigError(conf, "-", expected, hint=f"sed -i '1s/^\\xef\\xbb\\xbf//' {conf}")

@@ -26,7 +26,10 @@ _RELEASE = re.compile(r"\buname\b.*-\w*r")
 
 
 def objects(file: Path) -> tuple[str, ...]:
-    """Return the values of obj-m, obj-y and obj-$(...): names without .o, folders with a slash."""
+    """Return the names in obj-m, obj-y and obj-$(...) of a Kbuild file or Makefile.
+
+    A module's name has no .o, and a folder's ends in a slash.
+    """
     text = _text(file)
     values = dict(_ASSIGNED.findall(text))
     found = []
@@ -40,17 +43,20 @@ def objects(file: Path) -> tuple[str, ...]:
 
 
 def switches(file: Path) -> tuple[str, ...]:
-    """Return the variables that decide whether modules are built: CONFIG_X of obj-$(CONFIG_X)."""
+    """Return the CONFIG_ variables that a Makefile uses as obj-$(CONFIG_X)."""
     return tuple(dict.fromkeys(_SWITCH.findall(_text(file))))
 
 
 def modules(folder: Path) -> tuple[str, ...]:
-    """Return the modules that kbuild makes in a folder and in the folders below it."""
+    """Return the names of the modules that kbuild makes in a folder and below it."""
     return tuple(dict.fromkeys(Path(name).name for name in _named(folder, set())))
 
 
 def _named(folder: Path, visited: set[Path]) -> Iterator[str]:
-    """Yield the modules of a folder and of those that it names, which may name it in turn."""
+    """Yield the modules of a folder and of the folders that its Kbuild file descends to.
+
+    `visited` has the folders that were read, since folders may name each other.
+    """
     place = Path(os.path.realpath(folder))
     if place in visited:
         return
@@ -64,7 +70,10 @@ def _named(folder: Path, visited: set[Path]) -> Iterator[str]:
 
 
 def kbuild_file(folder: Path) -> Path | None:
-    """Return the file that kbuild would use and that sets obj-m, obj-y or obj-$(...), or None."""
+    """Return the Kbuild file or Makefile of a folder if it sets obj-m, obj-y or obj-$(...).
+
+    None means that none of the files that kbuild would read sets them.
+    """
     files = (folder / name for name in NAMES)
     return next((file for file in files if file.is_file() and objects(file)), None)
 
@@ -76,7 +85,7 @@ def makefile(folder: Path) -> Path | None:
 
 
 def make_command(file: Path) -> str:
-    """Return the make command by which a plain Makefile builds for a chosen kernel.
+    """Return the make command that builds a Makefile's module for a kernel to be chosen later.
 
     Variables for the running kernel's headers or release are set to {kdir} or {release}. These
     placeholders stand for those of the chosen kernel.
@@ -89,7 +98,7 @@ def make_command(file: Path) -> str:
 
 
 def _kernel_variables(file: Path) -> Iterator[str]:
-    """Yield NAME={kdir} and NAME={release} for the variables that name the running kernel."""
+    """Yield NAME={kdir} or NAME={release} for variables that a Makefile takes from `uname -r`."""
     known: set[str] = set()
     for name, value in _ASSIGNED.findall(_text(file)):
         # A Makefile that finds KERNELRELEASE set believes that kbuild calls it.

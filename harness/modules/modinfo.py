@@ -16,7 +16,7 @@ _DEADLINE_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class ModInfo:
-    """The output of modinfo for one module: its hard and soft dependencies, and its firmware.
+    """What modinfo prints about one module: its hard and soft dependencies, firmware and aliases.
 
     `aliases` are only those by which modules request each other; aliases of devices are left out.
     Shape: dependencies are names as the kernel writes them, with underscores.
@@ -36,7 +36,7 @@ class ModInfo:
 
 
 def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
-    """Return modinfo's data of module files.
+    """Run modinfo on built modules, and return what it prints about each.
 
     Raises: BuildError for a file that is not a module, and when modinfo is not installed or does
         not end in time.
@@ -63,7 +63,7 @@ def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
 
 
 def parse(text: str) -> tuple[ModInfo, ...]:
-    """Parse the output of modinfo for one or more files."""
+    """Return the modules in an output of modinfo, which may be about several files."""
     blocks: list[dict[str, list[str]]] = []
     for line in text.splitlines():
         key, colon, value = line.partition(":")
@@ -88,7 +88,7 @@ def _info(block: Mapping[str, list[str]]) -> ModInfo:
 
 
 def _before(lines: Iterable[str]) -> Iterable[str]:
-    """Yield the modules after `pre:` in a text like 'pre: a b post: c'."""
+    """Yield the modules that a softdep names as loaded before: `a b` of 'pre: a b post: c'."""
     for line in lines:
         wanted = False
         for word in line.split():
@@ -99,10 +99,10 @@ def _before(lines: Iterable[str]) -> Iterable[str]:
 
 
 def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tuple[ModInfo, ...]:
-    """Return the modules to load, in the order of loading.
+    """Return the built modules to load, in the order of loading.
 
-    They are `name`, every module that matches a pattern, and their dependencies among the known
-    ones.
+    They are `name`, every module of `known` that matches a pattern, and their dependencies in
+    `known`.
     """
     by_name = {plain(one.name): one for one in known}
     wishes = [
@@ -127,10 +127,11 @@ def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tupl
 
 
 def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
-    """Return the steps of loading, one a line: 'modprobe NAME', 'try NAME', 'insmod NAME'.
+    """Return the steps that load modules, one a line: 'modprobe NAME', 'try NAME', 'insmod NAME'.
 
-    The kernel's own modules come first: the required ones, then the optional ones. `needs` are
-    required modules of the kernel that modinfo does not list.
+    `order` are the built modules in the order of loading. Modules of the kernel itself come first:
+    the required ones, then the optional ones. `needs` are required modules of the kernel that
+    modinfo does not list.
     """
     ours = {plain(one.name) for one in order}
     hard = [*map(plain, needs), *(name for one in order for name in one.depends)]
@@ -142,7 +143,7 @@ def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
 
 
 def modprobe_conf(order: Sequence[ModInfo], folder: str) -> str:
-    """Return a file for /etc/modprobe.d by which a guest finds the modules in one of its folders.
+    """Return the text of a modprobe.d file, so that a guest finds the built modules in `folder`.
 
     It is needed because some modules request others at run time, by a name or an alias
     (request_module).

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run other people's commands in Linux namespaces: no network, mounts that end with the command.
+"""Run commands of other people's build files in Linux namespaces, without network.
 
-This needs no root: an ordinary user is root in a user namespace of its own.
+Mounts end with the command. This needs no root: an ordinary user is root in a user namespace of
+its own.
 """
 
 import functools
@@ -12,10 +13,10 @@ _PROBE_S = 10.0
 
 
 def prefix() -> tuple[str, ...]:
-    """Return the words to put before a command to run it without network, with its own mounts.
+    """Return an `unshare` command; a command that follows it has no network and its own mounts.
 
-    They are () where this host allows no namespaces, for example in a container; the command then
-    runs without isolation.
+    The result is () where this host allows no namespaces, for example in a container; the command
+    then runs without isolation.
     """
     command = ["unshare", "--mount", "--net", "--propagation=private"]
     command += [] if os.getuid() == 0 else ["--map-root-user"]

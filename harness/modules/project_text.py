@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Render the configuration that `init` writes: only values that differ from the defaults."""
+"""Write the configuration that the task `init` makes: only values that differ from defaults."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ _HEAD = "# Written by `init`. docs/modules.md has every key; what is left out ha
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What the module is built with: Debian packages, and a kernel in place of the default one.
+    """With which Debian packages and which kernel `init` found that the module builds.
 
-    `kernel` is that kernel's name, or "" for the default kernel. `package` is the kernel's
-    package, or "" for a kernel that the settings already describe.
+    `needs` are the packages. `kernel` is the kernel's name, or "" for the default kernel.
+    `package` is the kernel's package, or "" for a kernel that the settings already describe.
     """
 
     needs: tuple[str, ...] = ()
@@ -25,13 +25,17 @@ class Choice:
 
     @property
     def shown(self) -> str:
-        """The packages and the kernel of the choice in words, for the user."""
+        """The kernel and the packages in words, for the user."""
         kernel = f"kernel {self.kernel}" if self.kernel else "the default kernel"
         return f"{kernel}, with {', '.join(self.needs)}" if self.needs else kernel
 
 
 def render(recipe: Recipe, choice: Choice, *, source: str, tests: str, target: str) -> str:
-    """Return the TOML table of a project; `source` and `tests` are relative to its root."""
+    """Return the configuration `[tool.harness]` of a module's project as TOML.
+
+    `recipe` says how the module is built. `source` and `tests` are folders relative to the
+    project's root, and `target` is the target that gets the chosen kernel.
+    """
     lines = [_HEAD, f"[{TABLE}.module]", *(f"# {_on_one_line(line)}." for line in recipe.because)]
     lines += _pairs(_module(recipe, choice, source))
     lines += ["", f"[[{TABLE}.tests]]", *_pairs({"name": "first", "pytest": tests})]
@@ -59,11 +63,14 @@ def _module(recipe: Recipe, choice: Choice, source: str) -> dict[str, object]:
 
 
 def _on_one_line(text: str) -> str:
-    """Return a text without the control characters that a comment of TOML cannot hold."""
+    """Return a text with '?' for control characters, which a TOML comment cannot hold."""
     return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _pairs(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield lines KEY = VALUE of TOML, written by JSON, whose strings and lists are valid TOML."""
+    """Yield a line of TOML, KEY = VALUE, for each value.
+
+    JSON writes strings and lists as TOML does.
+    """
     for key, value in values.items():
         yield f"{key} = {json.dumps(value, ensure_ascii=False)}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Conclude from a folder's files how its module is built.
+"""Decide from a folder's files how its kernel module is built.
 
 A dkms.conf is read first, since it describes the build. Next comes a Kbuild file or Makefile that
 names modules. Any other Makefile is run.
@@ -20,11 +20,12 @@ _ENTRY = re.compile(r"^\s*(?:module_init|module_\w*driver|module_\w+)\s*\(", re.
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a module is built; parameters and symbols belong to the module called `name`.
+    """How a kernel module is built.
 
+    Configured parameters and symbols are those of the module `name`.
     `dkms` (a dkms.conf) or `make` (a command) gives the way of building, if it is set. Otherwise
     kbuild builds in the folder `kbuild`. `modules` are patterns of the modules to load, () for
-    `name` alone. `because` gives the reasons in sentences.
+    `name` alone. `because` gives the reasons in sentences for the user.
     """
 
     name: str
@@ -56,7 +57,7 @@ def of_folder(folder: Path) -> Recipe | None:
 
 
 def of_dkms(conf: Path) -> Recipe:
-    """Return the recipe that follows from a dkms.conf.
+    """Return how the modules that a dkms.conf names are built.
 
     Raises: ConfigError for a dkms.conf that cannot be read or that builds no module.
     """
@@ -70,14 +71,14 @@ def of_dkms(conf: Path) -> Recipe:
 
 
 def main_module(names: tuple[str, ...], like: str) -> str:
-    """Return the module that has the name of the package or folder, else the first module."""
+    """Return the module that is named like the package or folder, or else the first one."""
     wanted = plain(like)
     same = [name for name in names if plain(name) == wanted]
     return (same or list(names))[0]
 
 
 def plain(name: str) -> str:
-    """Return a module's name with underscores, as the kernel writes it."""
+    """Return a module's name with underscores instead of hyphens, as the kernel writes it."""
     return name.replace("-", "_")
 
 
@@ -105,7 +106,7 @@ def _of_makefile(folder: Path, file: Path) -> Recipe | None:
 
 
 def _named_below(folder: Path) -> tuple[str, ...]:
-    """Return the modules that Kbuild files in the folders below this one name."""
+    """Return the modules that Kbuild files in folders below this one make."""
     found: list[str] = []
     for below in _folders(folder):
         found += makefiles.modules(below)
@@ -113,7 +114,10 @@ def _named_below(folder: Path) -> tuple[str, ...]:
 
 
 def _with_an_entry(folder: Path) -> Iterator[str]:
-    """Yield the names of C files that define a module's entry point."""
+    """Yield the names without .c of the source files that call module_init() or the like.
+
+    Each is probably a module of that name.
+    """
     for below in (folder, *_folders(folder)):
         for file in sorted(below.glob("*.c")):
             # A pipe would never end, and a link may lead nowhere.
