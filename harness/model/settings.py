@@ -24,10 +24,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Verdict(Enum):
-    """The result of a run or of one test.
-
-    A run gets the worst of several verdicts: the last of them in this list.
-    """
+    """The result of a run or of one test. Of several verdicts the last in this list wins."""
 
     SKIPPED = "skipped"
     PASSED = "passed"
@@ -139,10 +136,7 @@ class ModuleSpec:
     known_as: Path | None = None
 
     def variant(self, key: str) -> "ModuleSpec":
-        """Return the specification of a configured variant of this module, such as a test build.
-
-        Raises: KeyError when it is not configured.
-        """
+        """Return a configured variant as a module of its own; KeyError when it is unknown."""
         spec = self.variants[key]
         return replace(
             self,
@@ -299,11 +293,9 @@ class ModuleFile:
 class ModuleBuild:
     """The result of building the module: its files, and how they are loaded.
 
-    `stripped` is the file that the guest gets, and `debug` the one with symbols. `fresh` is
-    whether it was built now instead of taken from the cache. `files` are all modules that are
-    loaded, in the order of loading; () means this module alone. `plan` has the steps of loading
-    them (`modinfo.load_plan`), `firmware` are the files that the kernel may request, `words` are
-    the replacements for the words in braces in parameters.
+    `fresh` is whether it was built now. `files` are all loaded modules in the order of loading; ()
+    means this one alone. `plan` has the steps of loading (`modinfo.load_plan`), `firmware` are the
+    files that the kernel may request, `words` replace words in braces in parameters.
     """
 
     name: str
@@ -335,10 +327,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """The SSH address of a guest, its user and keys.
-
-    `host_key` is a line of known_hosts without the host name.
-    """
+    """How to reach a guest over SSH. `host_key` is a line of known_hosts without the host name."""
 
     host: str
     port: int

@@ -91,10 +91,7 @@ def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
 
 
 def _is_of_kernel(line: str) -> bool:
-    """Return whether a line shows kernel code at fault: a stack frame or a program counter.
-
-    A user program's fault has neither.
-    """
+    """Return whether a line of a report shows kernel code at fault, such as a stack frame."""
     shown = frames.parse_frame(line) or frames.parse_where(line)
     return shown is not None or line.startswith("Internal error:")
 
@@ -111,10 +108,7 @@ def _named(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> tuple[str, str]:
-    """Return a report's kind and the beginning of its title, such as 'KASAN: use-after-free Read'.
-
-    `groups` are the named groups of the header's pattern, and `traces` the stacks.
-    """
+    """Return a report's kind, and the beginning of its title, which ' in FUNCTION' follows."""
     stem = header.stem.format(text[0], **groups).strip()
     if header.kind == "warning":
         return _kind_of_warning(stem, groups, traces.pointer)
@@ -220,10 +214,7 @@ def _work(text: Sequence[str]) -> Frame | None:
 
 
 def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Frame | None:
-    """Return the guilty frame of a hang: from the report's own stack, else another CPU's.
-
-    `whole` is the report's own stack. A frame marked '?' is taken only if there is no other.
-    """
+    """Return the frame to blame for a hang: from the report's own stack, else another CPU's."""
     choose = hangs.sleeper if hangs.sleeps(kind) else hangs.spinner
     others = [stack.frames for stack in traces.stacks if stack.name.startswith(("NMI", "CPU"))]
     found = (choose(one) for one in (whole, *others))
@@ -252,20 +243,14 @@ _REPORTERS = re.compile(r"dump_|show_|print_|panic|die|_*warn|.*_dump$|bug")
 
 
 def _under_reporters(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the innermost frame of a stack that is not of the code that prints reports.
-
-    That code is dump_stack(), panic() and their like. `main` is the report's own stack.
-    """
+    """Return the innermost frame that is not of the code that prints reports, or None."""
     return next(
         (frame for frame in main if frame.reliable and not _REPORTERS.match(frame.function)), None
     )
 
 
 def _module(frame: Frame | None, main: tuple[Frame, ...]) -> str:
-    """Return the module of the guilty frame; if it has none, the innermost module in the stack.
-
-    Return "" when no module is in the stack.
-    """
+    """Return the guilty frame's module, else the innermost module of the stack, "" for none."""
     names = [one for one in main if frame is not None and one.function == frame.function]
     owner = next((one.module for one in (*names, frame) if one is not None and one.module), "")
     return owner or next((one.module for one in main if one.reliable and one.module), "")
@@ -300,10 +285,7 @@ def _place(
 
 
 def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Return the stack from the function outwards that the report's header names.
-
-    Inner frames only report the fault. Without the function the whole stack is returned.
-    """
+    """Return the stack from the function outwards that the header names, or all without it."""
     name = guilty.bare(function.split("+", maxsplit=1)[0])
     for index, frame in enumerate(main):
         if name and frame.reliable and guilty.bare(frame.function) == name:
@@ -316,10 +298,7 @@ _OFTEN = 3
 
 
 def _repeated(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the frame of a function that occurs at least 3 times in the stack, None without one.
-
-    Such a function overflows the stack by calling itself.
-    """
+    """Return a frame whose function is in the stack 3 times or more, so calls itself, or None."""
     counts = Counter(frame.function for frame in main if frame.reliable)
     name, often = counts.most_common(1)[0] if counts else ("", 0)
     if often < _OFTEN or guilty.serves(name):
@@ -332,10 +311,7 @@ _CALLER = re.compile(r"^\s*(?:caller is|last function:) (?P<function>[\w.]+)(?:\
 
 
 def _caller(text: Sequence[str]) -> Frame | None:
-    """Return the function that one of the first lines names after 'caller is' or 'last function:'.
-
-    None means that there is no such line.
-    """
+    """Return the function named after 'caller is' or 'last function:' in the text, or None."""
     found = next((found for line in text[:4] if (found := _CALLER.match(line))), None)
     if found is None or _CHECKS.search(found["function"]):
         return None
@@ -350,8 +326,7 @@ _OWNER_LINE = re.compile(r"(?:Allocated|Freed) in (?P<function>[A-Za-z_][\w.]*)\
 def _object_owner(header: Header, traces: frames.Traces) -> Frame | None:
     """Return the function that allocated, or else freed, the object of a slab report, or None.
 
-    None means that the report is of another kind or does not name one. The stack of such a report
-    only shows who found the damaged object, not who damaged it.
+    The stack of such a report only shows who found the damaged object, not who damaged it.
     """
     if header.kind != "bad-state":
         return None
@@ -385,10 +360,7 @@ _SAFE_AT = re.compile(r"which became (?:HARD|SOFT)IRQ-irq-safe at:")
 
 
 def _became_safe(traces: frames.Traces) -> Frame | None:
-    """Return the function that takes the lock of a lockdep report in an interrupt, or None.
-
-    Lockdep shows it below 'which became HARDIRQ-irq-safe at:'; None means that this is missing.
-    """
+    """Return the function that takes the lock of a lockdep report in an interrupt, or None."""
     stacks = (stack.frames for stack in traces.stacks if _SAFE_AT.search(stack.name))
     return guilty.choose(next(stacks, ()))
 
@@ -398,10 +370,7 @@ _LAST_LINK = "-> #0 "
 
 
 def _of_chain(traces: frames.Traces) -> Frame | None:
-    """Return the function that wants the lock at the end of lockdep's chain ('-> #0'), or None.
-
-    None means that there is no chain, or that the report has a stack of its own.
-    """
+    """Return the function at the last link of lockdep's chain; None if there is an own stack."""
     stacks = (one.frames for one in traces.stacks if one.name.startswith(_LAST_LINK))
     return None if traces.own else guilty.choose(next(stacks, ()))
 
