@@ -43,7 +43,7 @@ class TestSetSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
-    """One cell that runs tests.
+    """One cell of the nightly matrix: a target and a kernel on which a test set runs.
 
     Attributes:
         target: The target, a name in `targets`.
@@ -62,7 +62,7 @@ class CellSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CellPattern:
-    """A pattern for cells that run tests: each of its texts may contain `*` and `?`.
+    """A pattern for cells of the nightly matrix: each of its texts may contain `*` and `?`.
 
     Attributes:
         target: The name of the target.
@@ -81,7 +81,7 @@ class CellPattern:
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixSpec:
-    """A matrix of cells: every target with every kernel, flavour and test set.
+    """A nightly matrix of cells: every target with every kernel, flavour and test set.
 
     Attributes:
         targets: The targets, names in `targets`.

@@ -67,7 +67,7 @@ class PackagesSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class KextSpec:
-    """The macOS half of the module: what is built when `target` is given to --target.
+    """The module's kernel extension for macOS, built when `target` is given to --target.
 
     Attributes:
         plist: The Info.plist, relative to `root`.
