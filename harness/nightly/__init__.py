@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The nightly run: what it plans, runs, remembers, judges and shows."""
+"""Run the nightly matrix of tests: plan a night, run its cells, store, judge and show results."""

@@ -62,7 +62,7 @@ def _with_kernel(settings: Settings, spec: CellSpec) -> CellSpec:
 
 
 def of_spec(settings: Settings, spec: CellSpec, *, long: bool) -> Cell:
-    """Return the cell that runs a test set on a target with a kernel."""
+    """Return the nightly cell that a CellSpec describes: a target, a kernel and a test set."""
     target = settings.targets[spec.target]
     image = target.image.extends if isinstance(target.image, ImageChange) else target.image
     return Cell(
@@ -78,7 +78,7 @@ def of_spec(settings: Settings, spec: CellSpec, *, long: bool) -> Cell:
 
 
 def build_cell(settings: Settings, name: str) -> Cell:
-    """Return the cell that builds the module for a kernel of `builds`."""
+    """Return the nightly cell that builds the module for a kernel of the table `builds`."""
     arch = settings.builds[name].arch
     return Cell(
         kind=CellKind.BUILD,

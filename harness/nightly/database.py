@@ -86,10 +86,7 @@ class History:
     # --- reading --------------------------------------------------------------------------------
 
     def nights(self, last: int | None = None) -> tuple[Night, ...]:
-        """Return the stored nights, the oldest first.
-
-        With `last`, only that number of the latest ones.
-        """
+        """Return all stored nights, or only the `last` latest ones, the oldest first."""
         query = select(tables.NIGHTS).order_by(tables.NIGHTS.c.id.desc()).limit(last)
         found = tuple(Night(**row) for row in self._rows(query))
         return found[::-1]
@@ -159,7 +156,7 @@ class History:
         return {row["cell"]: Verdict(row["verdict"]) for row in self._rows(query)}
 
     def missing(self, night_id: str) -> tuple[str, ...]:
-        """Return the ids of cells that `merge` recorded as lost for want of a result."""
+        """Return the ids of cells that `elsewhere.merge` recorded as lost: no result came."""
         results = tables.RESULTS.c
         found = self._rows(select(results.cell, results.run_id).where(results.night == night_id))
         return tuple(
@@ -224,10 +221,7 @@ class History:
             connection.execute(update(tables.PLANNED).where(here).values(left_out=reason))
 
     def start(self, start: Start) -> None:
-        """Store that a cell's process is about to be started.
-
-        The caller then starts the process.
-        """
+        """Store that a cell's process is about to be started; the caller starts it next."""
         with self._transaction(writes=True) as connection:
             connection.execute(insert(tables.STARTS), asdict(start))
 
@@ -316,7 +310,7 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     """Begin a transaction.
 
-    One that writes takes SQLite's write lock at once, so it cannot fail later.
+    One that writes takes SQLite's write lock now, so it cannot fail later.
     """
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -101,10 +101,7 @@ def begin(settings: Settings, history: History, form: str, chosen: Sequence[Plan
 
 
 def new(settings: Settings, form: str) -> Night:
-    """Return a night with a new id, the present time and this checkout's commit.
-
-    Nothing is stored.
-    """
+    """Return a value for a night that begins now, with a new id and this checkout's commit."""
     known = provenance.of_project(settings.root, Selection())
     return Night(
         id=registry.new_run_id(),
@@ -143,14 +140,14 @@ def unfinished(history: History) -> Night:
 def exit_code(history: History, night_id: str) -> int:
     """Return the worst exit code among a night's cells.
 
-    That of a lost run when no cell has a result.
+    When no cell has a result, it is the exit code of a lost run.
     """
     verdicts = history.verdicts(night_id).values()
     return max((one.exit_code for one in verdicts), default=Verdict.LOST.exit_code)
 
 
 def write_files(settings: Settings, history: History, night_id: str) -> tuple[Path, ...]:
-    """Write a night's report (HTML, mail, chat, feed), JUnit and KCIDB files.
+    """Write a night's report (page, mail, chat, feed), JUnit and KCIDB files.
 
     Return their paths.
     """

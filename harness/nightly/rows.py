@@ -49,10 +49,7 @@ class Details:
 
     @classmethod
     def read(cls, connection: Connection, night_ids: Sequence[str], *, tests: bool) -> Self:
-        """Return the detail rows of all results of these nights.
-
-        Without `tests`, those of tests are left out.
-        """
+        """Return the detail rows of all results of these nights; `tests`: with those of tests."""
         crashes, warnings = tables.CRASHES, tables.WARNINGS
         return cls(
             tests=_tests(connection, night_ids) if tests else {},

@@ -58,7 +58,7 @@ class Limits:
 class _Job:
     """An attempt at a planned cell that waits to be started or runs.
 
-    0 is the cell's first attempt.
+    `attempt` is 0 for the cell's first attempt, and more for its repetitions.
     """
 
     planned: PlannedCell
@@ -211,7 +211,7 @@ class _Planner:
     def start_what_fits(self) -> None:
         """Start the waiting jobs for which the host has room.
 
-        Leave out those that would end too late.
+        A job that would end after the night's budget is left out of the night instead.
         """
         for job in list(self._waiting):
             if self._is_late(job):

@@ -28,10 +28,10 @@ class CellKind(Enum):
 class Cell:
     """One cell of the nightly matrix.
 
-    Cells do not depend on each other, and are the same every night.
-    `kernel` and `target` are names of the configuration, `tests` is the name of a test set, and
-    `module` is the module's name. A cell of the kind BUILD has no target, image or tests. A
-    `flavour` names further words for the kernel's command line; PLAIN stands for none.
+    Cells do not depend on each other, and are the same every night. `kernel` and `target` are
+    names of the configuration, `tests` is the name of a test set, and `module` is the module's
+    name. A cell of the kind BUILD has no target, image or tests. A `flavour` names further words
+    for the kernel's command line; PLAIN stands for none.
     """
 
     kind: CellKind

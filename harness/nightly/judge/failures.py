@@ -168,8 +168,8 @@ def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
 def _failure(course: Course, bad: Bad, cell: CellOnce, night: str, *, known: bool) -> Event:
     """Return the event of a bad result: new, still failing or flaky.
 
-    A failure is noted in `course`.
-    `known` is True when the subject has been reported as flaky.
+    `course` then holds the failure, unless it is flaky. `known` is True when the subject has been
+    reported as flaky.
     """
     if _is_flaky(course, bad, known=known):
         course.bad, course.since = None, ""

@@ -41,10 +41,7 @@ _EXPLAINED = {Kind.NEW, Kind.STILL, Kind.FLAKY, Kind.LOST}
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A finding as the page shows it.
-
-    `evidence` is that of the first of its cells which has any.
-    """
+    """A finding as the page shows it; `evidence` is that of its first cell that has any."""
 
     anchor: str
     css: str
