@@ -69,10 +69,10 @@ def waits(
 
 
 def _of_rt_mutex(prog: drgn.Program, task: drgn.Object, stack: MemoryStack) -> LockWait | None:
-    """Return the rt_mutex for which a task waits, by its pi_blocked_on.
+    """Return the rt_mutex for which a task waits, as its pi_blocked_on shows.
 
-    None when it waits for none.
-    `stack` names the task in the result. A kernel without rt_mutexes has no such field.
+    None means that it waits for none, or that the kernel's tasks have no such field. `stack` names
+    the task in the result.
     Source: kernel/locking/rtmutex_common.h.
     """
     try:

@@ -14,8 +14,7 @@ from harness.panic.values import KernelReport
 class TestMark:
     """The begin or the end of a test on a guest's console.
 
-    `line` is the number of the console line.
-    Lines count from 0.
+    `line` is the number of the console line, from 0.
     """
 
     __test__ = False

@@ -227,10 +227,7 @@ def out_of_range(name: str, value: int) -> str:
 
 
 def wrong_key(target: TargetSpec) -> tuple[str, str] | None:
-    """Return the first key of a target whose value cannot work, and the reason.
-
-    None if all can.
-    """
+    """Return the first key of a target whose value cannot work, and the reason, or None."""
     numbers = [(name, getattr(target, name)) for name in ("vcpus", "memory_mib", "numa")]
     numbers += [("disks_mib", size) for size in target.disks_mib]
     problems = [(name, out_of_range(name, value)) for name, value in numbers]

@@ -68,9 +68,6 @@ def _on_one_line(text: str) -> str:
 
 
 def _pairs(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield a line of TOML, KEY = VALUE, for each value.
-
-    JSON writes strings and lists as TOML does.
-    """
+    """Yield a TOML line KEY = VALUE for each value; JSON writes strings and lists as TOML does."""
     for key, value in values.items():
         yield f"{key} = {json.dumps(value, ensure_ascii=False)}"

@@ -20,12 +20,12 @@ _ENTRY = re.compile(r"^\s*(?:module_init|module_\w*driver|module_\w+)\s*\(", re.
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a kernel module is built.
+    """How a kernel module is built, and from which evidence this follows.
 
-    Configured parameters and symbols are those of the module `name`.
-    `dkms` (a dkms.conf) or `make` (a command) gives the way of building, if it is set. Otherwise
-    kbuild builds in the folder `kbuild`. `modules` are patterns of the modules to load, () for
-    `name` alone. `because` gives the reasons in sentences for the user.
+    Configured parameters and symbols are those of the module `name`. `dkms` (a dkms.conf) or
+    `make` (a command) gives the way of building, if it is set. Otherwise kbuild builds in the
+    folder `kbuild`. `modules` are patterns of the modules to load, () for `name` alone. `because`
+    gives the reasons in sentences for the user.
     """
 
     name: str

@@ -86,7 +86,7 @@ def _header(text: Sequence[str]) -> tuple[Header, re.Match[str]] | None:
 
 
 def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
-    """Return whether a report has a stack, or is of a kind that needs none."""
+    """Return whether a kernel report has a stack, or is of a kind that needs none."""
     return not header.needs_stack or any(map(_is_of_kernel, text))
 
 
@@ -97,7 +97,7 @@ def _is_of_kernel(line: str) -> bool:
 
 
 def _count(header: Header, text: Sequence[str]) -> dict[str, str]:
-    """Return {"count": N} for a report 'refleak' that was printed N times, {} for all others."""
+    """Return {"count": N} if a 'refleak' report was printed N times, {} for any other report."""
     times = sum(1 for line in text if header.pattern.search(line.strip()))
     return {"count": str(times)} if header.kind == "refleak" and times > 1 else {}
 
@@ -197,7 +197,7 @@ _OWNER = re.compile(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)? \[(?P<module>[\w-]+)\]")
 
 
 def _of_header(own: str, line: str) -> Frame:
-    """Return a frame for the function, and the module if any, that a report's header names."""
+    """Return a frame for the function, with its module, that a report's first line names."""
     name = own.split("+", maxsplit=1)[0]
     owner = _OWNER.match(line.partition(name)[2])
     return Frame(function=guilty.bare(name), module=owner["module"] if owner else "")

@@ -99,10 +99,7 @@ _OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
 
 
 def about_kernel(text: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's release and KASLR offset that a report prints, by name.
-
-    {} without them.
-    """
+    """Return the kernel's release and KASLR offset, by name, where a report prints them."""
     found: dict[str, str] = {}
     for line in text:
         release = _CPU.search(line) if "Comm: " in line else None

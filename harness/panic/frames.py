@@ -265,10 +265,7 @@ class _Reading:
         self.name, self.own_seen = _INTRUDING, False
 
     def add(self, frame: Frame, caller: Frame | None = None) -> None:
-        """Add a frame to the current stack.
-
-        `caller` is the next frame, if the same line names it.
-        """
+        """Add a frame to the stack being read; `caller` is the next, if the line names it, too."""
         if self.caller is not None and self.caller.function != frame.function:
             self._add_caller()
         self.caller = caller
@@ -351,10 +348,7 @@ def _point(reading: _Reading, where: Frame) -> None:
 
 
 def _another_cpu(reading: _Reading, text: str) -> None:
-    """Begin a stack at a line such as 'NMI backtrace for cpu 1'.
-
-    The first may be the report's own.
-    """
+    """Begin a stack at a line such as 'NMI backtrace for cpu 1'; it may be the report's own."""
     if reading.frames:
         reading.introduce(text if reading.own_seen or not reading.name else "")
     elif reading.own_seen and not reading.name:

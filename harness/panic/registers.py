@@ -68,10 +68,7 @@ def registers(text: Sequence[str]) -> dict[str, str]:
 
 
 def _named(line: str) -> Iterator[tuple[str, str]]:
-    """Yield name and value of the registers in a line that names each, such as 'RAX: ...
-
-    RBX: ...'.
-    """
+    """Yield name and value of the registers in a line such as 'RAX: 0000000000000000 RBX: ...'."""
     psw = _PSW.match(line)
     if psw is not None:
         yield from (("PSW", psw[1]), ("PSW-address", psw[2]))

@@ -179,9 +179,9 @@ class Scanner:
         return self._close(draft) if ended else ()
 
     def _beat(self) -> tuple[KernelReport, ...]:
-        """Count a heartbeat, and end the reports that got no line since the one before.
+        """Count a heartbeat, and return the reports that it ends.
 
-        Return them.
+        They are those that got no line since the heartbeat before.
         """
         for draft in self._open:
             draft.beats += 1

@@ -89,7 +89,7 @@ class Device:
     ) -> tuple[int, bytes]:
         """Run an ioctl on the kext.
 
-        Return its errno, and the content of the argument afterwards.
+        Return its errno, and the content of its argument afterwards.
         """
         call = self.begin_ioctl(process, number, data, flags=flags)
         self.kernel.threads.finish(call.thread)
@@ -116,10 +116,7 @@ class Device:
         return Call(thread=thread, command=number, buffer=buffer, size_bytes=size)
 
     def end_ioctl(self, call: Call) -> tuple[int, bytes]:
-        """Return the errno and the argument of an ioctl whose thread has ended.
-
-        Free the argument.
-        """
+        """Return errno and argument of an ioctl whose thread has ended, and free the argument."""
         data = self.kernel.cpu.read(call.buffer, call.size_bytes)
         self.kernel.cpu.free(call.buffer, max(call.size_bytes, 8))
         return self._checked("ioctl", signed(call.thread.result)), data
@@ -134,7 +131,7 @@ class Device:
 
     @staticmethod
     def _checked(name: str, error: int) -> int:
-        """Check that the errno which a function of the kext returned is not negative; return it.
+        """Return the errno that a function of the kext returned, if it is not negative.
 
         XNU reserves negative numbers: -1, for example, restarts the call.
         Raises: RuleBroken for a negative number.

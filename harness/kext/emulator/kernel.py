@@ -99,9 +99,9 @@ class Kernel(Core):
         return found
 
     def executed(self, process: Process) -> Process:
-        """Let a process exec.
+        """Let a process exec, and return its new value.
 
-        Return it with the same process id, a new task and a new credential.
+        The process id stays, task and credential are new ones.
         """
         found = self.new_process(
             pid=process.pid, ppid=process.ppid, uid=process.uid, task=self.cpu.opaque()
@@ -156,9 +156,8 @@ class Kernel(Core):
     # --- calls -----------------------------------------------------------------------------------
 
     def call(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> int:
-        """Call the kext's function at `entry` on a new thread.
+        """Run the kext's function at `entry` on a new thread, and return its signed 32-bit result.
 
-        Return its result as signed 32 bits.
         Raises: RuleBroken when the kext breaks a rule of XNU.
         """
         result = self.threads.finish(self.begin(name, process, entry, arguments))
@@ -173,8 +172,8 @@ class Kernel(Core):
     ) -> Thread:
         """Return a thread of a process that will call a kauth listener of the kext.
 
-        It does not run yet.
-        `action` and `arguments` are those that XNU passes to a listener.
+        The thread does not run yet. `action` and `arguments` are those that XNU passes to a
+        listener.
         """
         values = (process.credential, listener.data, action, *arguments)
         return self.begin("callback", process, listener.callback, values)
@@ -208,7 +207,8 @@ class Kernel(Core):
     def _on_function(self, name: str) -> None:
         """Run the model of the kernel function that the kext called.
 
-        Unicorn calls this as a hook.
+        Unicorn calls this at the function's address. An exception of the model ends the
+        processor's `run`.
         """
         self._model(MODELS[name])
 

@@ -24,10 +24,7 @@ _FORMAT = re.compile(r"%(?:l*)([dusxp%])")
 
 @kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
 def io_malloc(kernel: Core, size: int) -> int:
-    """Emulate IOMalloc: return the address of new kernel memory.
-
-    A test can make it fail with NULL.
-    """
+    """Emulate IOMalloc: return the address of new kernel memory; tests can make it return NULL."""
     if not size:
         raise RuleBroken("IOMalloc of 0 bytes")
     address = kernel.cpu.allocate(size)
@@ -61,7 +58,7 @@ def io_sleep(kernel: Core, milliseconds: int) -> None:
 def group_new(kernel: Core, name: int, _attribute: int) -> int:
     """Emulate lck_grp_alloc_init: return the address of a new lock group.
 
-    `name` is an address, too.
+    `name` is the address of the group's name.
     """
     group = kernel.cpu.opaque()
     kernel.state.groups[group] = kernel.cpu.text(name, 64)
@@ -250,9 +247,9 @@ def strnlen(kernel: Core, text: int, most: int) -> int:
 
 @kpi("_printf", 6, source="osfmk/kern/printf.c", fixed=1)
 def printf(kernel: Core, form: int, *values: int) -> int:
-    """Emulate printf: append a line to the emulated kernel's log.
+    """Emulate printf: append a line to the emulated kernel's log, and return 0.
 
-    `form` is the format's address.
+    `form` is the address of the format.
     """
     rest = iter(values)
 

@@ -110,7 +110,7 @@ def _locked(kernel: Core, so: int) -> Socket:
 
 @kpi("_sock_gettype", 4, source=_SOCKET, sleeps=True)
 def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int:
-    """Emulate sock_gettype: write a socket's domain, type and protocol to three addresses.
+    """Emulate sock_gettype: write a socket's domain, type and protocol to these addresses.
 
     Return 0.
     """

@@ -37,7 +37,7 @@ class Status(Enum):
 class Process:
     """A process of the emulated kernel.
 
-    Task and credential are addresses that the kext may compare.
+    `task` and `credential` are addresses without memory that stand for XNU's objects.
     """
 
     pid: int
@@ -105,10 +105,7 @@ class Scheduler:
     def new(
         self, name: str, process: Process, entry: int, arguments: tuple[int, ...] = ()
     ) -> Thread:
-        """Return a new thread that will call the kext's function at `entry`.
-
-        It does not run yet.
-        """
+        """Return a new thread that will call the kext's function at `entry` when it is run."""
         thread = Thread(
             name=name,
             process=process,

@@ -1,5 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read console logs from any source: mails, JSON, syslog, dmesg.
-
-Find the kernel's lines in them.
-"""
+"""Find the kernel's lines in console logs from any source: mails, JSON, syslog, dmesg."""

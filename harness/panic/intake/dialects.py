@@ -124,9 +124,8 @@ class Peeled:
 
     @property
     def canonical(self) -> str:
-        """The line in the form that `lines.parse` reads.
+        """The line in the form that `lines.parse` reads, marked if the kernel wrote it.
 
-        Only a kernel line begins with a kernel mark.
         A kernel line is one of which a prefix shows that the kernel wrote it. It has the form of
         `as_kernels`, another one is the bare text.
         """

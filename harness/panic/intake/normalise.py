@@ -361,9 +361,8 @@ def _flows(line: _Line, after: _Line) -> bool:
 
 
 def _glue(length: int, rest: str, width: int, *, hard: bool, soft: bool) -> str | None:
-    """Return what joins a wrapped line to the next, "" or a blank.
+    """Return what joins a wrapped line to the next, "" or a blank; None for two separate lines.
 
-    None if the line was not wrapped.
     `length` is the line's length, and `rest` is the next line. `hard` allows a wrap in exactly the
     last column, as a terminal does it. `soft` allows a wrap between words, as a mail program does
     it. `width` is the greatest length of a line.
