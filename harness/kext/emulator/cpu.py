@@ -165,7 +165,7 @@ class Cpu:
         self.engine.mem_write(address, data)
 
     def text(self, address: int, most: int = 1024) -> str:
-        """Return the C string at an address, at most `most` bytes of it."""
+        """Return the C string at an emulated address, at most `most` bytes of it."""
         data = b""
         while b"\0" not in data and len(data) < most:
             step = PAGE - (address + len(data)) % PAGE
@@ -251,7 +251,7 @@ class Cpu:
 
     @property
     def pc(self) -> int:
-        """The address of the next instruction."""
+        """The address of the instruction that the emulated processor executes next."""
         return self.get(self.arch.pc)
 
     @property

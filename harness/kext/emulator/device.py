@@ -21,7 +21,7 @@ _READ_WRITE, _CHARACTER = 3, 0o020000
 
 
 def command(direction: int, group: str, number: int, size_bytes: int) -> int:
-    """Return the number of an ioctl, such as _IOR of <sys/ioccom.h> computes it."""
+    """Return the number of an ioctl, computed as _IOR and _IOW of <sys/ioccom.h> do."""
     return direction | size_bytes << 16 | ord(group) << 8 | number
 
 
@@ -87,10 +87,7 @@ class Device:
     def ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> tuple[int, bytes]:
-        """Run an ioctl on the kext.
-
-        Return its errno, and the content of its argument afterwards.
-        """
+        """Run an ioctl on the kext; return its errno, and its argument's content afterwards."""
         call = self.begin_ioctl(process, number, data, flags=flags)
         self.kernel.threads.finish(call.thread)
         return self.end_ioctl(call)

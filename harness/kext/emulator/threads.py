@@ -26,7 +26,7 @@ _RUNAWAY = 50_000_000
 
 
 class Status(Enum):
-    """The state of an emulated thread: whether it can run, waits or has ended."""
+    """Whether an emulated thread can run, waits, or has ended."""
 
     READY = "ready"
     WAITING = "waiting"
