@@ -24,7 +24,7 @@ def lines(view: MemoryView) -> tuple[str, ...]:
 
 
 def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | None:
-    """Return a report of kind 'hang' from the stacks, for a kernel that printed none itself.
+    """Return a 'hang' report made from stacks in a guest's memory, when its kernel printed none.
 
     `modules` are the names of the modules under test. The report blames the innermost function of
     one of them: in a blocked task first, else on a CPU. It is None when no stack contains one of
@@ -55,7 +55,7 @@ def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | Non
 
 
 def of_cpus(stacks: Iterable[MemoryStack]) -> Iterator[str]:
-    """Yield the stacks of CPUs, each after a line that names the CPU and its task."""
+    """Yield the lines of the stacks of CPUs, each after a line that names the CPU and its task."""
     for stack in stacks:
         name = f"CPU {stack.cpu}"
         yield from _stack(f"{name}, on which it died" if stack.crashed else name, stack)

@@ -26,7 +26,7 @@ class ListedTest:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedSuite:
-    """A suite with the tests of it that were selected.
+    """A suite of tests, with those of its tests that were selected for the run.
 
     `folder` is a folder of the host that the commands need; it is copied into the guest.
     """

@@ -210,7 +210,7 @@ class Settings:
         timeouts: The deadlines.
         vmcores: The limits on the memory dumps that are kept.
         packages: What the task packages makes.
-        kext: The macOS half of the module.
+        kext: The kernel extension of the module for macOS.
         allow_kernel_lines: Regular expressions. A kernel report whose title matches is no fault.
     """
 
@@ -396,5 +396,5 @@ class RunReport:
 
     @property
     def described(self) -> dict[str, str]:
-        """The facts on a run's page besides its results: commit, kernel and others, by heading."""
+        """Facts about the run for people, besides its results: kernel, commit and others."""
         return {**self.provenance.described(), **self.facts}

@@ -180,7 +180,7 @@ def kauth_getuid(kernel: Core) -> int:
 def _credential(name: str, value: int) -> None:
     @kpi(name, 1, source=_CRED)
     def get(kernel: Core, credential: int) -> int:
-        """Return a user or other id of a credential; ids other than the user's are made up."""
+        """Emulate kauth_cred_get...: return an id of a credential; all but the uid are made up."""
         for process in (*kernel.living.values(), kernel.nobody):
             if process.credential == credential:
                 return value or process.uid
