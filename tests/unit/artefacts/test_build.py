@@ -108,7 +108,7 @@ def test_builds_in_one_folder_take_turns(project: Project) -> None:
 def test_a_changed_added_or_removed_file_or_an_added_make_variable_causes_a_new_build(
     project: Project,
 ) -> None:
-    """A changed, new or removed file and another make variable each cause a new build."""
+    """A change of the module's files or another make variable causes a new build each time."""
     project.build()
     project.write("int answer(void) { return 43; }\n")
     changed = project.build()
@@ -180,7 +180,7 @@ def test_a_make_that_succeeds_without_making_the_configured_modules_file_is_a_bu
 def test_make_variable_kdir_with_a_folder_without_headers_fails_the_build(
     project: Project,
 ) -> None:
-    """The variable KDIR replaces the folder of the kernel's headers."""
+    """A make variable KDIR replaces the headers' folder; one without headers fails the build."""
     with pytest.raises(BuildError):
         project.build(KDIR=str(project.root / "module"))
 
@@ -223,7 +223,7 @@ def test_a_failing_companion_command_or_a_file_to_push_that_no_command_makes_is_
 def test_a_project_below_a_path_with_a_space_or_colon_gets_an_output_folder_in_the_cache(
     tmp_path: Path,
 ) -> None:
-    """A project below a space or colon is built in the cache: kbuild cannot use the path."""
+    """Kbuild fails on a path with a space or colon, so such a project is built in the cache."""
     plain = build.output_folder(Path("/a/b"), "kernel", cache_root=tmp_path)
     spaced = build.output_folder(Path("/a b"), "kernel", cache_root=tmp_path)
     colon = build.output_folder(Path("/a:b"), "kernel", cache_root=tmp_path)
@@ -246,7 +246,7 @@ def test_kernel_headers_below_a_path_with_a_space_are_refused(project: Project) 
 def test_a_build_root_shows_the_source_of_a_kernel_that_was_built_in_another_folder(
     tmp_path: Path,
 ) -> None:
-    """Its Makefile includes that of the source, which lies elsewhere in the cache."""
+    """A build root (chroot) gets a kernel's headers and the source to which their link leads."""
     folder, source = tmp_path / "kernel", tmp_path / "linux"
     (folder / "build").mkdir(parents=True)
     source.mkdir()

@@ -44,7 +44,7 @@ def run(box: Box, script: str, *, cwd: Path) -> str:
 
 
 def test_uname_in_a_box_prints_the_chosen_kernels_release(box: Box, tmp_path: Path) -> None:
-    """In a box `uname -r` and /lib/modules/RELEASE/build belong to the chosen kernel."""
+    """In a build's box (namespaces) `uname -r` and /lib/modules show the kernel to build for."""
     script = f"pwd; uname -r; ls /lib/modules/{RELEASE}/build; uname -s; echo $CHOSEN"
 
     said = run(box, script, cwd=tmp_path / "out").split()
@@ -53,7 +53,7 @@ def test_uname_in_a_box_prints_the_chosen_kernels_release(box: Box, tmp_path: Pa
 
 
 def test_built_files_stay_and_mounts_are_gone_after_a_box_ends(box: Box, tmp_path: Path) -> None:
-    """Files in a shared folder stay on the host, and mounts of a box end with its command."""
+    """Files that a box's command wrote into a shared folder stay; the box's mounts are gone."""
     run(box, "echo made > made; ls /proc/self > /dev/null", cwd=tmp_path / "out")
 
     assert (tmp_path / "out" / "made").read_text() == "made\n"
@@ -72,7 +72,7 @@ def test_a_box_has_no_network(box: Box, tmp_path: Path) -> None:
 def test_without_namespaces_a_command_runs_in_the_given_host_folder_and_a_build_root_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without namespaces a command runs directly on the host, and a build root is an error."""
+    """Without namespaces the command of a box runs on the host; with a build root it fails."""
     monkeypatch.setattr(namespace, "prefix", lambda: ())
     plain = Box(release=RELEASE, kdir=tmp_path, scratch=tmp_path / "box")
 

@@ -59,7 +59,7 @@ def kernel(tmp_path: Path) -> Kernel:
 def test_each_configured_kernel_is_built(
     settings: Settings, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kernels that guests boot and kernels that are only built for have a row each."""
+    """The matrix builds the module for each configured kernel, one of them for another CPU."""
     given = stand_in(monkeypatch, kernel)
 
     found = tuple(build_matrix.build_all(settings, config.environment({}), print))
@@ -79,7 +79,7 @@ def test_each_configured_kernel_is_built(
 def test_a_failed_build_stops_no_other(
     settings: Settings, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row of a failed build has the reason, and the exit code is that of the failure."""
+    """Other kernels are built after a failed one; its row has the reason, the exit code too."""
     stand_in(monkeypatch, kernel)
 
     def no_kernel(*_: object, **__: object) -> Kernel:
@@ -105,7 +105,7 @@ def configured(table: str) -> list[tuple[str, ...]]:
 
 
 def test_the_page_has_the_table_of_the_configuration() -> None:
-    """docs/driver-kernels.md lists exactly the configured kernels, and each of them builds."""
+    """docs/driver-kernels.md lists exactly the kernels of pyproject.toml, all as built."""
     rows = build_matrix.rows(config.load(PROJECT / "pyproject.toml"))
     text = PAGE.read_text()
     table = text[text.index("| kernel |") :].partition("\n\n")[0]
@@ -116,7 +116,7 @@ def test_the_page_has_the_table_of_the_configuration() -> None:
 
 
 def test_the_comparison_of_kernel_tables_detects_a_table_without_one_configured_kernel() -> None:
-    """A table without one of the kernels differs."""
+    """The check of docs/driver-kernels.md sees that a table lacks one configured kernel."""
     rows = build_matrix.rows(config.load(PROJECT / "pyproject.toml"))
 
     assert configured(build_matrix.table(rows[:-1])) != configured(build_matrix.table(rows))

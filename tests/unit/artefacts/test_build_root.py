@@ -64,7 +64,7 @@ def fitted(kernel: Kernel, root: Path, *packages: str) -> Path | None:
 
 
 def test_a_host_that_can_build_needs_no_build_root(kernel: Kernel, tmp_path: Path) -> None:
-    """A host with the kernel's compiler, suite and packages needs no build root."""
+    """No build root is made if this host has the kernel's compiler, Debian suite and packages."""
     assert fitted(kernel, tmp_path) is None
     assert fitted(kernel, tmp_path, "dpkg") is None
 
@@ -72,7 +72,7 @@ def test_a_host_that_can_build_needs_no_build_root(kernel: Kernel, tmp_path: Pat
 def test_a_kernel_that_this_host_cannot_build_for_gets_a_build_root(
     kernel: Kernel, tmp_path: Path, made: list[Bootstrap]
 ) -> None:
-    """A kernel whose suite, compiler or package this host lacks gets a build root.
+    """A kernel whose Debian suite, compiler or package this host lacks gets a build root.
 
     The build root is made once for each kind of lack.
     """
@@ -117,7 +117,7 @@ def test_a_build_root_has_only_files_of_this_user_and_no_devices(
 def test_a_kernels_compiler_is_its_cc_field_else_the_one_in_its_headers_else_gcc(
     kernel: Kernel, file: str, text: str, name: str
 ) -> None:
-    """The compiler's name comes from Debian's file in the headers, or the kernel's config."""
+    """The kernel's `cc` comes first, then the compiler that its headers or .config name."""
     (kernel.kdir / file).write_text(text)
 
     assert build_root.compiler(replace(kernel, cc="")) == name
@@ -127,7 +127,7 @@ def test_a_kernels_compiler_is_its_cc_field_else_the_one_in_its_headers_else_gcc
 def test_a_build_root_of_backports_begins_with_their_base(
     tmp_path: Path, made: list[Bootstrap]
 ) -> None:
-    """Backports hold no minimum of a system, so the suite that they are for is bootstrapped."""
+    """For trixie-backports, trixie is bootstrapped, since backports are no complete system."""
     build_root.ensure("trixie-backports", ("gcc-14",), root=tmp_path, progress=lambda _: None)
 
     assert [one.suite for one in made] == ["trixie"]

@@ -63,7 +63,7 @@ def test_a_cached_image_is_reused_until_its_setup_script_changes(
 def test_a_damaged_image_is_made_again(
     spec: ImageSpec, tmp_path: Path, made: list[Path], harm: str
 ) -> None:
-    """An incomplete image is made again with a new key, and the missing file is reported."""
+    """A cached image with a missing or cut file is deleted, made again and has another key."""
     first, said = ensure(spec, tmp_path), list[str]()
     folder = first.disk.parent
     if harm == "truncate":
@@ -144,7 +144,7 @@ def test_a_shipped_image_description_is_loaded_if_the_project_has_no_image_folde
 def test_an_image_that_extends_a_base_image_has_the_base_images_packages_and_its_own(
     tmp_path: Path,
 ) -> None:
-    """An image description may extend another one, even a shipped one of the same name."""
+    """With `extends`, an image description adds packages to those of another, shipped or own."""
     base = image.load_spec(tmp_path, "debian-12")
     (tmp_path / "debian-12.toml").write_text('extends = "debian-12"\npackages = ["iptables"]\n')
     (tmp_path / "big.toml").write_text('extends = "debian-12"\nsize_mib = 4096\n')
@@ -174,7 +174,7 @@ def test_an_image_that_extends_a_base_image_has_the_base_images_packages_and_its
 def test_an_image_with_an_unknown_base_unknown_key_or_missing_setup_script_is_a_config_error(
     tmp_path: Path, text: str, key: str, says: str
 ) -> None:
-    """The error for a wrong extension names the unknown base image or the unknown key."""
+    """The ConfigError names the key of the image's description and says what is wrong with it."""
     (tmp_path / "one.toml").write_text(text)
 
     with pytest.raises(ConfigError, match=says) as caught:
@@ -185,7 +185,7 @@ def test_an_image_with_an_unknown_base_unknown_key_or_missing_setup_script_is_a_
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")
 def test_an_overlay_on_a_missing_image_is_an_error_that_names_the_image(tmp_path: Path) -> None:
-    """Making an overlay on a missing image is an error with qemu-img's message."""
+    """Making a qcow2 overlay on a missing image fails with qemu-img's message and the path."""
     base = Image(name="x", key="k", disk=tmp_path / "no", ssh_key=tmp_path, host_key="")
 
     with pytest.raises(ImageError, match="qemu-img failed") as caught:
@@ -198,7 +198,7 @@ def test_an_overlay_on_a_missing_image_is_an_error_that_names_the_image(tmp_path
 def test_an_overlays_backing_image_is_still_found_after_the_cache_folder_is_moved(
     tmp_path: Path,
 ) -> None:
-    """An overlay of a cache that was moved is on top of the moved image."""
+    """An overlay names its backing image by a relative path, so the cache folder can be moved."""
     first = tmp_path / "first"
     (first / "images").mkdir(parents=True)
     (first / "snapshots").mkdir()
@@ -220,7 +220,7 @@ def test_an_overlays_backing_image_is_still_found_after_the_cache_folder_is_move
 def test_the_cache_list_has_kind_and_name_of_an_image_and_a_snapshot_and_omits_unfinished_ones(
     spec: ImageSpec, tmp_path: Path, made: list[Path]
 ) -> None:
-    """The list has kind and name of an image and of a snapshot, and no incomplete folder."""
+    """The list of the cache's contents omits a folder of an image that is still being made."""
     ensure(spec, tmp_path)
     (tmp_path / "snapshots" / "0123456789abcdef").mkdir(parents=True)
     (tmp_path / "images" / ".half.1.tmp").mkdir()
@@ -236,7 +236,7 @@ def test_the_cache_list_has_kind_and_name_of_an_image_and_a_snapshot_and_omits_u
 
 
 def test_images_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
-    """The error names a file of the circle, and the image in it that closes the circle."""
+    """The ConfigError names the description's file whose `extends` closes the circle."""
     (tmp_path / "one.toml").write_text('extends = "two"\n')
     (tmp_path / "two.toml").write_text('extends = "one"\n')
 

@@ -54,7 +54,7 @@ config OTHER
 def test_the_last_line_for_an_option_wins_and_lines_for_other_kernels_are_left_out(
     tmp_path: Path,
 ) -> None:
-    """Later lines win, also with another value; 'before' and 'from' limit a line to kernels."""
+    """In kernel config fragments, the comments 'before 6.9' and 'from 6.9' limit a line."""
     first, second = tmp_path / "a.config", tmp_path / "b.config"
     first.write_text('# A comment.\n\nCONFIG_A=y\nCONFIG_S="two words"\nCONFIG_N=7\n')
     second.write_text(
@@ -73,7 +73,7 @@ def test_the_last_line_for_an_option_wins_and_lines_for_other_kernels_are_left_o
 def test_a_line_that_no_configuration_can_have_is_an_error_with_file_and_line(
     text: str, tmp_path: Path
 ) -> None:
-    """A misspelt line is refused before anything is built."""
+    """A misspelt line of a kernel config fragment is refused before anything is built."""
     file = tmp_path / "a.config"
     file.write_text(f"\n{text}\n")
 
@@ -84,7 +84,7 @@ def test_a_line_that_no_configuration_can_have_is_an_error_with_file_and_line(
 def test_a_line_counts_as_refused_unless_the_configuration_has_exactly_its_value(
     tmp_path: Path,
 ) -> None:
-    """The value m is not y, and an option that is switched off may be missing."""
+    """A fragment's line is refused if the made .config has m for y, or lacks what is set to y."""
     file = tmp_path / "a.config"
     file.write_text("CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\n")
     lines = fragments.read((file,), (6, 1))
@@ -162,7 +162,7 @@ def test_a_kernel_is_built_once_for_the_same_source_and_options_and_again_for_ot
 def test_a_built_kernel_has_boot_files_symbols_and_a_folder_to_build_modules_against(
     tree: Path,
 ) -> None:
-    """The vmlinux is where symbols are looked for, and no object of the build is left."""
+    """The build's object files are gone, and its vmlinux is where symbols are looked for."""
     made = ensure(tree, "CONFIG_A=y\n")
 
     assert made.release == RELEASE
@@ -189,7 +189,7 @@ def test_a_built_kernel_has_boot_files_symbols_and_a_folder_to_build_modules_aga
 def test_an_option_that_the_source_refuses_is_an_error_with_file_line_and_reason(
     line: str, reason: str, tree: Path
 ) -> None:
-    """Kconfig drops such a line silently; nothing is built then."""
+    """An option that Kconfig drops silently is an error, and no kernel is built."""
     with pytest.raises(KernelError) as caught:
         ensure(tree, f"CONFIG_A=y\n{line}\n")
 
@@ -200,7 +200,7 @@ def test_an_option_that_the_source_refuses_is_an_error_with_file_line_and_reason
 
 
 def test_a_source_in_which_a_kernel_was_built_is_refused_with_a_cure(tree: Path) -> None:
-    """A build in another folder is impossible then, so the error names make mrproper."""
+    """Make cannot build such a source in another folder, so the error names `make mrproper`."""
     (tree / ".config").touch()
 
     with pytest.raises(KernelError, match=r"has a \.config") as caught:
@@ -210,7 +210,7 @@ def test_a_source_in_which_a_kernel_was_built_is_refused_with_a_cure(tree: Path)
 
 
 def test_a_folder_without_a_kernels_makefile_is_no_source(tree: Path) -> None:
-    """A Makefile without a version is no kernel's."""
+    """A folder whose Makefile has no kernel version is refused as a kernel's source."""
     (tree / "Makefile").write_text("all:\n")
 
     with pytest.raises(KernelError, match="is no source of a kernel"):

@@ -87,7 +87,7 @@ def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
 def test_two_requests_for_symbols_fetch_the_package_once_and_keep_vmlinux_and_its_lldb_copy(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The debug package of the exact version is fetched once.
+    """The debug package of the kernel's exact version is fetched once for two requests.
 
     Only vmlinux and its reduced copy are kept of it.
     """
@@ -149,7 +149,7 @@ def test_vmlinux_of_another_build_is_refused(
 def test_the_hint_for_a_debug_package_that_apt_lacks_is_apt_get_update(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When apt no longer has a kernel's version, the error names the version and the next step."""
+    """The error for a kernel's debug package that apt no longer has names package and version."""
 
     def download(packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:
         raise KernelError(f"apt-get could not download {packages}", evidence=["E: not found"])
@@ -203,7 +203,7 @@ def test_a_debug_package_without_vmlinux_and_a_truncated_one_are_refused(
 def test_checking_that_vmlinux_matches_a_vmlinuz_that_is_no_bzimage_raises_kernel_error(
     kernel: Kernel, tmp_path: Path
 ) -> None:
-    """A vmlinuz in an unknown format is refused, since its version cannot be compared."""
+    """A vmlinuz of unknown format is refused: its version text cannot be compared to vmlinux's."""
     (tmp_path / "other").write_bytes(bytes(0x1000))
 
     with pytest.raises(KernelError, match="no bzImage"):

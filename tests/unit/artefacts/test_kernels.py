@@ -65,7 +65,7 @@ def test_an_empty_image_package_leads_to_the_packages_with_the_kernel_and_its_mo
 
 
 def test_packages_without_a_kernel_are_an_error_that_names_the_places(tmp_path: Path) -> None:
-    """A kernel is found below /boot or /usr/lib/modules; elsewhere is an error with both."""
+    """The kernel of unpacked packages is looked for in two places, which the error names."""
     placed = tmp_path / "usr/lib/modules/1/vmlinuz"
     placed.parent.mkdir(parents=True)
     placed.touch()
@@ -94,7 +94,7 @@ def test_the_error_for_a_package_that_apt_lacks_names_it(
 def test_make_in_relocated_kernel_headers_finds_includes_and_links_after_the_folder_is_moved(
     tmp_path: Path,
 ) -> None:
-    """Absolute includes and links in headers become relative, so the cache can be moved."""
+    """Absolute includes and links of packaged headers become relative, so the cache can move."""
     source = tmp_path / "kernel" / "src"
     headers = source / "linux-headers-6.1.0-9-cloud-amd64"
     common = source / "linux-headers-6.1.0-9-common"

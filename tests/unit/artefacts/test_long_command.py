@@ -38,7 +38,7 @@ def test_a_slow_commands_progress_message_has_what_is_built_the_line_count_and_t
 
 
 def test_the_deadline_kills_the_command_and_its_children(tmp_path: Path) -> None:
-    """At the deadline a command and its children are killed; the error names the limit's key."""
+    """The error of a command killed at its deadline names the configuration key of the limit."""
     # Other runs of this test look for theirs at the same time.
     mark = f"31.{os.getpid()}"
     with pytest.raises(BuildError, match="took over 1 s") as caught:

@@ -64,7 +64,7 @@ def ensure(root: Path, **values: object) -> Kernel:
 def test_a_kernel_tree_is_cached_until_its_image_changes_and_its_headers_are_used_in_place(
     tree: Path, tmp_path: Path
 ) -> None:
-    """A tree's image, modules and configuration are copied once, and its headers stay in place."""
+    """Image, modules and .config of the user's kernel tree are copied once, its headers never."""
     first, second = ensure(tmp_path, tree=tree), ensure(tmp_path, tree=tree)
     (tree / "arch/x86/boot/bzImage").write_bytes(bzimage() + b"new")
     third = ensure(tmp_path, tree=tree)
@@ -122,7 +122,7 @@ def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None
 
 
 def test_a_bare_kernel_image_without_modules_is_accepted(tmp_path: Path) -> None:
-    """A bare image is accepted without modules; drivers for guests are assumed to be built in."""
+    """The user's bzImage is accepted without modules: its drivers for guests may be built in."""
     image = tmp_path / "bzImage"
     image.write_bytes(bzimage())
 
@@ -167,7 +167,7 @@ def test_a_kernels_release_image_and_headers_are_taken_from_a_deb_package(tmp_pa
 
 
 def test_debians_headers_still_find_the_common_headers_after_unpacking(tmp_path: Path) -> None:
-    """Debian's headers of one kernel include the common ones and link to kbuild's programs."""
+    """Headers in Debian packages name a common package by absolute path; `make` works unpacked."""
     inside = tmp_path / "tree"
     own, common = (
         inside / "usr/src" / f"linux-headers-{name}" for name in ("6.1-9", "6.1-common")
@@ -218,7 +218,7 @@ def test_a_kernels_image_config_and_headers_are_taken_from_an_rpm_package(tmp_pa
 
 
 def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:
-    """Packages without an image, for example headers alone, are refused."""
+    """Packages that the user gives as a kernel, but that have only headers, are refused."""
     inside = tmp_path / "package" / "DEBIAN"
     inside.mkdir(parents=True)
     control = "Package: k\nVersion: 1\nArchitecture: all\nMaintainer: n <n@x.invalid>\n"

@@ -79,7 +79,7 @@ def table(root: Path) -> dict[str, Any]:
 def test_init_writes_the_modules_name_and_a_test_and_leaves_out_default_settings(
     tmp_path: Path, builds: Builds
 ) -> None:
-    """`init` writes a name, a test and a comment with its conclusion, and leaves out defaults."""
+    """`init` writes the table [tool.harness] and, as a comment, how it found the module."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
 
     found = init(tmp_path)
@@ -96,7 +96,7 @@ def test_init_writes_the_modules_name_and_a_test_and_leaves_out_default_settings
 
 
 def test_init_adds_a_table_to_an_existing_pyproject(tmp_path: Path, builds: Builds) -> None:
-    """`init` adds its table to an existing pyproject.toml, and a second `init` is refused."""
+    """`init` adds [tool.harness] to an existing pyproject.toml; a second `init` is refused."""
     (tmp_path / "Kbuild").write_text("obj-m := a.o b.o\n")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     (tmp_path / "tests").mkdir()
@@ -169,7 +169,7 @@ def test_init_tries_an_older_kernel_when_a_packages_source_does_not_compile(
 def test_init_returns_an_error_and_writes_no_target_if_a_package_builds_with_no_kernel(
     tmp_path: Path, builds: Builds, package: DkmsPackage
 ) -> None:
-    """When no attempt builds, `init` reports the first error and writes the plain table."""
+    """If a dkms package builds with no kernel, `init` still writes a table without a target."""
     builds.judge = lambda _needs, _kernel: SOURCE_ERROR
 
     found = init(tmp_path / "here", package.name)
@@ -204,7 +204,7 @@ def test_init_without_a_module_is_an_error_and_writes_no_file(
 def test_init_changes_nothing_where_no_table_can_be_added(
     tmp_path: Path, builds: Builds, name: str, content: bytes, words: str
 ) -> None:
-    """The user's file stays as it is, and no folder of tests is made."""
+    """`init` refuses a pyproject.toml that it cannot extend, and makes no file or folder."""
     (tmp_path / "Kbuild").write_text("obj-m := hello.o\n")
     (tmp_path / name).write_bytes(content)
 
@@ -220,7 +220,7 @@ def test_init_changes_nothing_where_no_table_can_be_added(
 def test_init_leaves_the_project_as_it_was_when_it_fails_otherwise_than_by_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
 ) -> None:
-    """After a failed download or a Ctrl-C, init can be called again."""
+    """After a Ctrl-C during its build, `init` has removed the files that it had written."""
     (tmp_path / "Kbuild").write_text("obj-m := hello.o\n")
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests-modlab").mkdir()

@@ -16,7 +16,7 @@ FOREIGN = report(function="vfs_write", module="", stacks=(Stack(name="", frames=
 
 
 def test_a_report_whose_guilty_function_is_in_the_module_under_test_blames_that_module() -> None:
-    """A report whose guilty function belongs to the module is blamed on the module."""
+    """The module under test is blamed for a kernel report whose guilty function is in it."""
     found = judge(SUSPICION, MODULES, DIED)
 
     assert found.blame is Blame.MODULE
@@ -24,7 +24,7 @@ def test_a_report_whose_guilty_function_is_in_the_module_under_test_blames_that_
 
 
 def test_a_module_frame_in_any_stack_of_the_report_blames_the_module() -> None:
-    """A module's frame in the stack that freed the memory blames the module.
+    """One frame of the module under test, even in the stack that freed the memory, is enough.
 
     The stack that crashed need not contain the module.
     """
@@ -38,7 +38,7 @@ def test_a_module_frame_in_any_stack_of_the_report_blames_the_module() -> None:
 
 
 def test_a_report_whose_only_module_is_not_under_test_leaves_the_blame_undecided() -> None:
-    """Frames of modules that are not under test leave the blame undecided."""
+    """Frames of another module decide nothing; the reason names --control, a run without ours."""
     found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
     assert found.blame is Blame.UNDECIDED
@@ -75,7 +75,7 @@ def test_a_hang_while_ssh_answers_blames_the_harness_but_nobody_if_the_kernel_re
 
 
 def test_an_overdue_test_without_a_hanging_task_blames_nobody() -> None:
-    """An overdue test is blamed on nobody when no task hangs in the module."""
+    """A test beyond its deadline leaves the blame undecided when no task hangs in the module."""
     overdue = TestOverdue("ran for over 60 s")
 
     found = judge(replace(SUSPICION, cause=Cause.OVERDUE, reports=()), MODULES, overdue)
@@ -84,7 +84,7 @@ def test_an_overdue_test_without_a_hanging_task_blames_nobody() -> None:
 
 
 def test_the_same_crash_without_the_module_is_the_kernels_fault() -> None:
-    """A control run with the same signature blames the kernel; another crash decides nothing."""
+    """The kernel is blamed if a run without the module has the signature; else it is undecided."""
     found = crash(reports=(FOREIGN,), blame=Blame.UNDECIDED, blame_why="nobody is named")
 
     same = controlled(found, crash(reports=(FOREIGN,)))

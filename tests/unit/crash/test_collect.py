@@ -34,7 +34,7 @@ OWN = scan(
 
 
 def test_a_hang_without_a_watchdog_report_is_found_by_sysrq() -> None:
-    """The hanging task is found in the guest's answer to sysrq.
+    """Of a recorded sysrq task dump, the report names the task that hangs in the module.
 
     Without an answer and without memory, no task is found.
     """
@@ -82,7 +82,7 @@ def full_scene(folder: Path, name: str, said: list[str]) -> Scene:
 
 @pytest.mark.parametrize("name", [crash_text.MARKDOWN, crash_text.VALUES, CONSOLE])
 def test_a_full_disk_becomes_a_note_of_the_crash(tmp_path: Path, name: str) -> None:
-    """When a file of the crash cannot be written, the crash is returned with the reason."""
+    """A crash whose files fill the disk is returned, with a note that its folder is incomplete."""
     said: list[str] = []
     scene = full_scene(tmp_path / "1", name, said)
 
@@ -96,7 +96,7 @@ def test_a_full_disk_becomes_a_note_of_the_crash(tmp_path: Path, name: str) -> N
 def test_a_disk_without_room_for_the_memorys_text_becomes_a_line_of_the_summary(
     tmp_path: Path,
 ) -> None:
-    """The summary of the guest's memory is returned although its files cannot be written."""
+    """The crash's memory summary begins with why memory.txt could not be written completely."""
     scene = full_scene(tmp_path / "1", memory_evidence.MEMORY_TEXT, [])
     view = MemoryView(driver=("ring: 3 records",))
 

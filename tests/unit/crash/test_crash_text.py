@@ -50,7 +50,7 @@ def test_the_screen_text_of_a_crash_has_title_place_test_stack_last_lines_and_co
 def test_the_screen_text_of_a_crash_without_report_and_test_says_it_happened_between_tests() -> (
     None
 ):
-    """Without report, test and memory the screen still shows what is known."""
+    """Without kernel report, test and memory, the screen text still has title and time."""
     bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
 
     text = "\n".join(screen(bare))
@@ -61,7 +61,7 @@ def test_the_screen_text_of_a_crash_without_report_and_test_says_it_happened_bet
 
 
 def test_a_report_during_a_later_test_is_not_listed_as_a_consequence() -> None:
-    """A report of a later test is named as that test's, and not below 'then'."""
+    """A kernel report of a later test is listed as 'later' with its test, not below 'then'."""
     warned = report(fatal=False, taint="GOE")
     own = report(title="WARNING in osq_tail", line=50)
     later = report(title="WARNING in osq_else", line=60, test="t::two")
@@ -76,7 +76,7 @@ def test_a_report_during_a_later_test_is_not_listed_as_a_consequence() -> None:
 
 
 def test_the_stack_is_that_of_the_report_that_names_the_crash() -> None:
-    """A hung task that was reported before its cause is listed below 'then'."""
+    """The crash's stack is its cause's; a hung task reported earlier is listed below 'then'."""
     hung = report(title="task x hangs", line=30, follows=40, task="x", stacks=())
     found = crash(reports=(hung, report()))
 
@@ -118,7 +118,7 @@ def test_the_mail_about_a_crash_has_title_source_line_decoded_frame_kernel_and_r
 def test_write_creates_report_md_screen_txt_and_crash_json_in_the_crash_folder(
     tmp_path: Path,
 ) -> None:
-    """`write` puts the mail, the screen and the values as JSON into the crash's folder."""
+    """`write` puts the mail, the screen text and the crash's values into the crash's folder."""
     folder = tmp_path / "run-1" / "crashes" / "1"
     folder.mkdir(parents=True)
 

@@ -17,7 +17,7 @@ WANTED = Expectation(
 
 
 def test_a_test_whose_crash_equals_its_expected_crash_passes() -> None:
-    """A test passes when kind, function, place, module and fatality are as announced."""
+    """Equal are kind, function, place, module and whether the crash was fatal."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
     ((result,), loose) = judged((ended,), (report(),), (crash(),), {"t::one": WANTED})
@@ -52,7 +52,7 @@ def test_a_test_that_expects_a_crash_and_ends_without_one_fails() -> None:
 def test_a_test_whose_crash_differs_from_its_expected_crash_fails(
     fields: dict[str, Any], word: str
 ) -> None:
-    """Each value that differs is reported with the announced and the found value."""
+    """The test's failure lists each value of the crash that differs, with the expected one."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
     ((result,), _) = judged((ended,), (), (crash(**fields),), {"t::one": WANTED})
@@ -63,7 +63,7 @@ def test_a_test_whose_crash_differs_from_its_expected_crash_fails(
 
 @pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
 def test_a_later_tests_fatal_report_does_not_count_against_an_expected_crash(cause: Cause) -> None:
-    """A crash is compared with the announcement of the test that caused it, not a later one."""
+    """A test that expects a non-fatal crash still passes if a later test's crash is fatal."""
     wanted = Expectation(kind="null-deref", fatal=False)
     first = report(test="t::one", fatal=False)
     later = report(test="t::two", fatal=True, line=first.line + 50)
@@ -79,14 +79,14 @@ def test_a_later_tests_fatal_report_does_not_count_against_an_expected_crash(cau
 
 
 def test_an_empty_field_of_an_expected_crash_matches_any_value() -> None:
-    """An empty field matches anything, and a place matches the end of a path."""
+    """An expected place also matches the end of a path: break.c:7 for kernel/os/break.c:7."""
     assert differences(Expectation(kind="null-deref"), crash()) == ()
     longer = crash(place="kernel/os/linux/break.c:7")
     assert differences(Expectation(kind="null-deref", place="break.c:7"), longer) == ()
 
 
 def test_a_test_that_expects_no_crash_keeps_its_verdict_and_its_reports() -> None:
-    """A test that announced nothing keeps its verdict, and its reports stay."""
+    """A test that announced no crash keeps its verdict and the kernel reports that came in it."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
     results, loose = judged((ended,), (report(),), (crash(),), {})

@@ -42,7 +42,7 @@ def need(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", PACKERS)
 def test_a_compressed_log_gives_the_same_reports(tmp_path: Path, kind: str) -> None:
-    """A compressed log is recognized by its first bytes, not by its name."""
+    """A compressed log is recognized by its first bytes, not by its name, and unpacked."""
     need(kind)
     file = tmp_path / "console"
     file.write_bytes(PACKERS[kind](NULL.read_bytes()))
@@ -99,7 +99,7 @@ def test_the_file_name_minus_reads_the_log_from_standard_input(
 def test_explaining_a_log_without_a_crash_report_gives_exit_code_0_and_says_nothing_found(
     tmp_path: Path,
 ) -> None:
-    """An empty log and one without a report give exit code 0 and a sentence."""
+    """An empty log and a boot's log end in exit code 0 and a line that begins 'nothing found'."""
     file = tmp_path / "console"
     for text in ("", "[    0.000000] Linux version 6.1.0\n"):
         file.write_text(text)
@@ -115,7 +115,7 @@ def test_explaining_a_log_without_a_crash_report_gives_exit_code_0_and_says_noth
 def test_explaining_a_log_with_crash_like_lines_but_no_report_gives_exit_code_5_and_the_lines(
     tmp_path: Path,
 ) -> None:
-    """A log without a report but with lines like a crash's shows these, with exit code 5."""
+    """A garbled panic line that cannot be parsed as a report is shown with its line number."""
     file = tmp_path / "console"
     file.write_text("[    0.000000] Linux\n<garbled> Kernel panic - not syncing: x\n")
 
@@ -127,14 +127,14 @@ def test_explaining_a_log_with_crash_like_lines_but_no_report_gives_exit_code_5_
 
 
 def test_the_json_of_a_log_names_printk_as_its_only_line_format() -> None:
-    """The JSON has the line format of the log's only part, which is printk."""
+    """The JSON of a recorded console lists its line formats, which is here printk's alone."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     assert [region["dialect"] for region in data["dialects"]] == ["printk"]
 
 
 def test_the_text_of_a_log_has_function_task_stack_and_the_panic_that_followed() -> None:
-    """The text shows title, function, module, task, stack and consequence, and no canary."""
+    """The text for a recorded oops calls its panic a consequence, and omits a planted line."""
     text = "\n".join(log_text.to_lines(explain_log.explain_file(NULL)))
 
     assert "1. BUG: unable to handle kernel NULL pointer dereference in osq_crash_null" in text
@@ -164,7 +164,7 @@ def test_json_of_a_log_has_kind_function_module_frames_signature_and_registers_o
 
 
 def test_the_callback_decorate_changes_each_report_in_the_result_and_the_text() -> None:
-    """`decorate` is called once for each report, and its result is shown."""
+    """`decorate` is called once for each report, for example to add the source line."""
     found = explain_log.explain_file(
         NULL, decorate=lambda report: replace(report, place="crash.c:3")
     )

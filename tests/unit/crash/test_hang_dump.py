@@ -80,7 +80,7 @@ def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest
 
 
 def test_a_guest_that_answers_over_ssh_gets_no_serial_request_and_no_nmi() -> None:
-    """When the guest answers over SSH, neither the serial line nor an NMI is used."""
+    """A hung fake guest that prints its tasks when asked over SSH is asked in no other way."""
     way, steps, _ = asked("ssh", "serial", "nmi")
 
     assert way == "ssh"
@@ -88,7 +88,7 @@ def test_a_guest_that_answers_over_ssh_gets_no_serial_request_and_no_nmi() -> No
 
 
 def test_without_an_ssh_answer_each_request_goes_over_the_serial_line() -> None:
-    """Without an answer over SSH each letter goes over the serial line after its own break."""
+    """A fake guest silent on SSH gets each SysRq letter, w and l, after its own serial break."""
     way, steps, _ = asked("serial", "nmi")
 
     assert way == "serial"
@@ -102,7 +102,7 @@ def test_without_an_ssh_answer_each_request_goes_over_the_serial_line() -> None:
 
 
 def test_a_guest_silent_on_ssh_and_serial_line_gets_an_nmi() -> None:
-    """A guest gets an NMI only when it has answered neither over SSH nor on the serial line."""
+    """A hung fake guest gets an NMI only after requests over SSH and the serial line failed."""
     way, steps, _ = asked("nmi")
 
     assert way == "nmi"
@@ -111,7 +111,7 @@ def test_a_guest_silent_on_ssh_and_serial_line_gets_an_nmi() -> None:
 
 
 def test_a_guest_that_answers_nothing_gives_an_empty_answer_and_no_error() -> None:
-    """A guest that never answers gives an empty answer without lines, and no error."""
+    """A hung fake guest that prints nothing after SSH, serial and NMI gives an empty answer."""
     way, steps, fake = asked()
 
     assert way == ""
@@ -132,7 +132,7 @@ def test_a_hanging_guest_with_a_spinning_cpu_is_asked_for_its_state_only_by_seri
 def test_after_an_answer_over_the_serial_line_the_list_of_all_tasks_is_requested_over_it_too() -> (
     None
 ):
-    """Every task is asked for over the serial line when that answered, and never by an NMI."""
+    """The list is SysRq letter t, sent to a fake guest after another break on its serial line."""
     fake = FakeGuest(frozenset({"serial"}))
     first = interrogate(cast("Any", fake))
     fake.asked.clear()
@@ -148,7 +148,7 @@ def test_after_an_answer_over_the_serial_line_the_list_of_all_tasks_is_requested
 def test_the_list_of_all_tasks_is_never_requested_after_an_nmi_or_when_nothing_answered(
     way: str,
 ) -> None:
-    """After an NMI, or without any answer, no further question is asked."""
+    """A hung guest that answered by NMI or not at all is not asked for SysRq t."""
     fake = FakeGuest(frozenset({"nmi"}))
     first = Answer(way=way, lines=())
 

@@ -40,7 +40,7 @@ def test_the_markdown_code_fence_around_a_report_is_longer_than_backticks_inside
 
 
 def test_junit_counts_reports_as_failures() -> None:
-    """In JUnit XML a report is a failure, a clean log passes, a crash's words are an error."""
+    """In JUnit XML a kernel report is a failure, lines that only look like one are an error."""
     suites = ET.fromstring(to_junit([CRASHED, CLEAN, ODD]))  # noqa: S314 -- our own text
 
     counts = [(one.get("tests"), one.get("failures"), one.get("errors")) for one in suites]
@@ -52,7 +52,7 @@ def test_junit_counts_reports_as_failures() -> None:
 
 
 def test_sarif_has_a_result_for_each_report() -> None:
-    """Each SARIF result has line, signature and function; a consequence has the level 'note'."""
+    """Each kernel report's SARIF result has line, signature, function; a consequence is a note."""
     run = json.loads(to_sarif([CRASHED, CLEAN]))["runs"][0]
 
     first, second = run["results"]

@@ -39,7 +39,7 @@ def test_the_parts_of_a_pstore_dump_are_joined(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_crashes_gives_its_text_logs_but_no_memory_image(tmp_path: Path) -> None:
-    """The text logs of kdump-tools and apport in a folder are found; the memory image is not."""
+    """A folder such as /var/crash gives the logs of kdump-tools and apport, without the vmcore."""
     crash = tmp_path / "202611250939"
     crash.mkdir()
     for name in ("vmcore", "vmcore-dmesg.txt", "dmesg.202611250939", "dump.202611250939"):

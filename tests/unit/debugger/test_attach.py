@@ -11,7 +11,7 @@ from harness.artefacts import kernel_symbols
 def test_symbols_of_one_kernel_release_are_listed_with_the_most_recently_used_first(
     tmp_path: Path,
 ) -> None:
-    """The most recently used symbols of a release are found, and none for an unknown release."""
+    """Cached symbols are found by the kernel's release; an unknown release has none."""
     for age, (name, build_id) in enumerate((("a", "11"), ("b", "22")), start=1):
         folder = tmp_path / "symbols" / f"vmlinux-6.1.0-50-cloud-amd64-{name}"
         folder.mkdir(parents=True)

@@ -43,7 +43,7 @@ def test_the_whole_gdb_command_file_is_as_expected_and_reads_symbols_before_it_a
 
 
 def test_gdbs_index_cache_is_enabled_for_the_kernels_symbols_only() -> None:
-    """The index of gdb is off for modules: their symbols are relocated, an index is not."""
+    """The cache is off for modules: a cached index does not fit symbols at other addresses."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), vmlinux=Path("/v"), index=Path("/cache/index")
     )
@@ -80,7 +80,7 @@ def test_the_whole_lldb_command_file_is_as_expected_and_applies_the_slide_after_
 
 
 def test_without_kernel_symbols_the_command_file_has_module_section_addresses() -> None:
-    """Without kernel symbols the command file itself gives the address of each module section."""
+    """The debugger cannot find a module's sections without vmlinux, so the file gives them."""
     spec = ScriptSpec(
         socket=Path("/s"),
         root=Path("/src"),
@@ -95,7 +95,7 @@ def test_without_kernel_symbols_the_command_file_has_module_section_addresses() 
 
 
 def test_with_hardware_set_the_gdb_and_lldb_command_files_set_hardware_breakpoints() -> None:
-    """Breakpoints before boot are hardware ones, since loading would overwrite others."""
+    """Before boot, breakpoints must be hardware ones: loading the kernel overwrites others."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), breakpoints=("start_kernel",), hardware=True
     )

@@ -30,7 +30,7 @@ def directed(body: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_dap_messages_are_read_completely_wherever_they_are_cut(size: int) -> None:
-    """Two messages are read whole wherever they are cut, also within a character."""
+    """Two messages of the debug adapter protocol are read whole from any two pieces of bytes."""
     bodies = ['{"a": "ü"}'.encode(), b"{}"]
     wire = dap.frame_message(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
     reader = dap.Reader()
@@ -46,7 +46,7 @@ def test_dap_messages_are_read_completely_wherever_they_are_cut(size: int) -> No
     "wire", [b"GET / HTTP/1.1\r\n\r\n", b"Content-Length: 99999999\r\n\r\n", b"x" * 5000]
 )
 def test_a_dap_message_with_a_wrong_oversized_or_endless_header_is_an_error(wire: bytes) -> None:
-    """A browser's request, an absurd size and an endless header are errors."""
+    """The reader of the debug adapter protocol raises ValueError, for example for HTTP."""
     with pytest.raises(ValueError):
         list(dap.Reader().feed(wire))
 
@@ -54,7 +54,7 @@ def test_a_dap_message_with_a_wrong_oversized_or_endless_header_is_an_error(wire
 def test_the_dap_relay_replaces_pid_and_commands_of_an_attach_request_by_the_guests_commands() -> (
     None
 ):
-    """An attach request keeps its settings, except the one that says what to attach to."""
+    """The editor's attach request keeps all settings except those that say what to attach to."""
     assert directed(request("attach")) == {"stopOnEntry": True, "attachCommands": COMMANDS}
     wishes = {"stopOnEntry": False, "pid": 1, "attachCommands": ["x"], "timeout": 3}
 
@@ -66,12 +66,12 @@ def test_the_dap_relay_replaces_pid_and_commands_of_an_attach_request_by_the_gue
 
 
 def test_the_dap_relay_changes_terminate_debuggee_of_a_disconnect_request_to_false() -> None:
-    """A disconnect detaches, whatever the editor's settings are."""
+    """The guest goes on when the editor disconnects, whatever the editor's settings are."""
     assert directed(request("disconnect", terminateDebuggee=True)) == {"terminateDebuggee": False}
 
 
 def test_messages_except_attach_and_disconnect_pass_unchanged() -> None:
-    """Messages except attach and disconnect pass unchanged; one that is no object is refused."""
+    """An editor's other DAP messages pass unchanged; one that is no JSON object is refused."""
     event = b'{"type":"event",  "command":"attach"}'
 
     assert dap.attach_message(event, COMMANDS) == event
@@ -82,7 +82,7 @@ def test_messages_except_attach_and_disconnect_pass_unchanged() -> None:
 
 @pytest.mark.parametrize("arguments", ["[1]", '"text"', "3"])
 def test_an_attach_request_whose_arguments_are_no_object_is_refused(arguments: str) -> None:
-    """Arguments that cannot be completed are a wrong value on the wire."""
+    """The relay cannot add the guest's commands to such arguments and raises ValueError."""
     body = f'{{"type": "request", "command": "attach", "arguments": {arguments}}}'
 
     with pytest.raises(ValueError, match="arguments of attach: a JSON object is expected"):
@@ -90,7 +90,7 @@ def test_an_attach_request_whose_arguments_are_no_object_is_refused(arguments: s
 
 
 def test_a_message_that_is_nested_too_deeply_is_refused() -> None:
-    """Python's reader of JSON ends such a message with an error of its own kind."""
+    """Deeply nested JSON of an editor raises ValueError, not Python's RecursionError."""
     with pytest.raises(ValueError, match="nested"):
         dap.attach_message(b"[" * 200_000, COMMANDS)
 
@@ -104,7 +104,7 @@ def adapter(folder: Path, text: str) -> Path:
 
 
 def test_the_relay_ends_when_the_editor_or_the_adapter_ends(tmp_path: Path) -> None:
-    """The adapter gets the changed messages, and the relay ends with editor or adapter."""
+    """The DAP relay passes changed messages to the adapter until either side closes."""
     echo = adapter(tmp_path, "exec cat")
     editor, ours = socket.socketpair()
     with editor, ours:
@@ -131,7 +131,7 @@ def test_the_relay_ends_when_the_editor_or_the_adapter_ends(tmp_path: Path) -> N
 def test_the_dap_relay_raises_a_debug_error_if_the_editor_sends_http_instead_of_dap(
     tmp_path: Path,
 ) -> None:
-    """For another protocol the adapter is ended and the error names the protocol."""
+    """The debug adapter's process is ended, and the error says that HTTP came instead of DAP."""
     editor, ours = socket.socketpair()
     with editor, ours:
         editor.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -28,7 +28,7 @@ def test_the_editors_gdb_configuration_has_vmlinux_as_its_program() -> None:
 def test_in_launch_json_the_harness_replaces_its_older_configurations_and_keeps_all_others() -> (
     None
 ):
-    """Older configurations of the harness are replaced, and a person's own stay first."""
+    """In VS Code's launch.json a person's own configurations stay first."""
     own = {"name": "my program", "type": "cppdbg"}
     before = json.dumps({"version": "0.2.0", "inputs": [], "configurations": [own, LLDB]})
 
@@ -51,13 +51,13 @@ def test_a_launch_json_with_comments_is_refused_with_a_value_error() -> None:
 
 @pytest.mark.parametrize("text", ["[]", "3", '{"configurations": 3}', '{"configurations": [3]}'])
 def test_json_that_is_no_launch_json_is_refused_with_a_value_error(text: str) -> None:
-    """A configuration can only be added to a list of others."""
+    """A debug configuration can be added only to a JSON object with a list of configurations."""
     with pytest.raises(ValueError, match="no list of configurations"):
         merged(text, [GDB])
 
 
 def test_the_path_of_lldbs_command_file_is_quoted() -> None:
-    """A project's folder may have a space in its name, at which lldb ends a word."""
+    """The editor's lldb configuration works for a project's folder with a space in its name."""
     found = configuration(Debugger.LLDB, Path("lldb"), Path("/my run/debug.lldb"), SYMBOLS)
 
     assert found["attachCommands"] == ["command source -s 0 '/my run/debug.lldb'"]

@@ -55,7 +55,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_member_offsets_from_btf_equal_the_compilers_offsetof(program: Path) -> None:
-    """Offsets equal offsetof through arrays, typedefs, const and anonymous unions."""
+    """Offsets agree through arrays, typedefs, const and anonymous unions."""
     said = subprocess.run([program], check=False, capture_output=True, text=True).stdout
     size, high, numbers, name, call = (int(word) for word in said.split())
 
@@ -192,7 +192,7 @@ def stack_with(position: int, **changes: int) -> bytes:
 def test_the_registers_that_the_cpu_pushed_at_an_exception_are_found(
     program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registers that the CPU pushed are found, and none on a stack without."""
+    """A pt_regs frame in a stack's bytes is found; a stack without one gives none."""
     monkeypatch.setattr(View, "is_text", lambda _self, address: address == TEXT)
 
     def search(page: bytes) -> dict[str, int] | None:
@@ -208,7 +208,7 @@ def test_the_registers_that_the_cpu_pushed_at_an_exception_are_found(
 
 
 def test_init_sections_of_a_live_module_get_an_unmapped_address() -> None:
-    """A live module's init is placed at an unmapped address, since its memory is reused."""
+    """The kernel freed a loaded module's .init memory, so its symbols must match no address."""
     sections = {".text": 1, ".init.text": 2, "__mcount_loc": 3}
 
     live = linux.placed(linux.Module(name="m", state=0, sections=sections))

@@ -81,7 +81,7 @@ def domain(memory: dict[int, bytes]) -> Domain:
 
 
 def test_the_slide_is_computed_from_the_page_fault_entry_of_the_idt() -> None:
-    """The slide is the page fault handler's address minus its address as linked."""
+    """KASLR's slide is the page fault handler's address in the guest minus that in vmlinux."""
     guest = domain({IDT: gate(LINKED + SLIDE)})
 
     assert kaslr.slide(guest, cast("Image", IMAGE)) == SLIDE
@@ -100,7 +100,7 @@ def test_a_slide_that_is_no_multiple_of_2_mib_is_refused_as_another_kernel() -> 
 
 
 def test_a_guests_kernel_with_another_build_id_is_refused() -> None:
-    """An equal build id passes, another id is refused, and unreadable memory gives False."""
+    """The guest's build id must equal vmlinux's; the check is False for unreadable memory."""
     same = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
     other = domain({NOTES + SLIDE: notes(b"\xbb" * 20)})
 
@@ -122,7 +122,7 @@ def test_a_vmlinux_without_the_symbol_of_the_page_faults_handler_is_refused() ->
 
 @pytest.mark.parametrize("name", ["__start_notes", "__stop_notes"])
 def test_a_vmlinux_that_does_not_say_where_the_notes_are_is_not_compared(name: str) -> None:
-    """Without one of the two symbols the guest's build id cannot be read."""
+    """Without __start_notes or __stop_notes the guest's build id cannot be read."""
     guest = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
 
     assert not kaslr.check_build(guest, cast("Image", Kernel(without=name)), SLIDE)

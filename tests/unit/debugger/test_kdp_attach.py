@@ -65,7 +65,7 @@ def no_progress(_text: str) -> None:
 def test_on_a_mac_lldb_gets_the_breakpoints_and_connects_over_kdp_itself(
     request_: KdpRequest, lines: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lldb on a Mac has KDP, and finds the kernel's address; breakpoints come after that."""
+    """On macOS, lldb's own kdp-remote finds the Mac kernel's address; breakpoints follow it."""
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
 
     assert kdp_attach.attach(request_, no_progress) == 0
@@ -82,7 +82,7 @@ def test_on_a_mac_lldb_gets_the_breakpoints_and_connects_over_kdp_itself(
 def test_elsewhere_lldb_gets_the_breakpoints_and_connects_to_the_bridge(
     request_: KdpRequest, lines: list[list[str]]
 ) -> None:
-    """The bridge knows the kernel's address, by which the symbols are moved."""
+    """On Linux, lldb connects to our KDP bridge to a fake kernel, and gets the symbols' slide."""
     with StubServer(PageMachine()) as stub:
         asked = KdpRequest(
             host="127.0.0.1",
@@ -111,7 +111,7 @@ def test_elsewhere_lldb_gets_the_breakpoints_and_connects_to_the_bridge(
     "text", ["", ":1", "mac:", "mac:0", "mac:65536", "mac:-1", "mac:x", "mac:\N{SUPERSCRIPT TWO}"]
 )
 def test_a_kernels_address_without_a_host_or_with_a_wrong_port_is_refused(text: str) -> None:
-    """A port is a number from 1 to 65535."""
+    """A text HOST:PORT for a kernel to debug over KDP needs a host and a port of 1 to 65535."""
     with pytest.raises(UsageError, match="does not name a kernel"):
         kdp_attach.endpoint(text)
 
@@ -128,7 +128,7 @@ def test_a_kernels_address_without_a_host_or_with_a_wrong_port_is_refused(text: 
     ],
 )
 def test_a_file_that_is_no_mach_o_kernel_is_refused(tmp_path: Path, data: bytes) -> None:
-    """A file of another kind and a damaged one are refused at once."""
+    """A file of another format and a damaged kernel are refused before lldb is started."""
     kernel = tmp_path / "kernel"
     kernel.write_bytes(data)
 
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_mach_o_kernel_is_refused(tmp_path: Path, data: bytes)
 def test_a_kernel_that_refuses_the_debugger_is_reported(
     request_: KdpRequest, lines: list[list[str]]
 ) -> None:
-    """Lldb is not started for a kernel that already has a debugger."""
+    """If a fake KDP kernel already has a debugger, DebugError says so and lldb is not started."""
     with StubServer(PageMachine(), faults=Faults(refuse=KdpStatus.ALREADY_CONNECTED)) as stub:
         asked = KdpRequest(
             host="127.0.0.1", port=stub.port, kernel=request_.kernel, folder=request_.folder

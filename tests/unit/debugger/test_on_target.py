@@ -29,7 +29,7 @@ def target(tmp_path: Path) -> RemoteSpec:
 def test_debugging_a_mac_starts_the_kdp_bridge_with_its_host_and_kernel(
     target: RemoteSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bridge gets host, port, breakpoints and the KDK's kernel."""
+    """The bridge gets host, port and breakpoints, and the kernel of Apple's Kernel Debug Kit."""
     seen: list[kdp.KdpRequest] = []
 
     def attach(request: kdp.KdpRequest, _say: object) -> int:
@@ -50,7 +50,7 @@ def test_debugging_a_mac_starts_the_kdp_bridge_with_its_host_and_kernel(
 def test_the_development_kernel_in_a_kernel_debug_kit_is_preferred_to_the_release_kernel(
     target: RemoteSpec,
 ) -> None:
-    """In a debug kit, the development kernel is preferred to the release kernel."""
+    """The debugger loads symbols of kernel.development from Apple's kit, if it has that file."""
     assert target.kdk is not None
     better = target.kdk / "System" / "Library" / "Kernels" / "kernel.development"
     better.write_bytes(b"")
@@ -82,7 +82,7 @@ def test_attaching_to_a_libvirt_or_vmware_mac_is_refused_with_a_hint_how_to_open
 
 @pytest.mark.parametrize("kdk", [None, Path("/nowhere")])
 def test_a_missing_kernel_debug_kit_is_an_error(target: RemoteSpec, kdk: Path | None) -> None:
-    """A missing kdk setting, or a kit without a kernel, is an error that names it."""
+    """A target without the key kdk, or with a kit without a kernel, is a UsageError."""
     with pytest.raises(UsageError, match=r"kdk is not set|not a Kernel Debug Kit"):
         on_target.kernel_of(replace(target, kdk=kdk))
 

@@ -125,7 +125,7 @@ def ask(debugger: socket.socket, payload: bytes) -> list[bytes]:
 def test_a_debuggers_kill_or_detach_does_not_reach_qemu_and_the_guest_runs(
     tmp_path: Path, leaving: bytes, answer: bytes
 ) -> None:
-    """The guard answers a debugger's quit itself, QEMU receives nothing, and the guest runs."""
+    """The relay to a fake QEMU stub answers the debugger's kill or detach itself."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         assert ask(debugger, b"qC") == [b"ok"]
         assert ask(debugger, leaving) == [answer]
@@ -138,7 +138,7 @@ def test_a_debuggers_kill_or_detach_does_not_reach_qemu_and_the_guest_runs(
 def test_breakpoints_of_a_disconnected_debugger_are_removed_and_the_guest_runs(
     tmp_path: Path,
 ) -> None:
-    """After a debugger was killed, its breakpoints are removed and the guest runs."""
+    """When a debugger was killed, the relay to QEMU's stub removes its breakpoints."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         for payload in (b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1"):
             ask(debugger, payload)
@@ -150,7 +150,7 @@ def test_breakpoints_of_a_disconnected_debugger_are_removed_and_the_guest_runs(
 def test_breakpoints_of_a_debugger_that_sends_no_packets_are_removed_and_the_guest_runs(
     tmp_path: Path,
 ) -> None:
-    """Bytes that are no packet end the session like a disconnection; the guard serves the next."""
+    """Bytes that are no gdb packet end a debugger's session; the relay serves the next one."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         ask(debugger, b"Z0,1000,1")
         with contextlib.suppress(ConnectionError):
@@ -174,7 +174,7 @@ def test_a_guest_stopped_before_a_debugger_came_stays_stopped_after_it(tmp_path:
 def test_a_packet_that_the_stub_sends_before_the_debuggers_first_one_is_dropped(
     tmp_path: Path,
 ) -> None:
-    """QEMU's report of the stop does not reach the debugger as an answer."""
+    """Else the debugger would take QEMU's own stop report for the reply to its first request."""
     with guarded(tmp_path, unasked=True) as (_, _, path), connected(path) as debugger:
         debugger.settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -184,7 +184,7 @@ def test_a_packet_that_the_stub_sends_before_the_debuggers_first_one_is_dropped(
 
 
 def test_a_continue_for_a_panicked_guest_is_not_sent_to_qemu(tmp_path: Path) -> None:
-    """When a debugger continues a dead guest, the guard repeats the last stop to it."""
+    """The relay tells a debugger that continues a panicked guest that it stopped for good."""
     with guarded(tmp_path, "paused (guest-panicked)") as (guest, stub, path):
         with connected(path) as debugger:
             said = ask(debugger, b"vCont;c")
@@ -195,7 +195,7 @@ def test_a_continue_for_a_panicked_guest_is_not_sent_to_qemu(tmp_path: Path) -> 
 
 
 def test_registers_written_in_a_panicked_guest_are_restored_on_detach(tmp_path: Path) -> None:
-    """Registers that were written to show the exception are restored for each thread."""
+    """A debugger may set registers to show the exception; each thread gets its own back."""
     dead = "paused (guest-panicked)"
 
     with guarded(tmp_path, dead) as (_, stub, path), connected(path) as debugger:
@@ -209,7 +209,7 @@ def test_registers_written_in_a_panicked_guest_are_restored_on_detach(tmp_path: 
 
 
 def test_a_second_debuggers_first_packet_is_answered_with_an_error(tmp_path: Path) -> None:
-    """A second debugger's first packet is answered with the reason, and the first continues."""
+    """While one debugger uses the relay, a second one gets the reason and no connection."""
     with guarded(tmp_path) as (_, _, path), connected(path) as first:
         ask(first, b"qC")
         with connected(path) as second:
@@ -218,7 +218,7 @@ def test_a_second_debuggers_first_packet_is_answered_with_an_error(tmp_path: Pat
 
 
 def test_resuming_a_guest_that_pauses_again_after_each_attempt_raises_a_debug_error() -> None:
-    """If the guest stops again after each resume, DebugError is raised."""
+    """A fake guest that QEMU's monitor calls paused after each resume is not resumed for ever."""
 
     class Stubborn(MonitoredGuest):
         def hmp(self, command: str) -> str:
@@ -261,7 +261,7 @@ def test_a_gdb_stub_that_qemu_does_not_open_is_an_error(tmp_path: Path) -> None:
 def test_while_a_guests_debug_lock_is_held_a_second_hold_is_refused_with_a_process_id(
     tmp_path: Path,
 ) -> None:
-    """A second debugger is refused with the holder's process id; afterwards the guest is free."""
+    """Only one debugger may hold a guest; the error has its process, and later it is free."""
     assert not registry.has_debugger(tmp_path)
     with registry.hold_for_debugger(tmp_path):
         assert registry.has_debugger(tmp_path)

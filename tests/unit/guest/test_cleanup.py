@@ -36,7 +36,7 @@ def sweep_lines(base: Path) -> list[str]:
 def test_cleanup_removes_folder_and_overlay_of_a_killed_run_and_returns_a_line_naming_it(
     tmp_path: Path,
 ) -> None:
-    """Record, folder and overlay of an unlocked run are removed, and one line names the run."""
+    """A run is taken for killed if no process holds its lock; its record goes, too."""
     entry = make_entry(tmp_path, "run-1")
 
     (line,) = sweep_lines(tmp_path)
@@ -48,7 +48,7 @@ def test_cleanup_removes_folder_and_overlay_of_a_killed_run_and_returns_a_line_n
 
 
 def test_a_run_whose_lock_is_held_is_not_removed(tmp_path: Path) -> None:
-    """A run whose lock is held is not removed."""
+    """The cleanup of killed runs leaves a run alone while a process holds the run's lock."""
     base = make_entry(tmp_path, "run-0")
     mine = replace(base, run_id="run-1", folder=tmp_path / "runtime" / "run-1")
     registry.remove(base)
@@ -61,7 +61,7 @@ def test_a_run_whose_lock_is_held_is_not_removed(tmp_path: Path) -> None:
 def test_files_of_a_guest_that_should_stay_up_but_no_longer_runs_are_removed(
     tmp_path: Path,
 ) -> None:
-    """A guest that was kept and no longer runs does not protect its files."""
+    """The cleanup of killed runs also removes folder and overlay of a kept guest that ended."""
     entry = make_entry(tmp_path, "run-1", kept=True)
 
     assert len(sweep_lines(tmp_path)) == 1
@@ -72,7 +72,7 @@ def test_files_of_a_guest_that_should_stay_up_but_no_longer_runs_are_removed(
 def test_cleanup_removes_an_old_overlay_folder_whose_run_has_no_record_and_names_the_run(
     tmp_path: Path,
 ) -> None:
-    """An overlay is removed when its runtime folder is gone, for example after a reboot."""
+    """A disk overlay is removed when its run's folder is gone, for example after a reboot."""
     orphan = tmp_path / "cache" / "live" / "run-9"
     orphan.mkdir(parents=True)
     os.utime(orphan, (0, 0))
@@ -84,7 +84,7 @@ def test_cleanup_removes_an_old_overlay_folder_whose_run_has_no_record_and_names
 def test_the_overlay_of_a_run_that_goes_on_survives_the_sweeps_of_other_runs(
     tmp_path: Path,
 ) -> None:
-    """An overlay stays however old it is, also when the sweep does not see the run's entry."""
+    """Cleanup leaves a live run's disk overlay, however old, even from another runtime folder."""
     base = make_entry(tmp_path, "run-0")
     registry.remove(base)
 
@@ -100,7 +100,7 @@ def test_the_overlay_of_a_run_that_goes_on_survives_the_sweeps_of_other_runs(
 def test_an_overlay_stays_until_its_runs_folder_in_another_runtime_folder_is_removed(
     tmp_path: Path,
 ) -> None:
-    """An overlay is kept while its run has an entry in any runtime folder, then removed."""
+    """Cleanup keeps a run's disk overlay while the folder that its file `entry` names exists."""
     elsewhere = tmp_path / "elsewhere" / "run-8"
     elsewhere.mkdir(parents=True)
     disk = tmp_path / "cache" / "live" / "run-8"
@@ -115,7 +115,7 @@ def test_an_overlay_stays_until_its_runs_folder_in_another_runtime_folder_is_rem
 def test_choosing_without_a_run_id_succeeds_only_if_there_is_exactly_one_guest(
     tmp_path: Path,
 ) -> None:
-    """Without a run id the only guest is chosen; if there are more, the error lists them."""
+    """A command without a run id gets the only guest; among several, the error lists them."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="there is no guest"):
         cleanup.choose_guest(runtime, "")
@@ -153,7 +153,7 @@ def test_a_complete_run_id_selects_its_guest_even_if_another_run_id_ends_in_it(
 def test_an_unknown_or_ambiguous_guest_is_refused_with_a_hint_to_start_or_choose(
     guests: tuple[str, ...], asked: str, says: str, hint: str, tmp_path: Path
 ) -> None:
-    """The hint says how to choose among several guests, or how to start one if none runs."""
+    """A part of a run id that fits no guest or several ones is a UsageError with a hint."""
     for run_id in guests:
         make_entry(tmp_path, run_id, kept=True)
 
@@ -165,7 +165,7 @@ def test_an_unknown_or_ambiguous_guest_is_refused_with_a_hint_to_start_or_choose
 
 
 def test_the_unfinished_dump_of_a_killed_run_is_removed(tmp_path: Path) -> None:
-    """What a killed run has left of a memory dump is removed; a finished dump stays."""
+    """Cleanup removes a killed run's incomplete memory dump; a complete vmcore.zst stays."""
     entry = make_entry(tmp_path, "run-1")
     folder = entry.run / "crashes" / "1"
     folder.mkdir(parents=True)

@@ -34,7 +34,7 @@ class Wire:
 
 
 def test_a_line_that_arrives_in_pieces_is_returned_as_one_line(tmp_path: Path) -> None:
-    """A line that arrives in pieces is one line; lines are numbered from 0."""
+    """Pieces of a guest's console line are joined; the lines are numbered from 0."""
     with Console(Wire(b"fir", b"st\nsec", b"ond\n"), file=tmp_path / "log") as console:
         line = console.wait_for("second", deadline_s=5)
 
@@ -53,7 +53,7 @@ def test_the_console_file_has_every_byte_unchanged(tmp_path: Path) -> None:
 
 
 def test_a_new_console_empties_its_file(tmp_path: Path) -> None:
-    """The file has only the present guest's lines, because reports refer to lines by number."""
+    """The file has only the new guest's lines, because kernel reports give a line's number."""
     for raw in (b"the first guest\n", b"the second\n"):
         with Console(Wire(raw, b""), file=tmp_path / "log") as console:
             console.wait_for("guest|second", deadline_s=5)
@@ -101,13 +101,13 @@ def test_a_wait_for_a_line_fails_as_soon_as_the_console_ends(tmp_path: Path) -> 
 
 
 def test_a_wait_with_since_ignores_equal_earlier_lines(tmp_path: Path) -> None:
-    """A wait with `since` ignores earlier lines with the same text."""
+    """A wait for console text from line number `since` on ignores equal text before it."""
     with Console(Wire(b"ready\nother\nready\n"), file=tmp_path / "log") as console:
         assert console.wait_for(lambda text: text == "ready", deadline_s=5, since=1).index == 2
 
 
 def test_a_late_subscriber_gets_all_earlier_and_later_lines_once(tmp_path: Path) -> None:
-    """A subscriber gets the earlier lines, then each new line, in order and once."""
+    """A callback that subscribes to a console gets the earlier lines, then each new one."""
     wire = Wire(b"one\n")
     got: list[Line] = []
     with Console(wire, file=tmp_path / "log") as console:
@@ -120,7 +120,7 @@ def test_a_late_subscriber_gets_all_earlier_and_later_lines_once(tmp_path: Path)
 
 
 def test_close_ends_a_blocked_read(tmp_path: Path) -> None:
-    """`close` ends a blocked read, and may be called twice."""
+    """Closing a console ends its thread that waits for bytes; a second close does no harm."""
     console = Console(Wire(), file=tmp_path / "log")
     with console:
         assert not console.ended
@@ -145,7 +145,7 @@ def true_times(answers: int) -> Callable[[], bool]:
 
 
 def test_follow_returns_lines_until_the_guest_has_ended(tmp_path: Path) -> None:
-    """The lines come while the guest lives, and the unfinished last line at the end."""
+    """`follow` of a console's file ends after the guest, with its unfinished last line."""
     file = tmp_path / "log"
     file.write_bytes(b"one\r\n\x1b[1mtwo\nthr")
 

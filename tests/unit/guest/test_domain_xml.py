@@ -44,7 +44,7 @@ def arguments(root: ET.Element) -> list[str]:
     [(Accel.TCG, "qemu", "maximum"), (Accel.KVM, "kvm", "host-passthrough")],
 )
 def test_the_accelerator_chooses_domain_type_and_cpu(accel: Accel, kind: str, cpu: str) -> None:
-    """TCG is libvirt's type qemu with every CPU feature; KVM uses the host's CPU."""
+    """The XML has type qemu and every CPU feature for TCG, and the host's CPU for KVM."""
     root = parsed(replace(SPEC, accel=accel))
 
     assert root.attrib["type"] == kind
@@ -63,7 +63,7 @@ def test_the_domain_stays_after_a_panic_and_ends_after_a_reset() -> None:
 
 
 def test_the_root_disk_is_writable_and_the_disk_of_modules_read_only() -> None:
-    """The root disk is vda and writable, and the disk of modules is vdb and read-only."""
+    """In the XML the root disk is vda, and the disk with the kernel's modules is vdb."""
     disks = {disk.findall("target")[0].attrib["dev"]: disk for disk in parsed(SPEC).iter("disk")}
 
     assert disks["vda"].findall("source")[0].attrib["file"] == "/r/overlay.qcow2"
@@ -73,7 +73,7 @@ def test_the_root_disk_is_writable_and_the_disk_of_modules_read_only() -> None:
 
 
 def test_a_shared_folder_is_a_file_system_that_the_guest_may_write_to() -> None:
-    """A shared folder is passed to the guest under its tag; without one there is none."""
+    """The XML passes a shared folder of the host under its tag; without one there is none."""
     shared = parsed(replace(SPEC, shared_folder=Path("/home/me/a & b"))).find("devices/filesystem")
 
     assert shared is not None
@@ -121,7 +121,7 @@ def test_shared_disk_and_console_log_are_in_the_xml_only_if_requested() -> None:
 
 
 def test_a_cpu_model_and_numa_nodes_become_elements_of_the_domains_cpu_element() -> None:
-    """A named model is required exactly; processors and memory are spread over the nodes."""
+    """The guest gets exactly the named CPU; CPUs and memory are spread over the NUMA nodes."""
     root = parsed(replace(SPEC, cpu="Skylake-Client", numa=2, vcpus=5, memory_mib=1001))
 
     cpu = root.findall("cpu")[0]
@@ -131,7 +131,7 @@ def test_a_cpu_model_and_numa_nodes_become_elements_of_the_domains_cpu_element()
 
 
 def test_further_disks_have_names_and_serial_numbers() -> None:
-    """Each empty disk has a serial number, by which the guest finds it whatever its name."""
+    """A guest's further empty disks have serial numbers, by which the guest finds each one."""
     disks = list(parsed(replace(SPEC, disks=(Path("/r/0"), Path("/r/1")))).iter("disk"))[2:]
 
     names = [disk.findall("target")[0].attrib["dev"] for disk in disks]
@@ -140,7 +140,7 @@ def test_further_disks_have_names_and_serial_numbers() -> None:
 
 
 def test_additional_network_cards_are_connected_to_one_qemu_hub() -> None:
-    """Further network cards see each other, and neither the host nor its network."""
+    """A guest's further network cards reach each other, but not the host or its network."""
     words = arguments(parsed(replace(SPEC, nics=("e1000e", "virtio-net-pci"))))
 
     assert words[-8:] == [
@@ -156,7 +156,7 @@ def test_additional_network_cards_are_connected_to_one_qemu_hub() -> None:
 
 
 def test_a_pci_device_becomes_a_hostdev_element_and_the_users_qemu_arguments_come_last() -> None:
-    """A PCI device of the host is libvirt's hostdev; further arguments come last."""
+    """Both are in the XML of a guest whose target names a PCI device and QEMU arguments."""
     root = parsed(replace(SPEC, pci=("0000:03:00.1",), qemu=("-device", "edu")))
 
     address = root.findall("devices/hostdev/source/address")[0]
@@ -170,7 +170,7 @@ def test_a_pci_device_becomes_a_hostdev_element_and_the_users_qemu_arguments_com
 
 
 def test_the_xml_has_pci_ports_in_high_slots_only_if_the_guest_has_own_qemu_arguments() -> None:
-    """Only with arguments of QEMU's the ports are placed, in high slots with eight each."""
+    """Ports in slots 25 and up leave the low PCI slots to devices of the user's arguments."""
     root = parsed(replace(SPEC, qemu=("-device", "edu"), disks=(Path("/r/0"),) * 3))
 
     places = [

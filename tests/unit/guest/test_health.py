@@ -78,24 +78,24 @@ def watching(*lines: str, at: float | None = None) -> LogWatch:
 
 
 def test_a_running_guest_with_a_recent_heartbeat_passes_the_health_check() -> None:
-    """A running domain with a heartbeat passes the check."""
+    """A fake domain that runs, and a new heartbeat line on its console, raise no error."""
     health(FakeDomain(), watching("[    1.000000] harness-heartbeat run 1")).check()
 
 
 def test_a_crash_that_only_libvirt_reports_is_a_crash() -> None:
-    """A guest has crashed when libvirt reports it, even if the console shows nothing yet."""
+    """A fake domain in the state crashed raises GuestCrashed, though its console shows nothing."""
     with pytest.raises(GuestCrashed, match="crashed"):
         health(FakeDomain(now=DomainState.CRASHED), watching()).check()
 
 
 def test_a_panic_that_only_the_console_shows_is_a_crash() -> None:
-    """The guest has crashed when its console shows a panic, even if libvirt does not know yet."""
+    """A panic on the console raises GuestCrashed, though the fake domain still runs."""
     with pytest.raises(GuestCrashed, match="Fatal exception"):
         health(FakeDomain(), watching(*PANIC)).check()
 
 
 def test_a_missing_heartbeat_is_a_hang() -> None:
-    """A guest whose heartbeat stopped for longer than the limit hangs."""
+    """A fake guest without a heartbeat line on its console beyond the limit raises GuestHung."""
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 6)
     judge = health(FakeDomain(), watch)
 
@@ -105,7 +105,7 @@ def test_a_missing_heartbeat_is_a_hang() -> None:
 
 
 def test_a_paused_guest_passes_a_check_while_a_debugger_holds_it_and_later_is_a_crash() -> None:
-    """A guest that a debugger holds may be paused and silent.
+    """A fake guest may be paused and silent while a debugger holds it.
 
     After its release a pause is a crash.
     """
@@ -124,7 +124,7 @@ def test_a_paused_guest_passes_a_check_while_a_debugger_holds_it_and_later_is_a_
 
 
 def test_a_watchdogs_report_is_a_hang() -> None:
-    """A soft lockup that the kernel reports is a hang, although the kernel still runs."""
+    """A soft lockup report on the console raises GuestHung, although the kernel still runs."""
     stuck = (
         "[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]",
         "[    9.000001] RIP: 0010:osq_break+0x5/0x20 [osq]",
@@ -139,7 +139,7 @@ def test_a_watchdogs_report_is_a_hang() -> None:
 def test_after_a_soft_lockup_seconds_of_silence_are_a_hang_but_one_clock_jump_of_600_s_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A lockup report ends after seconds of silence; a suspended host's gap does not count."""
+    """A silent console ends a lockup's report; time in which the host slept does not count."""
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     watch = watching("[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]")
@@ -168,7 +168,7 @@ def test_after_a_soft_lockup_seconds_of_silence_are_a_hang_but_one_clock_jump_of
 def test_the_error_of_an_ended_guest_says_how_it_ended(
     detail: EndDetail, last: str, kind: type[Exception], word: str
 ) -> None:
-    """A power-off, a reset and the end of QEMU raise different errors."""
+    """A guest's power-off, its reset and QEMU's end give different errors of the health check."""
     domain = FakeDomain(now=DomainState.GONE, end_detail=detail)
 
     with pytest.raises(kind, match=word):
@@ -176,7 +176,7 @@ def test_the_error_of_an_ended_guest_says_how_it_ended(
 
 
 def test_a_kernel_report_during_a_test_fails_the_guests_check_only_after_its_result() -> None:
-    """After a test in which the kernel reported a fault, the check fails once its result is in.
+    """A guest whose kernel reported a fault in a test is unfit for more, once the result is in.
 
     While the test's result is still awaited, the check passes.
     """
@@ -193,12 +193,12 @@ def test_a_kernel_report_during_a_test_fails_the_guests_check_only_after_its_res
 
 
 def test_a_kernel_report_that_came_while_no_test_ran_does_not_fail_the_guests_check() -> None:
-    """A fault between tests does not end the guest: another one would load the same module."""
+    """A guest stays in use after such a fault: a new guest would load the same module."""
     health(FakeDomain(), watching(*WARNING)).check_unspoilt("")
 
 
 def test_libvirts_crash_event_is_listed_before_a_later_console_report() -> None:
-    """Libvirt's event comes before the console's report, with the seconds between them."""
+    """Signs of a guest's crash are listed by time, with the seconds after the first one."""
     now = time.monotonic()
     domain = FakeDomain(
         now=DomainState.CRASHED, events=(DomainEvent(at=now - 1.0, kind="crashed", detail=0),)
@@ -214,7 +214,7 @@ def test_libvirts_crash_event_is_listed_before_a_later_console_report() -> None:
 
 
 def test_a_boot_goes_on_after_its_deadline_for_as_long_as_the_console_prints() -> None:
-    """After the deadline of a boot, a silent console ends it, and one that prints does not."""
+    """After its deadline, a boot fails only once the fake console has been silent for a while."""
     console = FakeConsole(last_byte_at=time.monotonic() - 2)
     booting = health(FakeDomain(), watching(), console=console)
 

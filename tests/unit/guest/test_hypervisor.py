@@ -57,7 +57,7 @@ def test_tcg_is_chosen_if_the_cpu_has_svm_and_dev_kvm_is_missing(tmp_path: Path)
 def test_a_missing_socket_is_a_hypervisor_error_with_a_hint(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing libvirt socket raises an error with libvirt's message and a hint.
+    """The error for a missing libvirt socket has libvirt's message and names the option --uri.
 
     libvirt prints nothing to stderr itself.
     """
@@ -86,7 +86,7 @@ def test_a_missing_socket_is_a_hypervisor_error_with_a_hint(
 def test_a_known_message_of_libvirt_has_its_hint_and_others_have_none(
     words: str, expected: str
 ) -> None:
-    """A known message of libvirt has its hint; an unknown one has none."""
+    """The hint of libvirt's error comes from a table of known messages."""
     hint = hypervisor._hint(words)
 
     assert expected in hint

@@ -61,7 +61,7 @@ class FakeDomain:
 def test_console_lines_appended_to_the_file_are_read_and_input_goes_to_serial(
     tmp_path: Path,
 ) -> None:
-    """The console gets lines that QEMU appends later, and input goes to the serial line."""
+    """The console of a guest that another run left up reads QEMU's growing log file."""
     file, serial = tmp_path / "console", Serial()
     file.write_bytes(b"first\n")
     source = ConsoleFile(file, serial=lambda: serial)
@@ -109,7 +109,7 @@ def fault(tmp_path: Path, text: str, *, later: str = "", **domain: Any) -> Harne
 
 
 def test_a_guest_with_a_new_heartbeat_and_no_report_is_healthy(tmp_path: Path) -> None:
-    """A guest that prints one more heartbeat after the join is healthy."""
+    """A guest left up by another run is fit to be joined if it prints one more heartbeat."""
     assert fault(tmp_path, BEAT, later=BEAT) is None
 
 
@@ -117,7 +117,7 @@ def test_a_guest_with_a_new_heartbeat_and_no_report_is_healthy(tmp_path: Path) -
 def test_find_fault_returns_guest_hung_if_no_heartbeat_comes_after_the_join(
     tmp_path: Path, text: str
 ) -> None:
-    """A guest hangs if it prints no heartbeat after the join, whatever it printed earlier."""
+    """A guest left up by another run hangs if it prints no heartbeat after it was joined."""
     error = fault(tmp_path, text)
 
     assert isinstance(error, GuestHung)
@@ -127,7 +127,7 @@ def test_find_fault_returns_guest_hung_if_no_heartbeat_comes_after_the_join(
 def test_find_fault_returns_a_kernel_report_from_before_the_join_although_the_guest_runs(
     tmp_path: Path,
 ) -> None:
-    """A fault that the kernel reported before the join is returned."""
+    """A guest left up whose console has a kernel warning is not fit to be joined."""
     error = fault(tmp_path, WARNING, later=BEAT)
 
     assert isinstance(error, KernelComplained)
@@ -137,7 +137,7 @@ def test_find_fault_returns_a_kernel_report_from_before_the_join_although_the_gu
 def test_find_fault_returns_guest_crashed_for_a_domain_that_libvirt_calls_crashed(
     tmp_path: Path,
 ) -> None:
-    """A domain in libvirt's state 'crashed' has crashed, whatever the console shows."""
+    """A guest left up that libvirt calls crashed is unfit, even with a good console."""
     error = fault(tmp_path, BEAT, now=DomainState.CRASHED)
 
     assert type(error) is GuestCrashed
@@ -154,7 +154,7 @@ def entry(tmp_path: Path) -> GuestEntry:
 def test_joining_a_guest_that_is_gone_or_in_use_by_a_run_or_debugger_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest that is gone, or held by a run or a debugger, is refused with the reason."""
+    """The UsageError says which of the three keeps a run from joining the guest left up."""
     monkeypatch.setattr(hypervisor, "guest_alive", lambda *_words, **_options: False)
     with pytest.raises(UsageError, match=f"the guest of run {RUN} is gone"):
         joined.check_free(entry(tmp_path))

@@ -32,7 +32,7 @@ def process(name: str, argument: str) -> Iterator[subprocess.Popen[bytes]]:
 def test_stop_kills_a_qemu_whose_command_line_names_the_given_folder_and_returns_true(
     tmp_path: Path,
 ) -> None:
-    """A QEMU whose command line names the folder is killed, and `stop` returns True."""
+    """The folder is that of a private libvirt daemon, whose guests `stop` ends."""
     with process("qemu-system-x86_64", f"-qmp=unix:{tmp_path}/qmp") as guest:
         assert libvirtd.guest_pids(tmp_path) == (guest.pid,)
         assert libvirtd.stop(tmp_path)
@@ -46,7 +46,7 @@ def test_stop_kills_a_qemu_whose_command_line_names_the_given_folder_and_returns
 def test_stop_kills_no_guest_of_another_folder_and_no_other_program(
     tmp_path: Path, name: str, place: str
 ) -> None:
-    """A guest of another folder and another program in this folder are not killed."""
+    """The folder is a private libvirt daemon's; a program that runs in it is not QEMU."""
     with process(name, place.format(tmp_path)) as other:
         assert not libvirtd.stop(tmp_path)
         assert other.poll() is None
@@ -55,7 +55,7 @@ def test_stop_kills_no_guest_of_another_folder_and_no_other_program(
 def test_guest_pids_omits_a_killed_qemu_process_that_its_parent_has_not_reaped_yet(
     tmp_path: Path,
 ) -> None:
-    """A guest that has ended does not count, even before its parent reaped it."""
+    """A zombie QEMU does not count as a running guest."""
     with process("qemu-system-x86_64", f"{tmp_path}/qmp") as guest:
         guest.kill()
         os.waitid(os.P_PID, guest.pid, os.WEXITED | os.WNOWAIT)
@@ -66,7 +66,7 @@ def test_guest_pids_omits_a_killed_qemu_process_that_its_parent_has_not_reaped_y
 def test_starting_libvirtd_in_a_folder_whose_path_is_too_long_for_a_socket_is_refused(
     tmp_path: Path,
 ) -> None:
-    """A folder whose path is too long for a socket is refused with the limit before any start."""
+    """The error has the limit of bytes, and no private libvirt daemon is started."""
     if not libvirtd_installed():
         pytest.skip("libvirtd is not installed")
 

@@ -32,7 +32,7 @@ def lives(pid: int) -> bool:
 
 
 def test_the_daemon_ends_when_the_runs_pipe_closes(tmp_path: Path) -> None:
-    """When the run's pipe closes, the daemon and its parent process end."""
+    """A private libvirt daemon and its parent process end when the run closes its pipe."""
     running, daemon = start(tmp_path, DAEMON)
 
     running.communicate(timeout=10)
@@ -42,7 +42,7 @@ def test_the_daemon_ends_when_the_runs_pipe_closes(tmp_path: Path) -> None:
 
 
 def test_the_guest_named_by_a_pid_file_is_killed_with_the_daemon(tmp_path: Path) -> None:
-    """The guest that a pid file names is killed; the file has no newline, as libvirt writes it."""
+    """When a private libvirt daemon is ended, the QEMU in its folder's pid file is killed."""
     pids = tmp_path / "libvirt/qemu/run"
     pids.mkdir(parents=True)
     with subprocess.Popen(["sleep", "60"]) as guest:
@@ -57,7 +57,7 @@ def test_the_guest_named_by_a_pid_file_is_killed_with_the_daemon(tmp_path: Path)
 def test_the_word_keep_on_its_pipe_ends_the_parent_and_leaves_the_daemon_running(
     tmp_path: Path,
 ) -> None:
-    """After the word `keep` on its pipe the parent process ends, and the daemon still runs."""
+    """A run writes `keep` to let its private libvirt daemon, and so its guest, outlive it."""
     running, daemon = start(tmp_path, [*DAEMON[:2], "echo $$; exec sleep 60 >/dev/null"])
     try:
         running.communicate(b"keep\n", timeout=10)
@@ -69,7 +69,7 @@ def test_the_word_keep_on_its_pipe_ends_the_parent_and_leaves_the_daemon_running
 
 
 def test_the_parent_ends_when_the_daemon_fails(tmp_path: Path) -> None:
-    """The parent process ends with its daemon, while the pipe is still open."""
+    """The parent process of a private libvirt daemon ends with it, though the pipe is open."""
     running, _ = start(tmp_path, ["sh", "-c", "echo $$; exit 1"])
 
     assert running.wait(10) == 0

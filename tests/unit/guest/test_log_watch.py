@@ -25,7 +25,7 @@ def fed(*lines: str, allowed: tuple[str, ...] = ()) -> LogWatch:
 
 
 def test_a_report_belongs_to_the_test_in_which_it_began_even_if_another_test_began_since() -> None:
-    """A report belongs to the test that ran when its first line arrived, not its last."""
+    """A kernel report is that of the test that ran when the report's first line arrived."""
     watch = fed(
         "[    9.000000] harness-test-begin t::one",
         *WARNING[:4],
@@ -52,7 +52,7 @@ def test_a_report_between_tests_belongs_to_none() -> None:
 
 
 def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
-    """A pattern that matches the title drops a warning, and never a panic."""
+    """An allowed pattern that matches a report's title drops a warning, but never a panic."""
     panic = (
         "[   11.000000] Kernel panic - not syncing: bad_idea",
         "[   11.000001] ---[ end Kernel",
@@ -65,7 +65,7 @@ def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
 
 
 def test_a_report_explained_before_is_dropped_but_the_same_text_in_later_lines_is_new() -> None:
-    """A report that was explained before is dropped; the same text in a later line is new."""
+    """A report that an earlier call returned is dropped; equal text in later lines is new."""
     (first,) = fed(*WARNING).reports
     again = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, explained=(first,))
     for at, line in enumerate((*WARNING, *WARNING), start=100):
@@ -75,7 +75,7 @@ def test_a_report_explained_before_is_dropped_but_the_same_text_in_later_lines_i
 
 
 def test_a_canary_line_planted_by_this_run_sets_sees_faults_to_true_and_is_not_a_report() -> None:
-    """The planted line makes `sees_faults` True, and adds no report."""
+    """The run writes a false warning into the kernel's log to prove that it sees warnings."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
     )
@@ -85,7 +85,7 @@ def test_a_canary_line_planted_by_this_run_sets_sees_faults_to_true_and_is_not_a
 
 
 def test_sees_faults_stays_false_without_a_harness_canary_line_of_this_run() -> None:
-    """No planted line, or the one of another run, leaves `sees_faults` False."""
+    """A test warning planted by another run is no proof that this run sees the kernel's log."""
     foreign = "[    1.000000] harness-canary ffff: WARNING: planted by the harness, not a fault"
 
     assert not fed("[    1.000000] hello").sees_faults
@@ -93,7 +93,7 @@ def test_sees_faults_stays_false_without_a_harness_canary_line_of_this_run() -> 
 
 
 def test_heartbeat_lines_of_another_run_are_ignored() -> None:
-    """Heartbeats of another run are ignored; before the first one, `beat_at` is the start."""
+    """Only lines with this run's id count; before one, `beat_at` is when the watch began."""
     watch = fed(
         f"[    1.000000] harness-heartbeat {RUN} 1",
         "[    2.000000] harness-heartbeat 20250101-000000-ffff 7",
@@ -106,7 +106,7 @@ def test_heartbeat_lines_of_another_run_are_ignored() -> None:
 
 
 def test_a_result_of_the_final_log_check_with_another_token_is_ignored() -> None:
-    """A result of the final log check with another token is ignored."""
+    """The last line that a run plants in the kernel's log counts only with the run's token."""
     assert fed(f"[    9.000000] harness-last-word {TOKEN}").last_word_said
     assert not fed("[    9.000000] harness-last-word ffff").last_word_said
 

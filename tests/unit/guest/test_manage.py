@@ -30,7 +30,7 @@ def environment(tmp_path: Path) -> Environment:
 def test_the_total_of_the_cache_list_counts_headers_builds_and_the_files_of_apt(
     environment: Environment,
 ) -> None:
-    """Every folder of the cache is listed, and the total is the size of all."""
+    """The list of the cache's contents has a row for each folder; its total is all of them."""
     *rows, total = manage.cache_table(environment)
 
     assert [row.split()[0] for row in rows] == ["6.1.0", "builds", "dkms", "apt", "libvirt"]
@@ -40,7 +40,7 @@ def test_the_total_of_the_cache_list_counts_headers_builds_and_the_files_of_apt(
 def test_a_clean_of_everything_leaves_the_cache_empty(
     environment: Environment, tmp_path: Path
 ) -> None:
-    """A clean with `cache` removes every folder that the harness has put into the cache."""
+    """The task clean with `cache` removes all that the harness has put into its cache."""
     removed = list(manage.clean(environment, tmp_path, cache=True, runs=False))
 
     assert list(environment.cache.iterdir()) == []

@@ -26,7 +26,7 @@ def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEnt
 
 
 def test_a_run_that_ends_leaves_no_folder_record_or_overlay(tmp_path: Path) -> None:
-    """After a run that was not kept, its folder, record and overlay are gone."""
+    """At its end a run removes its runtime folder and disk overlay, unless the guest is kept."""
     mine = entry(tmp_path)
 
     with registry.claim(mine):
@@ -37,7 +37,7 @@ def test_a_run_that_ends_leaves_no_folder_record_or_overlay(tmp_path: Path) -> N
 
 
 def test_the_record_of_a_kept_run_stays_and_is_not_locked(tmp_path: Path) -> None:
-    """The record of a kept run stays after the run, unlocked, with every field."""
+    """The record of a run whose guest is kept up stays whole, and no process holds its lock."""
     mine = entry(tmp_path)
 
     with registry.claim(mine) as held:
@@ -77,7 +77,7 @@ def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
 def test_a_run_folder_with_an_unparsable_record_is_listed_as_broken_and_not_as_an_entry(
     tmp_path: Path,
 ) -> None:
-    """A record that cannot be parsed is not listed; its folder is in `broken_folders`."""
+    """The folder is in `broken_folders`, unless it is younger than the given age."""
     folder = tmp_path / "runtime" / "torn"
     folder.mkdir(parents=True)
     (folder / "life.json").write_text('{"run_id": "to')
@@ -88,7 +88,7 @@ def test_a_run_folder_with_an_unparsable_record_is_listed_as_broken_and_not_as_a
 
 
 def test_a_run_id_cannot_be_claimed_twice(tmp_path: Path) -> None:
-    """Claiming a run id of a guest that exists is refused."""
+    """A second claim of a run id raises UsageError while the first one is held."""
     mine = entry(tmp_path)
 
     with (
@@ -102,7 +102,7 @@ def test_a_run_id_cannot_be_claimed_twice(tmp_path: Path) -> None:
 def test_a_refused_claim_leaves_the_overlay_of_the_other_runtime_folders_run(
     tmp_path: Path,
 ) -> None:
-    """A run id that a run of another runtime folder has is refused; that run keeps its overlay."""
+    """A run id in use by a run of another runtime folder is refused; its overlay stays."""
     mine = entry(tmp_path)
     other = replace(mine, folder=tmp_path / "elsewhere" / mine.run_id)
 
@@ -126,7 +126,7 @@ def test_a_new_run_id_has_the_documented_length_and_differs_from_the_next_one() 
 def test_a_private_socket_folder_is_locked_while_held_and_removed_afterwards(
     tmp_path: Path,
 ) -> None:
-    """A folder for sockets is private, a sweep skips it, and its block removes it at the end."""
+    """A replay's socket folder has mode 0700, and no cleanup takes it for a broken folder."""
     with registry.hold_folder(tmp_path / "runtime", "replay") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert folder.name.startswith("replay-")
@@ -137,7 +137,7 @@ def test_a_private_socket_folder_is_locked_while_held_and_removed_afterwards(
 
 
 def test_the_unlocked_folder_of_a_killed_process_is_listed_as_broken(tmp_path: Path) -> None:
-    """The unlocked folder of a killed process is in `broken_folders`."""
+    """A socket folder whose lock no process holds is in `broken_folders`, for the cleanup."""
     left = tmp_path / "replay-abc"
     left.mkdir()
     (left / "lock").touch()

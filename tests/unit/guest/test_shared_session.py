@@ -35,7 +35,7 @@ SAMPLE = shared_session.Handoff(
 
 
 def test_a_written_session_file_is_read_back_as_an_equal_value(tmp_path: Path) -> None:
-    """Reading a written handoff returns an equal value, including paths and enums."""
+    """By this file, tests in another process find the run's guest; paths and enums survive."""
     file = tmp_path / "session.json"
 
     shared_session.write(SAMPLE, file)
@@ -44,7 +44,7 @@ def test_a_written_session_file_is_read_back_as_an_equal_value(tmp_path: Path) -
 
 
 def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> None:
-    """The missing session file of an ended run is a UsageError with a hint."""
+    """The error for a session file that is gone says that the run of HARNESS_RUN has ended."""
     with pytest.raises(UsageError, match="has ended") as caught:
         shared_session.read(tmp_path / "gone.json")
 
@@ -52,7 +52,7 @@ def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> No
 
 
 def test_json_without_the_fields_of_a_session_file_is_a_usage_error(tmp_path: Path) -> None:
-    """JSON with other fields is not a session file."""
+    """A JSON file that does not describe a run's guest is refused by its name."""
     file = tmp_path / "session.json"
     file.write_text('{"run_id": 5}')
 

@@ -32,7 +32,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> l
 def test_only_the_values_after_accel_and_cpu_are_changed_for_a_single_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The script changes only the values after -accel and -cpu.
+    """The script that starts QEMU adds thread=single and removes cx16 there.
 
     Words with blanks stay whole, and 'tcg' elsewhere is not changed.
     """
@@ -52,7 +52,7 @@ def test_only_the_values_after_accel_and_cpu_are_changed_for_a_single_thread(
 def test_a_command_line_with_another_accelerator_is_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command lines of KVM guests and of libvirt's probes are not changed."""
+    """The script for QEMU's single thread passes the words of KVM guests on as they are."""
     words = ("-accel", "kvm", "-machine", "none,accel=kvm:tcg")
 
     assert arguments(tmp_path, monkeypatch, *words) == list(words)
@@ -61,7 +61,7 @@ def test_a_command_line_with_another_accelerator_is_not_changed(
 def test_a_missing_qemu_is_a_hypervisor_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing QEMU is reported by the harness, because libvirt's message is less clear."""
+    """Without QEMU the harness raises the error itself, because libvirt's is less clear."""
     monkeypatch.setattr(shutil, "which", lambda _name, **_options: None)
 
     with pytest.raises(HypervisorError, match="not installed"):
@@ -75,7 +75,7 @@ def test_a_missing_qemu_is_a_hypervisor_error(
 def test_qemu_before_8_1_or_of_unknown_version_needs_the_single_thread(
     version: str | None, *, stale: bool
 ) -> None:
-    """QEMU before 8.1 needs the single thread; a version that is not known counts as old."""
+    """Older QEMU may run stale guest code on several threads; an unknown one counts as old."""
     assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale
 
 
@@ -97,7 +97,7 @@ def test_a_guest_gets_the_script_if_an_old_qemu_emulates_it_and_its_target_allow
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The script runs each guest that an old QEMU emulates, but for `one_thread = false`."""
+    """The script that makes QEMU single-threaded is not used with `one_thread = false`."""
     monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/qemu-system-x86_64")
 
     found = single_thread_qemu.emulator(target, accel, {"qemu": version}, root=tmp_path)

@@ -32,7 +32,7 @@ def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list
 def test_debians_apt_sources_are_returned_for_the_wanted_suite_and_others_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Debian's sources get the wanted suite in all components; others are left out."""
+    """The host's Debian sources come back with the wanted suite and all components."""
     answer_apt(monkeypatch, {"indextargets": TARGETS})
 
     assert apt.debian_sources("trixie") == [
@@ -45,7 +45,7 @@ def test_debians_apt_sources_are_returned_for_the_wanted_suite_and_others_are_le
 def test_the_sources_for_a_backports_suite_are_those_of_its_base_suite_and_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Backports come from the mirror of the suite that they are for, beside that suite."""
+    """For trixie-backports, apt gets trixie and trixie-backports of the host's mirror."""
     answer_apt(monkeypatch, {"indextargets": TARGETS})
 
     assert apt.debian_sources("trixie-backports") == [
@@ -72,7 +72,7 @@ def test_if_apt_has_no_package_lists_of_debian_the_error_hints_at_apt_get_update
 def test_only_the_proxy_and_date_check_options_of_the_hosts_apt_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of apt's options, those for proxies and date checks are kept, and all others are dropped."""
+    """The harness's own calls of apt get these two options; others, such as Dir, are dropped."""
     dump = 'Acquire::http::Proxy "http://p:1";\nAcquire::Check-Date "false";\nDir "/";\n'
     answer_apt(monkeypatch, {"dump": dump})
 
@@ -82,7 +82,7 @@ def test_only_the_proxy_and_date_check_options_of_the_hosts_apt_are_kept(
 def test_dependencies_and_versions_are_parsed_from_apts_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Dependencies and versions are parsed; those of an unknown package are an error."""
+    """From apt's text come a package's dependencies and version; an unknown one is an error."""
     policy = "a:\n  Installed: (none)\n  Candidate: 1.2-3\nb:\n  Candidate: (none)\n"
     answer_apt(monkeypatch, {"meta": "meta\n  Depends: x\n  Depends: y\n", "policy": policy})
 
@@ -136,7 +136,7 @@ def test_a_failed_downloads_hint_is_the_network_if_a_host_is_unresolved_else_apt
 def test_a_stored_answer_of_apt_is_used_until_apts_state_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stored answer of apt is used until apt's state changes or the stored file is damaged."""
+    """An answer in the cache also is asked for again if its stored file is damaged."""
     questions: list[int] = []
 
     def ask() -> list[str]:

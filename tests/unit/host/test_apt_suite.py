@@ -30,7 +30,7 @@ def view(root: Path) -> tuple[str, ...]:
 def test_package_lists_are_fetched_again_only_after_a_day(
     tmp_path: Path, fetches: list[str]
 ) -> None:
-    """Within a day a suite's lists are fetched once, and the options name only the cache."""
+    """The lists of another Debian suite lie in the cache; apt's options name no other folder."""
     first = view(tmp_path)
     assert view(tmp_path) == first
     assert fetches == ["trixie"]
@@ -48,7 +48,7 @@ def test_package_lists_are_fetched_again_only_after_a_day(
 def test_package_lists_are_fetched_again_when_the_mirror_changes(
     tmp_path: Path, fetches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the host's mirror changes, a suite's lists are fetched again at once."""
+    """The cached lists of a Debian suite are fetched at once after the host's mirror changed."""
     view(tmp_path)
     monkeypatch.setattr(apt, "debian_sources", lambda suite: [f"deb http://n {suite} main"])
 
@@ -61,7 +61,7 @@ def test_package_lists_are_fetched_again_when_the_mirror_changes(
 def test_package_lists_are_fetched_again_after_a_failed_fetch(
     tmp_path: Path, fetches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a failed fetch of a suite's lists, the next call fetches them again."""
+    """A failed fetch of a Debian suite's lists is not remembered; the next call tries again."""
 
     def fail(suite: str, _options: tuple[str, ...]) -> None:
         fetches.append(suite)
@@ -78,7 +78,7 @@ def test_package_lists_are_fetched_again_after_a_failed_fetch(
 def test_another_architecture_and_backports_have_lists_of_their_own(
     tmp_path: Path, fetches: list[str]
 ) -> None:
-    """Packages of the other architecture are shown, and those of backports are preferred."""
+    """Apt gets options for arm64 and to prefer backports; the plain suite's lists have neither."""
     plain = view(tmp_path)
     found = apt_suite.view(
         "trixie-backports", root=tmp_path, progress=lambda _: None, arch="arm64"

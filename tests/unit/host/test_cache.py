@@ -16,7 +16,7 @@ from harness.host import cache
 def test_moving_a_byte_between_parts_or_changing_a_file_changes_the_cache_key(
     tmp_path: Path,
 ) -> None:
-    """Moving a byte between two parts changes the key; a Path stands for its file's content."""
+    """The parts ab, c and a, bc give different keys; a Path stands for its file's content."""
     file = tmp_path / "file"
     file.write_text("content")
     first = cache.key_of("ab", "c", file)
@@ -29,7 +29,7 @@ def test_moving_a_byte_between_parts_or_changing_a_file_changes_the_cache_key(
 
 
 def test_a_published_folder_appears_only_when_complete(tmp_path: Path) -> None:
-    """A published folder gets its final name only when the block that fills it has ended."""
+    """A cache folder gets its final name only when the with block that fills it has ended."""
     final = tmp_path / "kinds" / "thing"
 
     with cache.publish(final) as folder:
@@ -57,7 +57,7 @@ def test_an_error_while_a_cache_folder_is_being_filled_leaves_no_folder_behind(
 def test_if_the_new_folder_cannot_be_renamed_the_earlier_one_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
-    """The earlier folder was renamed first, and gets its name back."""
+    """A failed replacement of a cache folder gives the earlier folder its name back."""
     final = tmp_path / "thing"
     with cache.publish(final) as folder:
         (folder / "part").write_text("earlier")
@@ -79,7 +79,7 @@ def test_if_the_new_folder_cannot_be_renamed_the_earlier_one_stays(
 def test_publishing_a_folder_removes_temporary_folders_of_dead_but_not_of_living_processes(
     tmp_path: Path,
 ) -> None:
-    """The temporary folder of a dead process is removed, that of a living process is not."""
+    """Temporary cache folders carry the process id of their maker."""
     dead, alive = tmp_path / ".thing.999999999.tmp", tmp_path / ".thing.1.tmp"
     dead.mkdir()
     alive.mkdir()
@@ -91,7 +91,7 @@ def test_publishing_a_folder_removes_temporary_folders_of_dead_but_not_of_living
 
 
 def test_the_error_for_a_full_disk_names_the_folder_and_free_space(tmp_path: Path) -> None:
-    """The error of a full disk has the folder, the free space and a hint."""
+    """The error of a disk that fills while a cache folder is made also has a hint."""
     with pytest.raises(Lost) as caught, cache.publish(tmp_path / "thing"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -110,7 +110,7 @@ def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
 def test_waiting_for_a_held_lock_names_its_process_and_killing_it_frees_the_lock(
     tmp_path: Path,
 ) -> None:
-    """Waiting for a held lock reports its holder and ends in CacheBusy; SIGKILL frees the lock."""
+    """A wait for a cache folder's lock says who holds it and ends in CacheBusy."""
     path, progress = tmp_path / "lock", list[str]()
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -146,7 +146,7 @@ def test_long_unused_cache_folders_are_removed_but_recent_and_temporary_ones_sta
 
 
 def test_the_size_of_a_folder_excludes_holes(tmp_path: Path) -> None:
-    """A file with a hole counts only its allocated blocks."""
+    """A sparse file in a cache folder counts only its allocated blocks."""
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(1 << 30)
     (tmp_path / "full").write_bytes(bytes(65536))

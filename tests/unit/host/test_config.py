@@ -132,7 +132,7 @@ def test_the_error_for_a_wrong_key_or_value_names_the_file_and_the_key_and_says_
 def test_a_modules_variant_has_its_own_name_and_devices_and_the_modules_source_and_kbuild(
     tmp_path: Path,
 ) -> None:
-    """A module's variant has its own name, parameters and devices, but the same source."""
+    """A variant is a second way to load the configured module, with other parameters."""
     module = config.load(project(tmp_path)).module
     variant = module.variant("test")
 
@@ -157,7 +157,7 @@ def test_a_pyproject_of_broken_toml_or_without_the_table_tool_harness_is_refused
 
 
 def test_the_configuration_is_found_from_a_folder_below(tmp_path: Path) -> None:
-    """load_nearest uses the nearest file that has the table, and skips one without it."""
+    """The nearest pyproject.toml above that has [tool.harness] is used; others are skipped."""
     file = project(tmp_path)
     below = tmp_path / "module" / "deep"
     below.mkdir()
@@ -169,7 +169,7 @@ def test_the_configuration_is_found_from_a_folder_below(tmp_path: Path) -> None:
 def test_finding_and_loading_the_file_reads_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """load_nearest opens the configuration file once."""
+    """The search for the configuration file and its loading open it one time."""
     file = project(tmp_path)
     read: list[Path] = []
     really = toml_file.read
@@ -188,13 +188,13 @@ def test_finding_and_loading_the_file_reads_it_once(
 def test_loading_the_configuration_from_an_empty_folder_is_an_error_that_names_tool_harness(
     tmp_path: Path,
 ) -> None:
-    """Outside of a project load_nearest is an error whose hint says what to add."""
+    """Outside of any project the error's hint says which table to add to pyproject.toml."""
     with pytest.raises(ConfigError, match=r"tool\.harness"):
         config.load_nearest(tmp_path)
 
 
 def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
-    """The option --kernel changes only the target's kernel, and an unknown kernel is an error."""
+    """The option --kernel changes only the kernel of the target; an unknown name is an error."""
     settings = config.load(project(tmp_path))
 
     assert config.choose_target(settings, None, None).kernel == "plain"
@@ -208,7 +208,7 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
 def test_an_empty_cc_and_a_too_long_runtime_folder_are_ignored_but_empty_no_color_has_effect() -> (
     None
 ):
-    """An empty CC and a too long runtime folder are ignored; an empty NO_COLOR has effect."""
+    """The environment's XDG_RUNTIME_DIR is too long for sockets below it, so /tmp is used."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
     values = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
@@ -240,7 +240,7 @@ def packaging(folder: Path) -> None:
 
 
 def test_the_packages_table_is_optional_and_has_absolute_paths(tmp_path: Path) -> None:
-    """The packages table is optional; when it exists, its paths become absolute."""
+    """The table [tool.harness.packages] may be missing; its relative paths become absolute."""
     file = project(tmp_path, GOOD + PACKAGES)
     packaging(tmp_path)
 
@@ -291,7 +291,7 @@ def test_environment_variable_skip_kernel_is_false_if_unset_empty_or_0_and_other
     text: str,
     skips: bool,  # noqa: FBT001
 ) -> None:
-    """SKIP_KERNEL is false when it is unset, empty or 0, and true otherwise."""
+    """SKIP_KERNEL=0 and an empty value do not skip the tests that need a kernel."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False
 
@@ -342,7 +342,7 @@ def test_two_configurations_in_a_folder_are_an_error(tmp_path: Path) -> None:
 def test_kunit_patterns_in_the_configuration_become_regular_expressions_in_a_guest_command(
     tmp_path: Path,
 ) -> None:
-    """A suite of KUnit patterns gets the command that reads the results of those suites."""
+    """A configured suite of KUnit patterns gets the command that reads results in the guest."""
     file = project(tmp_path, GOOD.replace('command = "run-tests"', 'kunit = ["greeter*", "list"]'))
 
     _, inside = config.load(file).tests
@@ -362,7 +362,7 @@ def test_kunit_patterns_in_the_configuration_become_regular_expressions_in_a_gue
 def test_a_suite_of_two_kinds_of_no_kind_or_with_an_invalid_kunit_pattern_is_an_error(
     keys: str, words: str, tmp_path: Path
 ) -> None:
-    """A suite of two kinds or of none, and a name that no suite of KUnit can have, are errors."""
+    """A configured suite has exactly one of the keys pytest, command, kunit and two others."""
     with pytest.raises(ConfigError, match=words):
         config.load(project(tmp_path, GOOD.replace('command = "run-tests"', keys)))
 

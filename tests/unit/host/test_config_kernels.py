@@ -15,7 +15,7 @@ PACKAGE = 'package = "linux-image-rt-amd64"'
 def test_a_projects_own_fragment_is_preferred_to_one_that_ships_and_the_base_comes_first(
     tmp_path: Path,
 ) -> None:
-    """A built kernel gets the base, then its fragments: the project's, or those that ship."""
+    """A kernel built from source gets base.config, then the config fragments that it names."""
     mine = tmp_path / "images" / "kernels" / "kasan.config"
     mine.parent.mkdir(parents=True)
     mine.touch()
@@ -43,7 +43,7 @@ def test_a_projects_own_fragment_is_preferred_to_one_that_ships_and_the_base_com
 def test_a_fragment_that_is_missing_or_has_no_use_is_an_error(
     kernel: str, says: str, tmp_path: Path
 ) -> None:
-    """The error names the key, and the names of the fragments that there are."""
+    """The error for a kernel's wrong config fragment names the key and the known fragments."""
     file = project(tmp_path, GOOD.replace(PACKAGE, kernel))
 
     with pytest.raises(ConfigError) as caught:

@@ -19,7 +19,7 @@ def program(folder: Path, name: str, version: str = "") -> Path:
 
 
 def test_the_newest_debugger_of_a_kind_is_chosen(tmp_path: Path) -> None:
-    """The newest debugger is found by the version in its name or output, not alphabetically."""
+    """Of lldb-9, lldb-19 and lldb the highest version is taken, by name or by its output."""
     program(tmp_path, "lldb-9")
     newest = program(tmp_path, "lldb-19")
     program(tmp_path, "lldb", "lldb version 14.0.6")
@@ -31,7 +31,7 @@ def test_the_newest_debugger_of_a_kind_is_chosen(tmp_path: Path) -> None:
 
 
 def test_auto_chooses_lldb_only_if_gdb_is_not_installed(tmp_path: Path) -> None:
-    """The choice `auto` gives gdb, and lldb only when gdb is not installed."""
+    """The debugger `auto` is gdb, or lldb where gdb is missing."""
     program(tmp_path, "lldb-19")
     assert debuggers.choose("auto", search=[tmp_path]).debugger is Debugger.LLDB
 
@@ -44,7 +44,7 @@ def test_auto_chooses_lldb_only_if_gdb_is_not_installed(tmp_path: Path) -> None:
 def test_the_lldb_dap_with_lldbs_version_is_preferred_and_a_missing_one_is_a_usage_error(
     tmp_path: Path,
 ) -> None:
-    """The adapter with lldb's own version is preferred; a missing one's package is named."""
+    """Of several debug adapters, that of lldb's version is chosen; the error names a package."""
     program(tmp_path, "lldb-19")
     lldb = debuggers.choose("lldb", search=[tmp_path])
 
@@ -72,7 +72,7 @@ def test_choosing_a_missing_lldb_is_a_usage_error_whose_hint_names_its_apt_packa
 
 
 def test_the_exit_status_of_a_debugger_run_in_the_foreground_is_returned(tmp_path: Path) -> None:
-    """The exit status of a debugger on the terminal is returned."""
+    """A script in the place of gdb that exits with 7 gives 7."""
     file = tmp_path / "gdb"
     file.write_text("#!/bin/sh\nexit 7\n")
     file.chmod(0o755)

@@ -21,7 +21,7 @@ def project(folder: Path, text: str, makefile: str = "obj-m := hello.o\n") -> Pa
 
 
 def test_a_folder_with_a_makefile_needs_no_configuration(tmp_path: Path) -> None:
-    """A folder with a module's Makefile gives a full configuration, with shipped defaults."""
+    """A module's Makefile alone gives a whole configuration, with shipped kernels and targets."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
 
     settings = config.load_nearest(tmp_path)
@@ -45,7 +45,7 @@ def test_a_folder_without_module_and_configuration_is_an_error_that_hints_at_doc
 
 
 def test_a_configuration_with_only_a_module_name_gets_the_folders_defaults(tmp_path: Path) -> None:
-    """A configuration may consist of a module name, and even that may come from the folder."""
+    """The module's name may also come from the Makefile, if [tool.harness] is empty."""
     named = config.load(project(tmp_path, '[tool.harness.module]\nname = "hello"\n'))
     plain = config.load(project(tmp_path, "[tool.harness]\n"))
 
@@ -53,7 +53,7 @@ def test_a_configuration_with_only_a_module_name_gets_the_folders_defaults(tmp_p
 
 
 def test_with_a_configured_module_name_only_that_module_is_loaded(tmp_path: Path) -> None:
-    """With a configured name only that module is loaded; without one, all that are built."""
+    """Without a name in the configuration, all modules that the Makefile builds are loaded."""
     text = '[tool.harness.module]\nname = "b"\n'
 
     assert config.load(project(tmp_path, text, "obj-m := a.o b.o\n")).module.modules == ()
@@ -105,7 +105,7 @@ def test_a_wrong_value_is_an_error_that_names_the_key_although_defaults_fill_the
 def test_configured_kernels_are_added_to_the_shipped_ones_but_configured_targets_replace_them(
     tmp_path: Path,
 ) -> None:
-    """Configured kernels join the shipped ones; configured targets replace the shipped targets."""
+    """A project that configures a kernel can use shipped kernels, but only its own targets."""
     text = (
         '[tool.harness.kernels]\nmine = { package = "linux-image-x" }\n'
         '[tool.harness.targets.t]\nkernel = "mine"\n'
@@ -120,7 +120,7 @@ def test_configured_kernels_are_added_to_the_shipped_ones_but_configured_targets
 def test_the_default_target_uses_the_image_of_the_configurations_image_table(
     tmp_path: Path,
 ) -> None:
-    """The image of a configuration's image table is used by the default target."""
+    """A configured image table, for example with more packages, changes the shipped target."""
     text = '[tool.harness]\nimage = { extends = "debian-12", packages = ["iptables"] }\n'
 
     target = config.load(project(tmp_path, text)).targets["debian-12"]

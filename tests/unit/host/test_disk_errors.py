@@ -34,7 +34,7 @@ def os_error(number: int, file: Path | None = None) -> OSError:
 def test_the_error_for_a_cache_that_cannot_be_made_has_folder_and_reason(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
-    """The error for a cache that cannot be made has folder, reason, and the variable to change."""
+    """The hint of this error names the variable HARNESS_CACHE, which chooses another folder."""
     found = disk_errors.explain(
         os_error(number, tmp_path / "cache" / "apt"), environment, tmp_path
     )
@@ -94,6 +94,6 @@ def test_a_full_disk_error_with_or_without_a_file_name_is_explained_with_folder_
 def test_explain_returns_none_for_enoent_or_eio_outside_the_cache_and_eacces_without_a_path(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
-    """An OSError of another kind, or a refusal without a path, is not explained."""
+    """Only an OSError of a full disk or a folder that cannot be written gets an explanation."""
     assert disk_errors.explain(os_error(number, Path("/x")), environment, tmp_path) is None
     assert disk_errors.explain(os_error(errno.EACCES), environment, tmp_path) is None

@@ -32,7 +32,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_on_a_complete_host_the_doctor_proposes_no_remedy(tmp_path: Path) -> None:
-    """On a complete host the doctor finds that tests can run, and no finding has a cure."""
+    """On a host that has all it needs, no finding of the task doctor has a command to run."""
     findings = doctor.examine(tmp_path / "not" / "there" / "yet")
 
     assert doctor.usable(findings)
@@ -43,7 +43,7 @@ def test_on_a_complete_host_the_doctor_proposes_no_remedy(tmp_path: Path) -> Non
 def test_the_doctor_calls_a_host_without_kvm_usable_but_slow_and_gives_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The doctor calls a host without KVM usable, and the finding gives the reason."""
+    """The task doctor's finding at level SLOW says why KVM cannot be used."""
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, "no vmx"))
 
     findings = doctor.examine(tmp_path)
@@ -56,7 +56,7 @@ def test_the_doctor_calls_a_host_without_kvm_usable_but_slow_and_gives_the_reaso
 def test_the_doctor_reports_a_full_disk_and_the_apt_get_commands_for_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk, missing package lists and missing tools make a host unusable.
+    """The task doctor calls a host with a full disk, or without tools or lists, unusable.
 
     The report has the commands that get the lists and the tools.
     """

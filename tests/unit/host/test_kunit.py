@@ -57,14 +57,14 @@ def results(log: str, *patterns: str, folder: Path) -> list[TestResult]:
 
 
 def test_of_a_suite_that_ran_twice_only_the_last_results_count(tmp_path: Path) -> None:
-    """Of a suite that ran again only the last results are printed, and no others' lines."""
+    """In a kernel log with two runs of a KUnit suite, the earlier run's results are left out."""
     found = results(LOG, "greeter", folder=tmp_path)
 
     assert [(one.name, one.verdict) for one in found] == [("greeter/is_polite", Verdict.PASSED)]
 
 
 def test_a_failed_case_has_the_lines_that_kunit_printed_about_it(tmp_path: Path) -> None:
-    """A failed case keeps what KUnit printed about it; the harness's own lines are left out."""
+    """The result of a failed KUnit case keeps its lines of the kernel's log, but no others."""
     first = LOG.partition("[   13.000001]")[0]
 
     bad, good = results(first, "*", folder=tmp_path)
@@ -86,7 +86,7 @@ def test_a_failed_case_has_the_lines_that_kunit_printed_about_it(tmp_path: Path)
 def test_each_suite_that_a_pattern_matches_is_printed_once(
     patterns: tuple[str, ...], names: list[str], tmp_path: Path
 ) -> None:
-    """Each suite that a pattern matches is printed once, also with a caller in the time stamp."""
+    """A KUnit suite that two patterns match is one result of the log, in KTAP."""
     found = events(LOG, *patterns, folder=tmp_path)
 
     assert Plan(count=len(names)) in found
@@ -96,7 +96,7 @@ def test_each_suite_that_a_pattern_matches_is_printed_once(
 def test_a_pattern_that_matches_no_suite_gives_a_failed_result_which_lists_existing_suites(
     tmp_path: Path,
 ) -> None:
-    """A pattern that no suite matches fails, and the suites that exist are named."""
+    """A misspelt KUnit pattern fails with the names of the suites that the kernel's log has."""
     good, bad = results(LOG, "greeter-net", "greter", folder=tmp_path)
 
     assert (good.name, good.verdict) == ("greeter-net/connects", Verdict.PASSED)
@@ -106,7 +106,7 @@ def test_a_pattern_that_matches_no_suite_gives_a_failed_result_which_lists_exist
 
 
 def test_a_log_without_a_kunit_suite_gives_a_bail_out(tmp_path: Path) -> None:
-    """A kernel log in which KUnit wrote nothing is no success."""
+    """A kernel's log without KUnit results gives KTAP's 'Bail out!', which names CONFIG_KUNIT."""
     found = events("[    1.0] greeter: hello\n", "*", folder=tmp_path)
 
     assert len(found) == 1

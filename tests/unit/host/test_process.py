@@ -92,7 +92,7 @@ except KeyboardInterrupt:
 def test_sigint_is_passed_on_to_the_command_which_can_clean_up_before_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When only this process gets SIGINT, it passes the signal on to the command and waits."""
+    """A Ctrl-C that only the harness gets also reaches the command that it waits for."""
     # `run` waits as long for an end by the terminal's own Ctrl-C, which the command does not get.
     monkeypatch.setattr(process, "_CLEANING_S", 5.0)
     begun = tmp_path / "begun"
@@ -118,7 +118,7 @@ def test_a_missing_program_is_a_file_not_found_error(tmp_path: Path) -> None:
 def test_interrupt_running_ends_a_long_command_that_another_thread_waits_for(
     tmp_path: Path,
 ) -> None:
-    """After `interrupt_running`, a thread that waits for a long command has its result."""
+    """The command gets SIGINT, and the waiting thread gets its exit status."""
     ended: list[process.Ended] = []
     command = (
         sys.executable,

@@ -49,7 +49,7 @@ def test_each_listed_package_has_a_group_a_name_and_a_reason() -> None:
 
 
 def test_a_tasks_package_groups_are_base_and_those_listed_for_the_task() -> None:
-    """Every task needs the base packages, some need more; an unknown task is an error."""
+    """Each task of the harness needs Debian packages of `base`; an unknown task is an error."""
     assert system_packages.groups_of("", LIST) == ("base",)
     assert system_packages.groups_of("check", LIST) == ("base", "checkers")
     with pytest.raises(UsageError, match="clean needs no packages of its own") as caught:
@@ -83,7 +83,7 @@ def test_a_package_that_dpkg_knows_but_that_is_not_installed_is_listed_as_missin
 
 
 def test_packages_are_installed_without_a_question(programs: Path, tmp_path: Path) -> None:
-    """Packages are installed without a question, after apt's lists are fetched if none exist."""
+    """apt-get is called with -y, after an update if there are no package lists."""
     said: list[str] = []
 
     system_packages.install(system_packages.listed(LIST)[:1], said.append)

@@ -30,7 +30,7 @@ def wait_for_end(pid: int) -> None:
 
 
 def test_the_output_of_a_tool_is_returned(tmp_path: Path) -> None:
-    """Both streams of a tool are returned; folder, input and environment reach it."""
+    """Stdout and stderr of a program come back; folder, input and environment reach it."""
     within = tool.Surroundings(data=b"given", environment={"PATH": "/usr/bin:/bin", "WORD": "w"})
 
     done = tool.run(
@@ -54,7 +54,7 @@ def test_a_failing_tool_raises_the_callers_error_class_with_its_last_output_line
 
 
 def test_without_check_a_failing_status_is_returned() -> None:
-    """With check=False a status other than 0 is returned, not raised."""
+    """With check=False a program's exit status other than 0 is returned, not raised."""
     assert tool.run(shell("exit 3"), deadline_s=30, error=Lost, check=False).status == 3
 
 
@@ -101,7 +101,7 @@ tool.run(
 def test_the_child_of_a_tool_in_its_own_process_group_is_ended_when_a_signal_ends_the_harness(
     tmp_path: Path, number: int
 ) -> None:
-    """The child process of a tool in its own group ends, whichever signal ends the harness."""
+    """Such a tool gets no Ctrl-C of the terminal, so the harness ends it and its children."""
     file = tmp_path / "pid"
     line = f"sleep 60 & echo $! >{file}.new; mv {file}.new {file}; wait"
     with subprocess.Popen(
@@ -117,7 +117,7 @@ def test_the_child_of_a_tool_in_its_own_process_group_is_ended_when_a_signal_end
 
 
 def test_a_tool_in_its_own_process_group_returns_its_status_and_output(tmp_path: Path) -> None:
-    """A tool of its own group has its own status, output and name in errors."""
+    """A program run in its own group also has its own name in the error if it is missing."""
     within = tool.Surroundings(own_group=True)
 
     done = tool.run(
@@ -132,7 +132,7 @@ def test_a_tool_in_its_own_process_group_returns_its_status_and_output(tmp_path:
 
 
 def test_a_missing_tool_raises_the_callers_error_with_apt_get_install_of_its_package() -> None:
-    """The error for a missing tool names its package; a missing folder is another error."""
+    """A working folder that is missing is told apart and raises FileNotFoundError."""
     with pytest.raises(BuildError, match=r"^no-such-tool is not installed$") as caught:
         tool.run(["no-such-tool"], deadline_s=30, error=BuildError)
 
@@ -144,7 +144,7 @@ def test_a_missing_tool_raises_the_callers_error_with_apt_get_install_of_its_pac
 def test_a_tools_disk_full_message_raises_lost_if_disk_is_given_and_else_the_callers_error(
     tmp_path: Path,
 ) -> None:
-    """A tool's message about a full disk raises Lost if `disk` is given, else the usual error."""
+    """With the argument `disk`, a program's message 'No space left' becomes the error Lost."""
     command = shell("echo write error: No space left on device >&2; exit 1")
 
     with pytest.raises(Lost, match="the disk is full"):
@@ -170,7 +170,7 @@ def test_a_tools_log_has_stdout_and_stderr_in_order_and_the_tool_runs_with_the_g
 
 
 def test_a_stream_larger_than_a_pipe_is_read_completely() -> None:
-    """A stream with more output than a pipe holds is read completely."""
+    """A program whose output is read line by line may print more than a pipe holds."""
     command = shell("head -c 1000000 /dev/zero")
 
     with tool.reading(command, deadline_s=30, error=BuildError) as stream:
@@ -184,7 +184,7 @@ def test_leaving_a_tools_stream_before_its_end_raises_no_error() -> None:
 
 
 def test_a_tool_that_fails_after_its_stream_is_an_error() -> None:
-    """A tool that fails after its stream was read is an error: its output is incomplete."""
+    """A program whose lines were read and that then fails raises: its output is incomplete."""
     command = shell("echo part; echo broken archive >&2; exit 2")
 
     with (

@@ -9,7 +9,7 @@ from harness.host import whole_file
 
 
 def test_text_and_bytes_replace_the_content_of_a_file(tmp_path: Path) -> None:
-    """Text and bytes replace a file's content; what UTF-8 cannot encode becomes an escape."""
+    """A lone surrogate in the text, which UTF-8 cannot encode, is written as an escape."""
     file = tmp_path / "file"
     file.write_text("old")
 

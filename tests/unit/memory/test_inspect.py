@@ -50,7 +50,7 @@ def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
 
 
 def test_json_lines_of_drgns_process_form_one_memory_view() -> None:
-    """The JSON lines of drgn's process form one MemoryView, with paths relative to the source."""
+    """A process that reads a guest's memory prints parts as JSON; source paths get shorter."""
     view = look("write(release='6.1'); write(**cpus); write(waits=[], log=['one', 'two'])")
 
     assert (view.release, view.log, view.problems) == ("6.1", ("one", "two"), ())
@@ -71,7 +71,7 @@ def test_json_lines_of_drgns_process_form_one_memory_view() -> None:
 def test_json_lines_before_drgns_failure_or_an_invalid_line_are_kept_and_a_problem_is_listed(
     end: str, problem: str
 ) -> None:
-    """When drgn's process ends early, its parts are kept and the end is listed as a problem."""
+    """What drgn's process has read of a guest's memory before it failed is returned."""
     view = look(f"write(**cpus)\n{end}")
 
     assert view.crashed is not None
@@ -83,7 +83,7 @@ def test_json_lines_before_drgns_failure_or_an_invalid_line_are_kept_and_a_probl
 def test_if_drgn_hangs_the_view_comes_after_the_deadline_with_the_written_part_and_a_problem() -> (
     None
 ):
-    """At the deadline drgn's process is killed, and the parts that it wrote are kept."""
+    """The drgn process is killed at the deadline, and the view of the guest's memory kept."""
     # A busy host is slow to write the first part, so the deadline follows from a measured run.
     begun = time.monotonic()
     look("write(**cpus)")
@@ -98,7 +98,7 @@ def test_if_drgn_hangs_the_view_comes_after_the_deadline_with_the_written_part_a
 
 
 def test_problems_that_drgns_process_wrote_are_listed_before_its_exit_status() -> None:
-    """The problems that the process wrote come before the reason why it ended."""
+    """The view of a guest's memory lists what drgn could not read, then why its process ended."""
     view = look("write(problems=['modules: fault']); sys.exit(1)")
 
     assert view.problems == ("modules: fault", "drgn failed: exit status 1")
@@ -112,7 +112,7 @@ def look_with_drgn(request: MemoryRequest) -> MemoryView:
 def test_for_a_file_that_is_no_dump_the_view_says_memory_cannot_be_opened_and_has_no_stack(
     tmp_path: Path,
 ) -> None:
-    """For a file that is no dump the view has drgn's message and no stack."""
+    """The real drgn gets a file of other content in the place of a guest's memory dump."""
     core = tmp_path / "core"
     core.write_bytes(b"nothing of a core")
 
@@ -125,7 +125,7 @@ def test_for_a_file_that_is_no_dump_the_view_says_memory_cannot_be_opened_and_ha
 def test_the_memory_view_lists_a_problem_for_a_qmp_socket_with_no_listener_or_not_of_qemu(
     tmp_path: Path,
 ) -> None:
-    """A socket without a listener, and one of a process that is not QEMU, are each a problem."""
+    """A guest's memory is read over QMP; a wrong socket is a problem in the view, no exception."""
     path = tmp_path / "qmp"
     nobody = look_with_drgn(MemoryRequest(qmp=str(path)))
     # A process of its own, since that of pytest may have a mapping as large as a guest's memory.
@@ -146,7 +146,7 @@ def test_the_memory_view_lists_a_problem_for_a_qmp_socket_with_no_listener_or_no
 def test_a_plugin_without_a_function_named_report_is_a_usage_error(
     tmp_path: Path, text: str
 ) -> None:
-    """A plugin without a function report(prog) raises UsageError."""
+    """A project's drgn plugin needs a function report(prog), which shows its module's state."""
     plugin = tmp_path / "view.py"
     plugin.write_text(text)
 
@@ -155,7 +155,7 @@ def test_a_plugin_without_a_function_named_report_is_a_usage_error(
 
 
 def test_plugin_is_loaded_from_its_file(tmp_path: Path) -> None:
-    """A plugin's function can be called, and the plugin's __file__ is its path."""
+    """The function report of a project's drgn plugin can be called, and its __file__ is right."""
     plugin = tmp_path / "view.py"
     plugin.write_text("def report(prog):\n    return [__file__, str(prog)]\n")
 
@@ -163,7 +163,7 @@ def test_plugin_is_loaded_from_its_file(tmp_path: Path) -> None:
 
 
 def test_drgns_process_receives_the_memory_request_unchanged() -> None:
-    """The process receives the request with every field as it was sent."""
+    """A stand-in for the drgn process gets every field of the request on its standard input."""
     request = MemoryRequest(qmp="/q", modules={"toy": "/toy.ko"}, task_pid=5)
     script = "request = json.load(sys.stdin); write(driver=[json.dumps(request)])"
 

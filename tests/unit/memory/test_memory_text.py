@@ -12,7 +12,7 @@ OTHER = MemoryStack(pid=3, comm="kworker", state="D", frames=(THEIRS,))
 
 
 def test_a_memory_view_with_a_cpu_that_spins_in_the_module_is_reported_as_a_hang() -> None:
-    """A CPU that spins in the module is reported as a hang, with function and place."""
+    """The report made from a hung guest's memory has function, source line, task and CPU."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(OTHER,)), ("osq",))
 
     assert found is not None
@@ -21,7 +21,7 @@ def test_a_memory_view_with_a_cpu_that_spins_in_the_module_is_reported_as_a_hang
 
 
 def test_a_task_blocked_in_the_module_is_reported_rather_than_a_cpu_spinning_in_it() -> None:
-    """A blocked task in the module is reported before a CPU that spins in it."""
+    """If a hung guest's memory shows both, the hang's report names the blocked task."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(WAITS,)), ("osq",))
 
     assert found is not None
@@ -29,13 +29,13 @@ def test_a_task_blocked_in_the_module_is_reported_rather_than_a_cpu_spinning_in_
 
 
 def test_a_memory_view_in_which_no_stack_contains_the_module_gives_no_hang_report() -> None:
-    """If no stack contains the module, `standstill` returns None."""
+    """A guest's memory that shows no stack in the module gives None in place of a report."""
     assert standstill(MemoryView(blocked=(OTHER,)), ("osq",)) is None
     assert standstill(MemoryView(), ("osq",)) is None
 
 
 def test_the_memory_text_has_stack_variables_deadlock_and_module_state() -> None:
-    """The lines contain the stack, its variables, the deadlock and the module's state."""
+    """The text about a dead guest's memory has these, and the lines of the project's plugin."""
     waits = (
         LockWait(pid=2, comm="cat", lock="a", kind="mutex", holder_pid=1, holder_comm="sh"),
         LockWait(pid=1, comm="sh", lock="b", kind="mutex", holder_pid=2, holder_comm="cat"),

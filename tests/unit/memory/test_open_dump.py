@@ -54,7 +54,7 @@ def cache(tmp_path: Path) -> Path:
 def test_open_dump_error_says_no_such_crash_or_the_recorded_reason_why_a_crash_has_no_dump(
     tmp_path: Path,
 ) -> None:
-    """A missing crash and a missing dump each raise UsageError with the reason."""
+    """A run's crash that does not exist, or whose memory dump is missing, is a UsageError."""
     folder = tmp_path / "runs/one/crashes/2"
     folder.mkdir(parents=True)
     (folder / vmcore.REASON).write_text("the disk was full\n")
@@ -73,7 +73,7 @@ def test_open_dump_error_says_no_such_crash_or_the_recorded_reason_why_a_crash_h
 
 
 def test_an_unpacked_dump_is_removed_when_the_with_block_raises(run: Path, cache: Path) -> None:
-    """The dump is unpacked while the block runs, and removed when the block raises."""
+    """A crash's memory dump is stored compressed and unpacked only for the with block."""
     before = sorted(run.rglob("*"))
 
     with (
@@ -91,7 +91,7 @@ def test_an_unpacked_dump_is_removed_when_the_with_block_raises(run: Path, cache
 def test_opening_a_dump_removes_temporary_files_of_ended_but_not_running_processes(
     run: Path, cache: Path
 ) -> None:
-    """The files of a process that has ended are removed; those of a running one stay."""
+    """Unpacked memory dumps carry the process id of their user, so leftovers are known."""
     dead = run / "crashes/1/.vmcore.999999999.tmp"
     alive = run / f"crashes/1/.vmcore.{os.getppid()}.tmp"
     dead.mkdir()
@@ -104,7 +104,7 @@ def test_opening_a_dump_removes_temporary_files_of_ended_but_not_running_process
 def test_opening_a_dump_of_a_run_that_names_no_kernel_is_a_usage_error(
     run: Path, cache: Path
 ) -> None:
-    """A run that ended before it had a kernel raises UsageError."""
+    """The memory dump of a run that recorded no kernel cannot be matched with a vmlinux."""
     with (
         pytest.raises(UsageError, match="does not name its kernel"),
         open_dump.unpack_dump(run, 1, provenance=Provenance(), cache=cache),
@@ -115,7 +115,7 @@ def test_opening_a_dump_of_a_run_that_names_no_kernel_is_a_usage_error(
 def test_opening_a_dump_without_its_vmlinux_is_an_error_that_names_the_command_kernel_symbols(
     run: Path, tmp_path: Path
 ) -> None:
-    """The error for a missing vmlinux names the kernel, and its hint the command to fetch it."""
+    """The error for a crash's memory dump names the kernel whose vmlinux is not in the cache."""
     with (
         pytest.raises(UsageError, match=f"no vmlinux of {RELEASE}") as caught,
         open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=tmp_path / "empty"),
@@ -128,7 +128,7 @@ def test_opening_a_dump_without_its_vmlinux_is_an_error_that_names_the_command_k
 def test_drgn_shell_exits_2_for_a_file_that_is_no_dump(
     run: Path, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The shell of drgn on a file that is no dump prints an error and exits with 2."""
+    """The real drgn's shell prints an error for a file that is no memory dump."""
     with open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened:
         code = open_dump.drgn_shell(opened, plugin=None, commands=["prog"])
 
@@ -139,7 +139,7 @@ def test_drgn_shell_exits_2_for_a_file_that_is_no_dump(
 def test_missing_crash_tool_hint_names_the_package(
     run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hint for a missing crash(8) names the package that contains it."""
+    """If crash(8), which reads memory dumps, is not installed, the hint has its package."""
     monkeypatch.setenv("PATH", "/nowhere")
 
     with (
@@ -154,7 +154,7 @@ def test_missing_crash_tool_hint_names_the_package(
 def test_the_crash_program_gets_vmlinux_dump_a_mod_line_for_the_module_the_command_and_quit(
     run: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """crash(8) gets vmlinux and dump, loads the modules, runs the command and quits."""
+    """A script in the place of crash(8) records its arguments and commands."""
     tool = tmp_path / "crash"
     tool.write_text(
         f'#!/bin/sh\necho "$4 $5" > {tmp_path}/calls\ncat "$3" >> {tmp_path}/calls\nexit 3\n'

@@ -30,14 +30,14 @@ def test_ring_counters_that_differ_from_the_bitmaps_are_called_wrong_unless_the_
     live: bool,  # noqa: FBT001
     verdict: str,
 ) -> None:
-    """Counters that differ from the bitmaps are reported, except while the ring's lock is held."""
+    """The driver's drgn plugin compares a ring's counters with its bitmaps of records."""
     plugin = drgn_program.load_plugin(PLUGIN)
 
     assert plugin._verdict(recorded, counted, held=held, live=live).startswith(verdict)
 
 
 def test_plugin_registers_a_drgn_command() -> None:
-    """Loading the plugin registers the drgn command %osq."""
+    """The driver's drgn plugin registers the command %osq in drgn's shell."""
     drgn_program.load_plugin(PLUGIN)
     commands = pytest.importorskip("drgn.commands")
 

@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_memory_is_read_by_address_and_the_vmcoreinfo_note_is_found(start: Start) -> None:
-    """The vmcoreinfo note is found, and memory is read by physical address."""
+    """Physical memory of a QEMU without a kernel is read, and the planted note found in it."""
     path = start(96 << 20, 19 << 20, note()).socket
 
     with GuestMemory(path) as memory:
@@ -79,7 +79,7 @@ def test_memory_is_read_by_address_and_the_vmcoreinfo_note_is_found(start: Start
 
 
 def test_vmcoreinfo_note_across_two_chunks_is_read_completely(start: Start) -> None:
-    """A note that crosses the border between two chunks of 4 MiB is read completely."""
+    """A note in QEMU's memory that crosses the border of two reads of 4 MiB is whole."""
     path = start(96 << 20, (4 << 20) - 4096, note(INFO + b"x" * 8000)).socket
 
     with GuestMemory(path) as memory:
@@ -99,7 +99,7 @@ def test_vmcoreinfo_note_across_two_chunks_is_read_completely(start: Start) -> N
 def test_data_that_resembles_a_vmcoreinfo_note_is_ignored(
     start: Start, at: int, data: bytes
 ) -> None:
-    """A note inside a page, of other text, of another name or of a huge length is ignored."""
+    """Bytes in QEMU's memory with a wrong place, text, name or length are no note."""
     path = start(64 << 20, at, data).socket
 
     with GuestMemory(path) as memory, pytest.raises(UsageError, match="holds no vmcoreinfo note"):
@@ -107,7 +107,7 @@ def test_data_that_resembles_a_vmcoreinfo_note_is_ignored(
 
 
 def test_reading_memory_after_qemus_death_is_a_usage_error(start: Start) -> None:
-    """A read after QEMU's death raises UsageError, and so does opening its old socket."""
+    """A read of a killed QEMU's memory, and opening its old socket, raise UsageError."""
     qemu = start(64 << 20, 0, note())
     with GuestMemory(qemu.socket) as memory:
         qemu.process.kill()
@@ -139,7 +139,7 @@ def test_complete_vmcoreinfo_notes_are_returned_in_order_without_a_truncated_one
 def test_a_guest_with_2816_mib_or_more_has_2_gib_at_address_0_and_the_rest_at_4_gib(
     size: int, expected: list[tuple[int, int, int]]
 ) -> None:
-    """From 2816 MiB on, a q35 machine has 2 GiB below the PCI hole and the rest above 4 GiB."""
+    """So QEMU's machine q35 places physical memory: the PCI hole lies between the two parts."""
     start = 0x7F00_0000_0000
 
     assert segments(start, size) == tuple(

@@ -61,14 +61,14 @@ def wait(pid: int, holder: int) -> LockWait:
 def test_deadlocks_returns_each_circle_of_waiting_tasks_once(
     edges: list[tuple[int, int]], circles: list[list[int]]
 ) -> None:
-    """Each circle is returned once, without the tasks that only wait for one of its members."""
+    """A task that only waits for a member of a lock's circle is not in the result."""
     found = deadlocks(wait(pid, holder) for pid, holder in edges)
 
     assert [[one.pid for one in circle] for circle in found] == circles
 
 
 def test_parse_registers_returns_the_registers_of_complete_cpus_only() -> None:
-    """All general registers are returned by QEMU's names; an incomplete CPU is left out."""
+    """From the text of QEMU's `info registers`, a CPU that lacks a register is left out."""
     found = parse_registers(REGISTERS)
 
     assert sorted(found) == [0]

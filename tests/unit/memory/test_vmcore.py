@@ -61,7 +61,7 @@ def take(
 
 
 def test_restored_dump_equals_the_memory(folder: Path, tmp_path: Path) -> None:
-    """The restored file equals the dump and has holes; only the compressed file is kept."""
+    """A fake guest's memory dump is stored compressed; unpacked it is equal and sparse."""
     made = take(folder)
     back = vmcore.restore(made.file, tmp_path / "core")
 
@@ -75,7 +75,7 @@ def test_restored_dump_equals_the_memory(folder: Path, tmp_path: Path) -> None:
 def test_a_guest_is_not_dumped_if_the_disk_lacks_space_and_the_reason_is_recorded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk has too little room, the guest is not dumped, and the reason is recorded."""
+    """The error Lost has the MiB needed and free; vmcore.txt in the crash's folder, too."""
     called: list[Path] = []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1200 * MIB))
 
@@ -89,7 +89,7 @@ def test_a_guest_is_not_dumped_if_the_disk_lacks_space_and_the_reason_is_recorde
 def test_a_guest_is_dumped_when_the_disk_has_just_enough_free_space(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk has one MiB more than the amount that is refused, the guest is dumped."""
+    """The least free space that is enough for a memory dump is 1216 MiB for 768 MiB."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1216 * MIB))
 
     assert take(folder, expected_bytes=768 * MIB).file.is_file()
@@ -112,7 +112,7 @@ def refuse_as_qemu(path: Path) -> None:
 def test_a_dump_that_fills_the_disk_is_removed_and_the_reason_recorded(
     folder: Path, dump: Callable[[Path], None]
 ) -> None:
-    """A dump that fills the disk is removed, and the reason is recorded."""
+    """When a memory dump fills the disk, only vmcore.txt with the reason is left."""
     with pytest.raises(Lost, match="became full"):
         take(folder, dump)
 
@@ -123,7 +123,7 @@ def test_a_dump_that_fills_the_disk_is_removed_and_the_reason_recorded(
 def test_a_dump_whose_compression_fills_the_disk_is_removed_with_a_reason_left(
     folder: Path,
 ) -> None:
-    """A disk that is full during compression leaves no file; RLIMIT_FSIZE stands for it here."""
+    """A limit on file size stands for the disk that fills while a memory dump is compressed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def dump(path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_dump_whose_compression_fills_the_disk_is_removed_with_a_reason_left(
 def test_a_dump_error_other_than_a_full_disk_is_raised_and_recorded_as_reason(
     folder: Path,
 ) -> None:
-    """An error that is not about a full disk is raised unchanged and recorded."""
+    """Libvirt's error while it dumps a guest's memory is raised and kept in vmcore.txt."""
 
     def dump(path: Path) -> None:
         path.write_bytes(b"half")
@@ -170,7 +170,7 @@ def older_dumps(folder: Path, sizes: list[int]) -> list[Path]:
 def test_a_new_dump_over_the_allowed_number_removes_the_oldest_ones_and_records_the_reason(
     folder: Path,
 ) -> None:
-    """Beyond the number of dumps the oldest of any run are removed, with the reason recorded."""
+    """The oldest memory dumps of any run go; vmcore.txt beside each tells of the limit."""
     old = older_dumps(folder, [10, 10, 10])
 
     made = take(folder, keep=VmcoreLimits(keep=2))
@@ -184,7 +184,7 @@ def test_a_new_dump_over_the_allowed_number_removes_the_oldest_ones_and_records_
 def test_over_the_total_size_limit_a_large_old_dump_is_removed_and_small_and_new_ones_stay(
     folder: Path,
 ) -> None:
-    """Beyond the total size a large old dump is removed; the newest one always stays."""
+    """Of all runs' memory dumps, the newest one stays even if it alone exceeds the limit."""
     small, large = older_dumps(folder, [10, 3 * MIB])
 
     made = take(folder, keep=VmcoreLimits(total_mib=2))
@@ -195,7 +195,7 @@ def test_over_the_total_size_limit_a_large_old_dump_is_removed_and_small_and_new
 
 
 def test_dump_with_a_changed_byte_is_refused(folder: Path, tmp_path: Path) -> None:
-    """A dump with one changed byte raises Lost, and no core file is left."""
+    """Unpacking a damaged memory dump raises Lost, and no core file is left."""
     file = take(folder).file
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -208,7 +208,7 @@ def test_dump_with_a_changed_byte_is_refused(folder: Path, tmp_path: Path) -> No
 
 
 def test_dump_that_is_cut_off_is_refused(folder: Path, tmp_path: Path) -> None:
-    """A dump that is cut off raises Lost."""
+    """Unpacking a memory dump that lacks its end raises Lost."""
     file = take(folder).file
     file.write_bytes(file.read_bytes()[:-1000])
 
@@ -217,7 +217,7 @@ def test_dump_that_is_cut_off_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_crash_whose_dump_was_removed_has_no_dump_and_a_reason(folder: Path) -> None:
-    """A crash whose dump was removed since has none, with the recorded reason."""
+    """A crash that recorded its memory dump is shown without it once the file is gone."""
     found = crash(folder, vmcore=vmcore.NAME, vmcore_note="30 MiB")
     (folder / vmcore.NAME).write_bytes(b"dump")
     assert vmcore.present(found, folder) is found

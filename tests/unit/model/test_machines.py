@@ -18,7 +18,7 @@ GOOD = TargetSpec(
 
 
 def test_the_default_machine_and_one_that_uses_every_key_are_accepted() -> None:
-    """The defaults and a machine that uses every key are right."""
+    """A target's machine (CPUs, memory, disks, cards) with good values has no wrong key."""
     assert wrong_key(TargetSpec()) is None
     assert wrong_key(GOOD) is None
 
@@ -42,7 +42,7 @@ def test_the_default_machine_and_one_that_uses_every_key_are_accepted() -> None:
 def test_the_key_of_an_impossible_machine_value_is_named_with_what_is_expected(
     fields: dict[str, object], key: str, expected: str
 ) -> None:
-    """The first wrong key is named with what is expected of it."""
+    """The first wrong key of a target's machine (CPUs, memory, disks, cards) is returned."""
     found = wrong_key(TargetSpec(**fields))  # type: ignore[arg-type]
 
     assert found is not None
@@ -54,13 +54,13 @@ def test_the_key_of_an_impossible_machine_value_is_named_with_what_is_expected(
 def test_a_guest_with_host_devices_or_own_qemu_arguments_cannot_be_saved(
     fields: dict[str, tuple[str, ...]],
 ) -> None:
-    """A guest with host devices or QEMU's own arguments boots each time."""
+    """Libvirt cannot save such a guest, so it has no snapshot and boots each time."""
     assert TargetSpec(nics=("e1000e",), disks_mib=(64,)).can_be_saved
     assert not TargetSpec(**fields).can_be_saved  # type: ignore[arg-type]
 
 
 def test_command_line_options_change_only_their_own_values_of_a_target() -> None:
-    """Options replace numbers and add words; what is not given stays."""
+    """The options --cpus and --append replace a number and add kernel arguments."""
     target = TargetSpec(vcpus=2, memory_mib=768, cmdline="quiet")
     change = MachineChange(vcpus=4, append="slub_debug=FZ")
 

@@ -12,7 +12,7 @@ from tests.unit.host.test_config import project
 
 
 def test_a_list_of_cells_for_the_night_becomes_a_matrix_with_these_cells(tmp_path: Path) -> None:
-    """The older form of the key names targets, and kernels after a colon."""
+    """The old form nightly = ["one", "one:other"] names a target, or target and kernel."""
     settings = config.load(project(tmp_path))
 
     assert settings.nightly.full.include == (
@@ -36,7 +36,7 @@ def test_a_list_of_cells_for_the_night_becomes_a_matrix_with_these_cells(tmp_pat
 def test_the_error_for_a_wrong_name_in_the_table_of_the_night_names_its_key(
     tmp_path: Path, table: str, key: str, says: str
 ) -> None:
-    """Each name in the table of the night is checked, and what is known is listed."""
+    """Names of targets, kernels and suites in [tool.harness.nightly] must be configured."""
     file = project(tmp_path)
     text = file.read_text().replace('nightly = ["one", "one:other"]\n', "")
     file.write_text(f"{text}\n[tool.harness.nightly]\n{table}\n")

@@ -13,7 +13,7 @@ from tests.unit.host.test_config import project
 def test_for_long_run_multiplies_test_and_suite_deadlines_and_leaves_other_timeouts_unchanged(
     tmp_path: Path,
 ) -> None:
-    """A long run has longer deadlines for tests and suites, but not for boot, load and silence."""
+    """A run with long tests has the usual limits for boot, load and a silent console."""
     plain = config.load(project(tmp_path))
     limits = replace(plain.timeouts, test_s=60.0, long_factor=15.0)
 
@@ -25,7 +25,7 @@ def test_for_long_run_multiplies_test_and_suite_deadlines_and_leaves_other_timeo
 
 
 def test_a_test_has_load_s_more_for_each_module_beyond_the_first() -> None:
-    """One test may unload and load all modules; no other deadline changes."""
+    """A test's deadline grows with the modules under test, which it may load again."""
     limits = Timeouts(test_s=60.0, load_s=10.0)
 
     assert limits.for_modules(1) == limits

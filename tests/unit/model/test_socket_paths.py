@@ -39,7 +39,7 @@ def sockets(run_folder: Path) -> list[Path]:
 def test_the_sockets_of_runs_and_control_runs_fit_whatever_the_length_of_the_runtime_folder(
     uid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the folder that `config` chooses, no socket of any run has a path of over 107 bytes."""
+    """A runtime folder is chosen in which no socket's path exceeds 107 bytes, Linux's limit."""
     monkeypatch.setattr(os, "getuid", lambda: uid)
     run_id = registry.new_run_id()
 
@@ -55,7 +55,7 @@ def test_the_sockets_of_runs_and_control_runs_fit_whatever_the_length_of_the_run
 def test_the_users_runtime_folder_is_used_up_to_the_length_that_leaves_room(
     uid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The longest folder that is used leaves no byte unused; a longer one is replaced by /tmp."""
+    """An XDG_RUNTIME_DIR one byte too long for sockets is replaced by a folder in /tmp."""
     monkeypatch.setattr(os, "getuid", lambda: uid)
     run_id = control_run.control_id(registry.new_run_id(), 9)
 
@@ -69,7 +69,7 @@ def test_the_users_runtime_folder_is_used_up_to_the_length_that_leaves_room(
 
 
 def test_the_usual_runtime_folder_of_a_user_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What systemd makes for the first user of a machine has room."""
+    """Sockets have room below /run/user/1000, which systemd makes for a machine's first user."""
     monkeypatch.setattr(os, "getuid", lambda: 1000)
 
     found = config.environment({"XDG_RUNTIME_DIR": "/run/user/1000"}).runtime
@@ -78,7 +78,7 @@ def test_the_usual_runtime_folder_of_a_user_is_used(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_size_of_a_path_is_counted_in_bytes() -> None:
-    """A path of letters with two bytes each has room for half as many."""
+    """A path of letters that take two bytes in UTF-8 has room for half as many."""
     most = socket_paths.RUN_FOLDER_MAX_BYTES
 
     assert socket_paths.has_room(Path("/" + "x" * (most - 1)))
@@ -88,7 +88,7 @@ def test_the_size_of_a_path_is_counted_in_bytes() -> None:
 def test_a_socket_with_the_longest_path_can_be_bound_and_no_longer_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket is bound to a path of 107 bytes and not to one of 108."""
+    """The kernel binds a socket to a path of 107 bytes and refuses one of 108."""
     monkeypatch.chdir(tmp_path)
 
     with socket.socket(socket.AF_UNIX) as one:

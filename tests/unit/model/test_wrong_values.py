@@ -72,7 +72,7 @@ from harness.host import config
 def test_a_value_that_makes_no_sense_is_refused_with_its_key(
     tmp_path: Path, text: str, key: str, says: str
 ) -> None:
-    """A value of the wrong type or out of range, and a key that is not the user's, are errors."""
+    """The ConfigError names file and key of a wrong type, a value out of range or unknown key."""
     (tmp_path / "Kbuild").write_text("obj-m := thing.o\n")
     (tmp_path / "thing.c").write_text("")
     file = tmp_path / "modlab.toml"
@@ -87,7 +87,7 @@ def test_a_value_that_makes_no_sense_is_refused_with_its_key(
 
 @pytest.mark.parametrize("text", ["tool = 3\n", "[tool]\nharness = []\n"])
 def test_a_tool_harness_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
-    """A number or a list in the place of a table is an error that says so."""
+    """The number or list `tool.harness` in a pyproject.toml is a ConfigError that says so."""
     file = tmp_path / "pyproject.toml"
     file.write_text(text)
 
@@ -96,7 +96,7 @@ def test_a_tool_harness_that_is_no_table_is_refused(tmp_path: Path, text: str) -
 
 
 def test_a_project_whose_folder_has_a_name_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
-    """A folder's name may be any bytes, and so may the way to its dkms.conf."""
+    """The configuration is loaded, with the path of the dkms.conf below such a folder."""
     folder = tmp_path / os.fsdecode(b"\xe9")
     folder.mkdir()
     (folder / "Makefile").write_text("obj-m := thing.o\n")

@@ -67,7 +67,7 @@ def test_a_dkms_conf_can_use_the_variables_that_dkms_sets(tmp_path: Path) -> Non
 
 
 def test_patterns_in_a_dkms_conf_choose_commands_and_patches_by_kernel(tmp_path: Path) -> None:
-    """MAKE_MATCH and PATCH_MATCH choose commands and patches by bash's regular expressions."""
+    """MAKE_MATCH and PATCH_MATCH are bash's regular expressions for the kernel's release."""
     text = (
         'PATCH[0]="always"\nPATCH[1]="old"\nPATCH_MATCH[1]="^5\\."\n'
         'PATCH[2]="new"\nPATCH_MATCH[2]="^6\\.[0-9]+"\n'
@@ -99,7 +99,7 @@ def test_when_a_dkms_directive_excludes_the_kernel_the_reason_names_the_directiv
     line: str,
     excluded: bool,  # noqa: FBT001
 ) -> None:
-    """When a directive excludes the kernel, the result has the name of that directive."""
+    """A dkms.conf that is not for the kernel, for example by BUILD_EXCLUSIVE_*, is not built."""
     found = read(tmp_path, f"{ONE}{line}\n", CONFIG_A="m")
 
     assert bool(found.excluded) is excluded
@@ -121,7 +121,7 @@ def test_when_a_dkms_directive_excludes_the_kernel_the_reason_names_the_directiv
 def test_the_error_for_a_bad_dkms_conf_names_the_bad_key_or_a_dash_if_its_shell_ended_early(
     tmp_path: Path, text: str, key: str
 ) -> None:
-    """The error for a bad dkms.conf names the file and the key."""
+    """A dkms.conf is run by a shell; if that exits before the end, no key is known."""
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
 
@@ -146,7 +146,7 @@ def test_an_endless_dkms_conf_is_an_error_and_its_shell_is_killed(
 def test_text_printed_by_a_dkms_conf_changes_no_value_and_files_it_writes_are_removed(
     tmp_path: Path,
 ) -> None:
-    """A dkms.conf's own output is not taken for values, and files that it writes are removed."""
+    """A dkms.conf is a shell script; what it prints or writes has no effect on the harness."""
     found = read(tmp_path, ONE + "echo package; printf 'name\\0evil\\0'; : > litter\n")
 
     assert found.modules == (DkmsModule(name="m"),)
@@ -154,7 +154,7 @@ def test_text_printed_by_a_dkms_conf_changes_no_value_and_files_it_writes_are_re
 
 
 def test_a_command_run_in_the_namespace_has_no_network_device_except_loopback() -> None:
-    """A command in the namespace sees no network device except loopback."""
+    """The namespaces in which a dkms.conf's shell runs have no network."""
     prefix = namespace.prefix()
     if not prefix:
         pytest.skip("this host allows no namespaces")
@@ -177,7 +177,7 @@ def test_a_command_run_in_the_namespace_has_no_network_device_except_loopback() 
 def test_a_dkms_conf_from_windows_and_a_path_in_place_of_a_name_are_refused(
     tmp_path: Path, change: Callable[[bytes], bytes], words: str
 ) -> None:
-    """The program dkms fails with such a file, too, but does not say why."""
+    """The error says why a dkms.conf with CR LF, or a path as a module's name, cannot work."""
     conf = tmp_path / "dkms.conf"
     plain = b"PACKAGE_NAME=p\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=m\n"
     conf.write_bytes(change(plain))

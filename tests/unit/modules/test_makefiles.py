@@ -16,7 +16,7 @@ def write(file: Path, text: str) -> Path:
 
 
 def test_modules_are_found_in_each_form_of_an_obj_m_line(tmp_path: Path) -> None:
-    """Modules are read from obj-m, obj-$(CONFIG), continued lines and variables only."""
+    """A module's Makefile may use +=, $(CONFIG_X), variables, continued lines and folders."""
     text = (
         "NAME := a-b\n# obj-m := no.o\nobj-m += $(NAME).o c.o \\\n   d.o\n"
         "obj-$(CONFIG_E) = e.o\nobj-m += sub/\nf-objs := g.o\nobj-m += $(UNKNOWN).o\n"
@@ -41,7 +41,7 @@ def test_only_a_file_with_obj_m_is_a_kbuild_file(tmp_path: Path) -> None:
 def test_the_make_command_sets_running_kernel_variables_to_placeholders_of_the_chosen_kernel(
     tmp_path: Path,
 ) -> None:
-    """Variables with the running kernel's headers or release get those of the chosen kernel."""
+    """A Makefile's KVER and KDIR from `uname -r` get {release} and {kdir} of the make command."""
     text = (
         "KVER ?= $(shell uname -r)\nKDIR ?= /lib/modules/$(KVER)/build\nOTHER = /usr/lib\n"
         "modules:\n\t$(MAKE) -C $(KDIR)\n"
@@ -52,7 +52,7 @@ def test_the_make_command_sets_running_kernel_variables_to_placeholders_of_the_c
 
 
 def test_a_byte_order_mark_and_line_ends_of_windows_hide_no_module(tmp_path: Path) -> None:
-    """Make ignores the mark at the start of a file, and so does the reader."""
+    """Like make, the reader of Makefiles ignores a byte order mark; CR LF does no harm either."""
     (tmp_path / "Kbuild").write_bytes(b"\xef\xbb\xbfobj-m := a.o \\\r\n b.o\r\n")
 
     assert makefiles.modules(tmp_path) == ("a", "b")
@@ -60,7 +60,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_hide_no_module(tmp_path: Pat
 
 @pytest.mark.parametrize("line", ["./", "../{here}/", "below/"])
 def test_folders_that_name_each_other_in_a_circle_are_read_once(tmp_path: Path, line: str) -> None:
-    """A folder may name itself, or one above it."""
+    """The obj-m line of a Kbuild file may name its own folder or one above it."""
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "Kbuild").write_text("obj-m := ../ b.o\n")
     (tmp_path / "Kbuild").write_text(f"obj-m := {line.format(here=tmp_path.name)} a.o\n")
@@ -69,7 +69,7 @@ def test_folders_that_name_each_other_in_a_circle_are_read_once(tmp_path: Path, 
 
 
 def test_variables_that_would_make_a_text_of_gigabytes_are_not_replaced(tmp_path: Path) -> None:
-    """Three variables of 300 words each would make 27 million words."""
+    """A Kbuild file whose nested variables would make 27 million words gives no modules."""
     parts = {"A": "$(B) " * 300, "B": "$(C) " * 300, "C": "x.o " * 300}
     lines = [*(f"{name} = {value}" for name, value in parts.items()), "obj-m := $(A)", ""]
     (tmp_path / "Kbuild").write_text("\n".join(lines))
@@ -78,7 +78,7 @@ def test_variables_that_would_make_a_text_of_gigabytes_are_not_replaced(tmp_path
 
 
 def test_the_variables_that_switch_modules_on_are_found(tmp_path: Path) -> None:
-    """An obj-m without a variable has no switch."""
+    """The Kbuild lines obj-$(CONFIG_X) and obj-${CONFIG_Y} give the names of both variables."""
     file = tmp_path / "Kbuild"
     file.write_text("obj-m := a.o\nobj-$(CONFIG_X) += b.o\nobj-${CONFIG_Y} += c.o\n")
 

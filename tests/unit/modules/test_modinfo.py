@@ -27,7 +27,7 @@ OTHER = ModInfo(file=Path("/o/other.ko"))
 
 
 def test_modinfo_text_of_two_modules_gives_names_dependencies_pre_softdeps_and_firmware() -> None:
-    """Names of soft dependencies get underscores, and those with `post:` are left out."""
+    """Names of soft dependencies get underscores; those after `post:` are left out."""
     first, second = modinfo.parse(TEXT)
 
     assert (first.name, second.name) == ("jool", "jool-common")
@@ -45,7 +45,7 @@ def test_modules_that_the_chosen_module_depends_on_come_before_it_in_the_load_or
 def test_if_module_a_depends_on_b_and_b_has_a_soft_dependency_on_a_then_b_is_loaded_before_a() -> (
     None
 ):
-    """Two modules that depend on each other are loaded in the order in which they were given."""
+    """A circle of a hard and a soft dependency ends in one order, each module once."""
     one = ModInfo(file=Path("a.ko"), depends=("b",))
     two = ModInfo(file=Path("b.ko"), soft=("a",))
 
@@ -53,7 +53,7 @@ def test_if_module_a_depends_on_b_and_b_has_a_soft_dependency_on_a_then_b_is_loa
 
 
 def test_the_load_plan_has_required_kernel_modules_then_optional_ones_then_built_modules() -> None:
-    """The load plan has required kernel modules first, then optional ones, then built ones."""
+    """The plan that a guest follows has lines of modprobe, try and insmod, in this order."""
     plan = modinfo.load_plan((COMMON, JOOL), needs=("x-y",))
 
     assert plan.splitlines() == [
@@ -63,7 +63,7 @@ def test_the_load_plan_has_required_kernel_modules_then_optional_ones_then_built
 
 
 def test_modprobe_conf_has_no_hardware_aliases_and_an_install_line_with_dependencies() -> None:
-    """modprobe.conf lets modules find each other by name and alias, but not by hardware alias."""
+    """So a guest's modprobe loads built modules by name or alias, but never for a found device."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 
     alias, install = modinfo.modprobe_conf((found,), "/run/h").splitlines()
@@ -85,7 +85,7 @@ def test_a_file_that_is_not_a_module_is_refused(tmp_path: Path) -> None:
 def test_a_modinfo_that_does_not_end_in_time_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the deadline modinfo is killed, and a BuildError says so."""
+    """A hanging modinfo program is killed at the deadline, and BuildError says so."""
     monkeypatch.setattr(modinfo, "_DEADLINE_S", 0.0)
 
     with pytest.raises(BuildError, match="modinfo did not end in 0 s"):

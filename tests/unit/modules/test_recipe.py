@@ -46,7 +46,7 @@ def test_the_recipe_of_a_folder_whose_kbuild_file_has_one_module_names_that_modu
 def test_the_recipe_for_two_modules_loads_all_and_is_named_after_the_one_named_like_the_folder(
     tmp_path: Path,
 ) -> None:
-    """All modules of a Kbuild file are loaded; the one named like the folder is the main one."""
+    """A folder my-b whose Makefile builds a and my_b gives a build recipe with the name my_b."""
     place = tmp_path / "my-b"
     found = recipe.of_folder(folder(place, Makefile="obj-m := a.o my_b.o\n"))
 
@@ -57,7 +57,7 @@ def test_the_recipe_for_two_modules_loads_all_and_is_named_after_the_one_named_l
 def test_a_kbuild_file_in_a_subfolder_is_used_for_the_recipe_but_not_one_in_the_folder_build(
     tmp_path: Path,
 ) -> None:
-    """A Kbuild file in a folder further below is used, but not the one in build/."""
+    """The build recipe of a folder comes from a Kbuild file below it, except in build/."""
     folder(tmp_path, build__Kbuild="obj-m := x.o\n", src__linux__Kbuild="obj-m := a.o\n")
     (tmp_path / ".hidden").mkdir()
 
@@ -71,7 +71,7 @@ def test_a_kbuild_file_in_a_subfolder_is_used_for_the_recipe_but_not_one_in_the_
 def test_a_makefile_without_obj_m_gives_a_recipe_that_runs_make_for_the_module_of_the_c_file(
     tmp_path: Path, name: str
 ) -> None:
-    """A Makefile that is not a Kbuild file is run, and the module's name comes from its source."""
+    """Such a Makefile is run as it is; its C file gives the module's name to the build recipe."""
     files = {"Makefile": "KDIR := /lib/modules/$(shell uname -r)/build\nall:\n", name: HELLO}
     found = recipe.of_folder(folder(tmp_path, **files))
 
@@ -82,13 +82,13 @@ def test_a_makefile_without_obj_m_gives_a_recipe_that_runs_make_for_the_module_o
 def test_a_folder_without_build_files_or_with_a_makefile_that_builds_no_module_has_no_recipe(
     tmp_path: Path,
 ) -> None:
-    """A folder without build files, or with a Makefile that builds no module, has no recipe."""
+    """How to build a module cannot be told from such a folder, so the result is None."""
     assert recipe.of_folder(folder(tmp_path, README="text\n")) is None
     assert recipe.of_folder(folder(tmp_path, Makefile="all:\n\ttrue\n")) is None
 
 
 def test_c_files_that_are_no_files_are_not_read(tmp_path: Path) -> None:
-    """A pipe would never end; a folder and a link to nowhere cannot be read."""
+    """A pipe, a folder or a dead link named x.c does not stop the search for modules."""
     (tmp_path / "Makefile").write_text("all:\n\ttrue\n")
     os.mkfifo(tmp_path / "pipe.c")
     (tmp_path / "folder.c").mkdir()
