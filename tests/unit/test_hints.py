@@ -67,32 +67,32 @@ def objection(words: list[str]) -> str:
 
 
 def test_more_than_40_commands_are_collected_from_hints_in_the_source() -> None:
-    """Commands in hints are found in many modules; without any, the next tests prove nothing."""
+    """Else the tests of commands in error hints below would have nothing to check."""
     assert len(collected()) > 40
 
 
 @pytest.mark.parametrize(("place", "words"), collected())
 def test_a_hint_is_a_command_that_the_parser_takes(place: str, words: list[str]) -> None:
-    """The parser of ./dev accepts task, options and words of each command in a hint."""
+    """Each command in an error's hint has a task, options and words that ./dev accepts."""
     assert objection(words) == "", place
 
 
 def test_a_hint_with_an_unknown_task_or_option_is_reported() -> None:
-    """A hint with a task or an option that does not exist is objected to."""
+    """The check of commands in error hints finds a task or an option that does not exist."""
     assert "did you mean" in objection(["vmcore-opn", "X"])
     assert "has no option" in objection(["guest-stop", "--every"])
     assert [*calls('hints.command("guest-ssh", f"--run={x}")')] == [["guest-ssh", "--run=X"]]
 
 
 def test_each_setup_hint_names_a_task_in_the_list_of_packages() -> None:
-    """Each `setup TASK` in a hint names a task in the list of packages."""
+    """`setup TASK` in an error's hint installs packages only for a task of the package list."""
     for _place, words in collected():
         if words[0] == "setup":
             assert system_packages.groups_of("".join(words[1:]))
 
 
 def test_commands_in_messages_come_from_the_hints_module_only() -> None:
-    """Commands in messages come from `hints`; only docstrings and help texts may name tasks."""
+    """In harness/, commands in messages are made by hints.py, so they fit how it was called."""
     bad = []
     for file in modules():
         tree = ast.parse(file.read_text())
@@ -117,7 +117,7 @@ def test_commands_in_messages_come_from_the_hints_module_only() -> None:
 
 
 def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hint has the path by which ./dev was called, quoted where a shell needs that."""
+    """A command in an error's hint begins with the path of ./dev, quoted for a shell."""
     monkeypatch.setenv(hints.PROGRAM, "../my harness/dev")
 
     assert hints.command("guest-list") == "'../my harness/dev' guest-list"
@@ -126,7 +126,7 @@ def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPat
 def test_a_hint_repeats_the_option_c_of_the_call_until_it_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A hint repeats the call's option -C, and the next call forgets it."""
+    """After a call with -C DIR the commands in its hints have -C DIR; the next call's do not."""
     monkeypatch.setenv(hints.PROGRAM, "modlab")
     monkeypatch.delenv(hints.OPTIONS, raising=False)
 
@@ -151,7 +151,7 @@ def test_a_hint_repeats_the_option_c_of_the_call_until_it_is_forgotten(
 def test_a_hint_has_the_bare_name_if_path_finds_it_and_else_the_full_path_or_python_m_module(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hint has the bare name if PATH leads to the file, else the path or `python -m MODULE`."""
+    """A command in an error's hint must work when it is pasted."""
     places = {"bin": str(tmp_path / "bin"), "other": str(tmp_path / "other")}
     for folder in places.values():
         Path(folder).mkdir()

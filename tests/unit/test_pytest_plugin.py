@@ -19,7 +19,7 @@ class DeadPlatform:
 
 
 def test_a_guest_lost_at_the_end_of_a_test_is_reported_before_pytest_exits() -> None:
-    """When the end of a test cannot be marked, one line tells the run that the guest is lost."""
+    """If a test's end cannot be marked over a dead connection, one line tells the run."""
     reader, writer = os.pipe()
     state = pytest_plugin._State(platform=cast("Any", DeadPlatform()))
     state.ktap = pytest_plugin._KtapPrinter(cast("Any", None), writer, state)

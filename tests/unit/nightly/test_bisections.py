@@ -58,7 +58,7 @@ def test_a_new_failure_is_bisected_and_the_page_of_the_night_names_the_commit(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The test runs at commits between both nights; the answer is kept, and due no more."""
+    """Fake runs fail from one commit on; the answer is stored and not searched again."""
     request, commits = project
 
     def run(asked: KernelTestRequest, _view: object) -> RunReport:
@@ -87,7 +87,7 @@ def test_a_new_failure_is_bisected_and_the_page_of_the_night_names_the_commit(
 def test_a_bisection_that_cannot_be_made_is_reported(
     nights: History, project: tuple[KernelTestRequest, list[str]]
 ) -> None:
-    """Without the run's folder there is nothing to repeat, and the night goes on."""
+    """If the run of the failed night is gone, a line says so and no error is raised."""
     request, commits = project
     add_night(nights, 1, result(GUEST, Verdict.PASSED, commit=commits[0], tests=(TEST,)))
     add_night(nights, 2, result(GUEST, Verdict.FAILED, commit=commits[-1], tests=(FAILED,)))
@@ -100,7 +100,7 @@ def test_a_bisection_that_cannot_be_made_is_reported(
 
 
 def test_a_failure_for_which_only_the_kernel_changed_is_not_due(nights: History) -> None:
-    """The report names both versions already, and no commit is at fault."""
+    """No commit of the module can be at fault, so no bisection is made for such a failure."""
     add_night(nights, 1, result(GUEST, Verdict.PASSED, tests=(TEST,)))
     changed = result(GUEST, Verdict.FAILED, kernel_version="6.12.63-1", tests=(FAILED,))
     add_night(nights, 2, changed)

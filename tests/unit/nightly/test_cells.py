@@ -24,7 +24,7 @@ def one(root: Path, cell_id: str) -> Cell:
 
 
 def test_a_matrix_has_each_combination_once_and_a_cell_for_each_build(tmp_path: Path) -> None:
-    """Two values on each of four axes make sixteen cells; a kernel to build for is one more."""
+    """A night's matrix of four axes with two values is 16 cells; a build alone is one more."""
     found = ids(tmp_path, MATRIX)
 
     assert len(found) == len(set(found)) == 17
@@ -33,7 +33,7 @@ def test_a_matrix_has_each_combination_once_and_a_cell_for_each_build(tmp_path: 
 
 
 def test_a_matrix_without_kernels_has_the_kernel_of_each_target(tmp_path: Path) -> None:
-    """The kernel of a cell is the target's own unless the matrix names kernels."""
+    """Cells of a night's matrix without the key `kernels` use their target's kernel."""
     assert ids(tmp_path, MatrixSpec(targets=("small", "large"))) == [
         "test/small/6.1/plain/x86_64/all/greeter",
         "test/large/6.12/plain/x86_64/all/greeter",
@@ -41,7 +41,7 @@ def test_a_matrix_without_kernels_has_the_kernel_of_each_target(tmp_path: Path) 
 
 
 def test_excluded_cells_are_left_out_and_included_ones_are_added_once(tmp_path: Path) -> None:
-    """A pattern matches on every axis; an included cell comes back although it is excluded."""
+    """A night's matrix adds an included combination even if a pattern excludes it."""
     matrix = replace(
         MATRIX,
         exclude=(CellPattern(kernel="6.1*", tests="smoke"), CellPattern(target="large")),
@@ -64,7 +64,7 @@ def test_excluded_cells_are_left_out_and_included_ones_are_added_once(tmp_path: 
 
 
 def test_pairwise_keeps_every_pair_of_values_in_fewer_cells(tmp_path: Path) -> None:
-    """Sixteen combinations of four axes with two values need at most six cells."""
+    """The option pairwise cuts a night's 16 combinations of four axes to at most six."""
     rows = list(itertools.product("ab", "cd", "ef", "gh"))
 
     kept = [rows[at] for at in pairwise.reduced(rows)]
@@ -77,7 +77,7 @@ def test_pairwise_keeps_every_pair_of_values_in_fewer_cells(tmp_path: Path) -> N
 
 
 def test_pairwise_does_not_want_pairs_that_no_row_has() -> None:
-    """A pair that is excluded everywhere does not bring a row back."""
+    """Pairwise reduction keeps only given rows; an excluded pair brings none back."""
     rows = [("a", "c", "e"), ("a", "c", "f"), ("b", "d", "e"), ("b", "d", "f"), ("a", "c", "e")]
 
     assert pairwise.reduced(rows) == (0, 1, 2, 3)
@@ -85,7 +85,7 @@ def test_pairwise_does_not_want_pairs_that_no_row_has() -> None:
 
 
 def test_a_night_in_the_long_form_has_other_cells(tmp_path: Path) -> None:
-    """Results of long and of short tests are not compared with each other."""
+    """Ids of cells that run long tests differ, so their results are not compared to short ones."""
     assert ids(tmp_path, MatrixSpec(targets=("small",)), long=True) == [
         "test/small/6.1/plain/x86_64/all-long/greeter"
     ]
@@ -94,7 +94,7 @@ def test_a_night_in_the_long_form_has_other_cells(tmp_path: Path) -> None:
 
 
 def test_the_command_of_a_cell_is_a_task_with_its_options(tmp_path: Path) -> None:
-    """The command line of a cell repeats that cell alone."""
+    """A kernel-test command line repeats one cell of a night alone."""
     cell = one(tmp_path, "test/large/6.12/slub/x86_64/smoke/greeter")
 
     assert cells.task_words(settings(tmp_path), cell) == (
@@ -116,7 +116,7 @@ def test_the_command_of_a_cell_is_a_task_with_its_options(tmp_path: Path) -> Non
 
 
 def test_the_wrapper_comes_before_the_command(tmp_path: Path) -> None:
-    """A wrapper such as nice runs the command of each cell."""
+    """The words of `wrapper`, such as nice -n5, start the command of each cell of a night."""
     plain = settings(tmp_path)
     wrapped = replace(plain, nightly=replace(plain.nightly, wrapper=("nice", "-n5")))
     cell = one(tmp_path, "build/arm/arm64/greeter")

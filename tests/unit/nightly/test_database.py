@@ -18,7 +18,7 @@ from tests.unit.nightly.nights import CELL, NIGHT, PLANNED, RESULT
 
 
 def test_a_result_is_read_back_with_every_part(tmp_path: Path) -> None:
-    """What was recorded of a cell is read back: tests, crashes, warnings and measures."""
+    """A cell's result in the nights' database keeps tests, crashes, warnings and measures."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
         assert history.record(RESULT)
@@ -31,7 +31,7 @@ def test_a_result_is_read_back_with_every_part(tmp_path: Path) -> None:
 
 
 def test_a_second_result_of_a_cell_in_one_night_is_not_recorded(tmp_path: Path) -> None:
-    """A cell counts once in a night, whatever the second result is; so does a run."""
+    """The nights' database keeps a cell's first result of each attempt, and each run once."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
         history.record(RESULT)
@@ -45,7 +45,7 @@ def test_a_second_result_of_a_cell_in_one_night_is_not_recorded(tmp_path: Path) 
 
 
 def test_points_are_results_and_tests_without_their_texts(tmp_path: Path) -> None:
-    """The history of cells and tests is read without what a page of one night needs."""
+    """Past nights are read from the database in a short form, without consoles and output."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
         history.record(RESULT)
@@ -85,7 +85,7 @@ def test_points_are_results_and_tests_without_their_texts(tmp_path: Path) -> Non
 
 
 def test_the_plan_and_the_end_of_a_night_can_change(tmp_path: Path) -> None:
-    """A cell that does not fit after all is named with the reason, and a night ends."""
+    """In the nights' database, a planned cell can be left out later, and the night can end."""
     start = Start(
         night=NIGHT.id, cell=CELL.id, attempt=0, number=1, run_id="r", started_at="2026-01-01"
     )
@@ -103,7 +103,7 @@ def test_the_plan_and_the_end_of_a_night_can_change(tmp_path: Path) -> None:
 
 
 def test_the_latest_nights_are_given_oldest_first(tmp_path: Path) -> None:
-    """With a number, only the latest nights are read."""
+    """The nights' database returns the last N nights in the order of time."""
     with open_history(tmp_path / "h.db") as history:
         for number in range(3):
             history.begin_night(replace(NIGHT, id=f"2026010{number}"), ())
@@ -112,7 +112,7 @@ def test_the_latest_nights_are_given_oldest_first(tmp_path: Path) -> None:
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
-    """Tables and columns of a new file are those of `tables`, in name and in order."""
+    """A new database of nights has exactly the tables and columns that `tables` declares."""
     with open_history(tmp_path / "h.db"):
         pass
 
@@ -127,7 +127,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> No
 def test_a_file_of_an_older_schema_is_brought_to_the_present_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the missing steps run, and what was recorded stays."""
+    """An older database of nights gets the missing migrations and keeps its results."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
         history.record(RESULT)
@@ -144,7 +144,7 @@ def test_a_file_of_an_older_schema_is_brought_to_the_present_one(
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step is done whole or not at all."""
+    """Each migration of the nights' database is one transaction."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, ())
     broken = (*migrations.MIGRATIONS, ("CREATE TABLE findings (id INTEGER)", "CREATE nonsense"))
@@ -160,7 +160,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
 
 
 def test_a_file_of_a_later_schema_is_refused(tmp_path: Path) -> None:
-    """A file that a later harness wrote is not touched."""
+    """A database of nights that a later harness wrote is not changed."""
     with sqlite3.connect(tmp_path / "h.db") as file:
         file.execute("PRAGMA user_version = 99")
 
@@ -169,7 +169,7 @@ def test_a_file_of_a_later_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_reported_with_what_to_do(tmp_path: Path) -> None:
-    """A file that is no database ends in an error that names it."""
+    """The error for a nights' file that is no SQLite database names the file."""
     (tmp_path / "h.db").write_text("this is no database, and longer than a header would be")
 
     with (
@@ -194,7 +194,7 @@ print(sum(added))
 
 
 def test_processes_that_write_at_once_record_each_result_once(tmp_path: Path) -> None:
-    """Three processes record the same 25 attempts; every attempt is recorded by one of them."""
+    """Of three processes that write the same 25 results, one succeeds for each result."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
     line = [sys.executable, "-c", _WRITER, str(tmp_path / "h.db")]
@@ -210,7 +210,7 @@ def test_processes_that_write_at_once_record_each_result_once(tmp_path: Path) ->
 
 
 def test_a_plan_may_leave_cells_out(tmp_path: Path) -> None:
-    """A cell that the plan leaves out keeps its place and its reason."""
+    """In the nights' database, a planned cell that will not run keeps place and reason."""
     out = PlannedCell(
         cell=replace(CELL, kernel="6.12"), position=1, expected_s=9.0, left_out="the budget"
     )

@@ -47,7 +47,7 @@ def cells(project: Path) -> list[str]:
 def test_a_cell_that_ran_alone_is_merged_once_and_one_without_a_result_is_lost(
     project: Path, history: History, capsys: Printed
 ) -> None:
-    """The first cell is merged twice and counts once; the other is lost, until it arrives."""
+    """nightly-merge adds results of nightly-cell to the history; a missing one may come later."""
     one, two = cells(project)
     night = json.loads((project / "plan.json").read_text())["night"]["id"]
     assert ended("nightly-cell", one, "--worker=kvm-2", "--lost-on=kvm-1") == 0
@@ -78,7 +78,7 @@ def test_a_cell_that_ran_alone_is_merged_once_and_one_without_a_result_is_lost(
 def test_the_report_names_the_worker_on_which_a_cell_was_lost(
     project: Path, history: History
 ) -> None:
-    """A worker that was lost is a finding, although its cell passed elsewhere."""
+    """After nightly-cell --lost-on=kvm-1 the news include kvm-1, although the cell passed."""
     for cell in cells(project):
         assert ended("nightly-cell", cell, "--worker=kvm-2", "--lost-on=kvm-1") == 0
     assert ended("nightly-merge") == 0
@@ -90,7 +90,7 @@ def test_the_report_names_the_worker_on_which_a_cell_was_lost(
 
 
 def test_a_cell_with_a_result_is_not_run_again(project: Path) -> None:
-    """An engine that starts a cell twice on one machine gets the first result."""
+    """If a CI engine starts nightly-cell twice, the second start returns the first result."""
     one, _ = cells(project)
     assert ended("nightly-cell", one) == 0
 
@@ -102,7 +102,7 @@ def test_a_cell_with_a_result_is_not_run_again(project: Path) -> None:
 def test_files_that_are_no_results_of_the_night_are_named_and_the_others_merged(
     project: Path, history: History, capsys: Printed
 ) -> None:
-    """A damaged file and the result of another night do not keep a merge from the good ones."""
+    """nightly-merge names a damaged file and another night's result, and takes the good ones."""
     one, two = cells(project)
     assert ended("nightly-cell", one, "--to=arrived/a") == 0
     (project / "arrived" / f"bad{elsewhere.SUFFIX}").write_text("no database " * 10)
@@ -123,7 +123,7 @@ def test_files_that_are_no_results_of_the_night_are_named_and_the_others_merged(
 def test_runs_of_earlier_cells_are_removed_when_they_take_too_much_room(
     project: Path, capsys: Printed
 ) -> None:
-    """The run of the cell that just ended stays, and so does a run that no night has made."""
+    """After a cell, run folders of earlier cells go beyond runs_mib; a person's run stays."""
     one, two = cells(project)
     runs = project / "build" / "runs"
     assert ended("nightly-cell", one) == 0
@@ -152,7 +152,7 @@ def test_runs_of_earlier_cells_are_removed_when_they_take_too_much_room(
 def test_a_cell_or_plan_that_does_not_exist_is_a_mistake_of_the_caller(
     project: Path, words: tuple[str, ...], message: str, capsys: Printed
 ) -> None:
-    """The message names what is missing, and nothing runs."""
+    """nightly-cell exits with 2, names the unknown cell or file, and runs nothing."""
     assert ended("nightly-cell", *words) == 2
 
     assert message in capsys.readouterr().err
@@ -162,7 +162,7 @@ def test_a_cell_or_plan_that_does_not_exist_is_a_mistake_of_the_caller(
 def test_a_checkout_with_another_configuration_refuses_the_plan(
     project: Path, capsys: Printed
 ) -> None:
-    """A cell of the same name with other options would be another test."""
+    """nightly-cell exits with 2 if the cell of the plan has other options here."""
     one, _ = cells(project)
     file = project / "pyproject.toml"
     file.write_text(file.read_text().replace('one = "takes_s=0"', 'one = "takes_s=1"'))
@@ -173,7 +173,7 @@ def test_a_checkout_with_another_configuration_refuses_the_plan(
 
 
 def test_a_plan_of_a_later_schema_is_refused(project: Path, capsys: Printed) -> None:
-    """An old harness does not guess what a later plan means."""
+    """nightly-cell exits with 2 and names the plan's schema, as it cannot know its meaning."""
     plan = json.loads((project / "plan.json").read_text())
     (project / "later.json").write_text(json.dumps({**plan, "schema": 99}))
 
@@ -183,7 +183,7 @@ def test_a_plan_of_a_later_schema_is_refused(project: Path, capsys: Printed) -> 
 
 
 def test_a_checkout_of_another_commit_refuses_the_plan(project: Path, capsys: Printed) -> None:
-    """Results of another commit are not those of the night."""
+    """nightly-cell exits with 2: results of another commit would not be those of the plan."""
     commit = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet")
     subprocess.run(("git", "init", "--quiet"), check=True)
     subprocess.run((*commit, "--allow-empty", "--message=one"), check=True)
@@ -197,7 +197,7 @@ def test_a_checkout_of_another_commit_refuses_the_plan(project: Path, capsys: Pr
 
 
 def test_a_merge_of_a_place_that_does_not_exist_says_so(project: Path, capsys: Printed) -> None:
-    """A wrong path is no night without results."""
+    """nightly-merge of a wrong path exits with 2, and does not take all cells for lost."""
     assert project.is_dir()
     assert ended("nightly-merge", "nowhere") == 2
 

@@ -59,7 +59,7 @@ def report(folder: Path, **fields: object) -> RunReport:
 
 
 def test_the_result_of_a_report_has_its_tests_crashes_and_measures(tmp_path: Path) -> None:
-    """A report of the kernel that belongs to a crash is no warning; times and sizes are kept."""
+    """A run's report becomes a night's result; a kernel report outside a crash is a warning."""
     folder = tmp_path / "run-1"
     (folder / "modules").mkdir(parents=True)
     (folder / "modules" / "greeter.stripped.ko").write_bytes(b"x" * 100)
@@ -85,14 +85,14 @@ def test_the_result_of_a_report_has_its_tests_crashes_and_measures(tmp_path: Pat
 def test_the_time_of_the_guest_is_that_of_its_boot_or_of_its_restoration(
     tmp_path: Path, facts: dict[str, str], name: str
 ) -> None:
-    """The two are never compared with each other."""
+    """A night's result measures a guest's boot apart from its restoration from a snapshot."""
     found = results.of_report(report(tmp_path / "r", facts=facts), Attempt(night="n", cell="c"))
 
     assert found.measures == {"stage_guest_s": 12.5, name: 12.5}
 
 
 def test_a_guest_that_never_answered_has_no_time_of_its_boot(tmp_path: Path) -> None:
-    """The time that a lost guest took says nothing of how fast guests boot."""
+    """A night's result of a lost run has no boot time, which would distort the comparison."""
     lost = report(tmp_path / "r", facts={}, verdict=Verdict.LOST)
 
     assert results.of_report(lost, Attempt(night="n", cell="c")).measures == {
@@ -101,7 +101,7 @@ def test_a_guest_that_never_answered_has_no_time_of_its_boot(tmp_path: Path) -> 
 
 
 def test_a_lost_report_is_not_taken_for_the_result_of_a_killed_cell(tmp_path: Path) -> None:
-    """An interrupted run has a report, but no verdict; a finished one counts."""
+    """A killed cell's run counts if its report has a verdict; an interrupted one is no result."""
     report(tmp_path / "done", verdict=Verdict.FAILED)
     report(tmp_path / "interrupted", verdict=Verdict.LOST)
 
@@ -113,7 +113,7 @@ def test_a_lost_report_is_not_taken_for_the_result_of_a_killed_cell(tmp_path: Pa
 def test_a_night_without_cells_is_an_error_that_names_the_table(
     tmp_path: Path, history: History
 ) -> None:
-    """The short matrix is empty until it is configured."""
+    """A short night without the table [tool.harness.nightly.short] is a UsageError."""
     with pytest.raises(UsageError, match="short night has no cells") as caught:
         night.planned(settings(tmp_path), history, replace(FULL, form="short"), HOST)
     assert "[tool.harness.nightly.short]" in caught.value.hint
@@ -122,7 +122,7 @@ def test_a_night_without_cells_is_an_error_that_names_the_table(
 def test_an_interrupted_night_is_found_and_a_new_night_takes_over_its_cells(
     tmp_path: Path, history: History
 ) -> None:
-    """What an interrupted night has not run comes first in the next one."""
+    """Cells that an interrupted night has not run come first in the next night's plan."""
     config = settings(tmp_path, MatrixSpec(targets=("small",), kernels=("6.1", "6.12")))
     chosen = night.planned(config, history, FULL, HOST)
     first = night.begin(config, history, "full", chosen)
@@ -142,7 +142,7 @@ def test_an_interrupted_night_is_found_and_a_new_night_takes_over_its_cells(
 
 
 def test_the_plan_as_json_has_independent_commands(tmp_path: Path, history: History) -> None:
-    """Another program can run each cell of a plan by its arguments."""
+    """The night's plan has each cell's arguments, so that another program can run it."""
     chosen = night.planned(settings(tmp_path), history, FULL, HOST)
 
     config = settings(tmp_path)
@@ -162,7 +162,7 @@ def test_the_plan_as_json_has_independent_commands(tmp_path: Path, history: Hist
 def test_the_files_of_a_night_have_every_cell_and_what_was_left_out(
     tmp_path: Path, history: History
 ) -> None:
-    """The page names what was left out, JUnit the cells; the KCIDB file is valid by its schema."""
+    """The HTML page names cells that did not run; KCIDB's own schema accepts the JSON file."""
     out = replace(
         PLANNED, cell=replace(CELL, kernel="6.12"), position=1, left_out=plan.OVER_BUDGET
     )
@@ -184,7 +184,7 @@ def test_the_files_of_a_night_have_every_cell_and_what_was_left_out(
 
 
 def test_kcidb_would_refuse_a_file_with_a_wrong_key(tmp_path: Path, history: History) -> None:
-    """The schema that the other test uses is a strict one."""
+    """The KCIDB schema, which another test here uses, refuses a night's file with a wrong key."""
     history.begin_night(NIGHT, (PLANNED,))
     history.record(RESULT)
     *_, exchange = night.write_files(settings(tmp_path), history, NIGHT.id)
@@ -196,7 +196,7 @@ def test_kcidb_would_refuse_a_file_with_a_wrong_key(tmp_path: Path, history: His
 
 
 def test_a_night_without_a_result_is_lost(history: History) -> None:
-    """No cell that ran means no verdict."""
+    """The exit code of a night in which no cell ran is 4."""
     history.begin_night(NIGHT, (PLANNED,))
 
     assert night.exit_code(history, NIGHT.id) == 4
@@ -205,7 +205,7 @@ def test_a_night_without_a_result_is_lost(history: History) -> None:
 def test_old_runs_of_cells_are_taken_into_the_history_once(
     tmp_path: Path, history: History
 ) -> None:
-    """Runs of one day are one night; a run of a single test is no run of a cell."""
+    """The import makes nights of earlier runs by date, and skips runs of a single test."""
     runs = tmp_path / "runs"
     known = Provenance(kernel="6.1", commit="abc")
     report(runs / "a")
@@ -238,7 +238,7 @@ def test_old_runs_of_cells_are_taken_into_the_history_once(
 def test_what_is_planned_may_be_chosen_by_name_and_by_the_last_verdict(
     tmp_path: Path, history: History
 ) -> None:
-    """Both choices are applied to the matrix before the budget is."""
+    """Of a night, --cells PATTERN and --rerun-failed choose cells before its time limit does."""
     config = settings(tmp_path, replace(MATRIX, include=(CellSpec(target="small"),)))
     history.begin_night(NIGHT, ())
     build = cells.build_cell(config, "arm")

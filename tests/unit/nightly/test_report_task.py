@@ -40,7 +40,7 @@ def good_night(project: Path) -> str:
 def test_nightly_report_writes_the_page_and_prints_the_summary(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The files are in the folder of the night, or in the one that --to names."""
+    """The task writes nightly.html into the night's folder, or into the one that --to names."""
     night = good_night(project)
 
     assert ended("nightly-report") == 0
@@ -55,7 +55,7 @@ def test_nightly_report_writes_the_page_and_prints_the_summary(
 def test_nightly_report_without_a_night_says_what_to_do(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A history without nights is a mistake of the user, with a hint."""
+    """The task exits with 2 if the history is empty, and names nightly --import-runs."""
     assert project.is_dir()
     assert ended("nightly-report") == 2
 
@@ -67,7 +67,7 @@ def test_nightly_report_without_a_night_says_what_to_do(
 def test_nightly_bisect_has_nothing_to_do_after_a_good_night(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing runs, and a message says so."""
+    """After a night without failures the task says that none was bisected, and exits with 0."""
     good_night(project)
 
     assert ended("nightly-bisect") == 0

@@ -17,7 +17,7 @@ from tests.unit.nightly.test_plan import point
 
 
 def test_a_pattern_selects_cells_by_their_ids(tmp_path: Path) -> None:
-    """Several patterns select the cells of each; a pattern that matches nothing is an error."""
+    """--cells takes patterns like build/*; one that fits no id of a night's cell is an error."""
     every = cells.cells(settings(tmp_path), MATRIX, long=False)
 
     found = selection.named(every, ("build/*", "*/6.12/slub/*smoke*"))
@@ -33,7 +33,7 @@ def test_a_pattern_selects_cells_by_their_ids(tmp_path: Path) -> None:
 
 
 def test_the_failed_cells_are_those_whose_latest_first_verdict_is_bad() -> None:
-    """An older failure, a repetition and a cell that never ran do not count."""
+    """With --rerun-failed, cells that never ran or whose last first attempt passed do not run."""
     mended, bad, new = (replace(CELL, kernel=name) for name in ("mended", "bad", "new"))
     points = [
         point(mended, "1", 1.0, Verdict.FAILED),
@@ -74,7 +74,7 @@ def repository(tmp_path: Path) -> Path:
 def test_a_change_selects_the_cells_that_use_the_file(
     repository: Path, file: str | None, kinds: set[CellKind]
 ) -> None:
-    """The source and the configuration are used by every cell, a test by cells with tests."""
+    """With --since, changed sources select every cell of a night, a test only those with tests."""
     every = cells.cells(settings(repository), MATRIX, long=False)
     if file:
         (repository / file).write_text("two\n")
@@ -85,7 +85,7 @@ def test_a_change_selects_the_cells_that_use_the_file(
 
 
 def test_an_unknown_commit_is_an_error_with_what_git_says(repository: Path) -> None:
-    """A mistyped commit selects neither everything nor nothing."""
+    """A mistyped commit after --since is a UsageError, and selects no cells of a night."""
     with pytest.raises(UsageError, match="--since nowhere: git does not know it") as caught:
         selection.changed(settings(repository), (), "nowhere")
     assert "nowhere" in caught.value.hint

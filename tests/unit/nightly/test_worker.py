@@ -78,7 +78,7 @@ def work(root: Path, deadline_s: float = 60.0) -> Work:
 def test_a_cell_without_a_report_is_lost_with_the_end_of_its_output(
     tmp_path: Path, history: History, kind: str, deadline_s: float, reason: str
 ) -> None:
-    """The result of a cell that leaves no report says how it ended."""
+    """The result of a night's cell whose run left no report has the reason and last lines."""
     worker.run(config(tmp_path, kind), work(tmp_path, deadline_s))
 
     (found,) = history.results(NIGHT.id)
@@ -90,7 +90,7 @@ def test_a_cell_without_a_report_is_lost_with_the_end_of_its_output(
 def test_a_killed_cell_is_started_again_four_times_and_then_lost(
     tmp_path: Path, history: History
 ) -> None:
-    """Each worker starts the cell once; the fifth finds that it is not worth another start."""
+    """A night's cell whose run is killed has four starts in all; the fifth worker gives up."""
     for _ in range(4):
         worker.run(config(tmp_path, "killed"), work(tmp_path))
         assert history.results(NIGHT.id) == ()
@@ -108,7 +108,7 @@ def test_a_killed_cell_is_started_again_four_times_and_then_lost(
 def test_the_report_of_a_start_whose_worker_was_killed_counts(
     tmp_path: Path, history: History
 ) -> None:
-    """A cell that came to its end without a worker is not started again."""
+    """A cell whose run ended although its worker died is not run again; its report counts."""
     start = Start(
         night=NIGHT.id,
         cell=cell(tmp_path).id,
@@ -129,7 +129,7 @@ def test_the_report_of_a_start_whose_worker_was_killed_counts(
 
 
 def test_a_start_that_somebody_interrupts_is_not_one_of_the_four(tmp_path: Path) -> None:
-    """Ctrl-C at the planner ends its workers by SIGTERM; the next start is the first again."""
+    """SIGTERM to a worker ends a cell's start, which does not count as one that was killed."""
     root = night_project.make(tmp_path / "project", {"slow": "takes_s=60"})
     slow_settings = host_config.load(root / "pyproject.toml")
     (slow,) = cells.cells(slow_settings, slow_settings.nightly.full, long=False)
@@ -161,7 +161,7 @@ def test_a_start_that_somebody_interrupts_is_not_one_of_the_four(tmp_path: Path)
 
 
 def test_only_one_night_of_a_project_runs_at_a_time(tmp_path: Path) -> None:
-    """A second planner is refused with what to do."""
+    """A second night on the same project raises CacheBusy."""
     with (
         run.only_night(settings(tmp_path)),
         pytest.raises(CacheBusy, match="another night"),

@@ -108,12 +108,12 @@ def test_a_report_points_to_the_earlier_report_that_explains_it(
 def test_an_unrelated_report_points_to_no_cause(
     earlier: KernelReport, later: KernelReport
 ) -> None:
-    """A later report that the earlier one does not explain points to nothing."""
+    """A kernel report that no earlier report in the log explains has no cause."""
     assert [one.follows for one in related((earlier, later))] == [None, None]
 
 
 def test_a_panic_does_not_point_to_an_oops_of_an_earlier_boot() -> None:
-    """A panic does not point to an oops of an earlier boot."""
+    """An oops before the kernel's boot line in a log is not the cause of a panic after it."""
     panic = report("panic", 9, text=PANIC + "Fatal exception")
 
     assert related((OOPS, panic))[1].follows == OOPS.line
@@ -153,7 +153,7 @@ def test_goes_on_tells_whether_a_header_line_continues_the_open_report_or_begins
     lines: int,
     expected: bool,  # noqa: FBT001
 ) -> None:
-    """`goes_on` returns whether a header only continues the open report of the given kind."""
+    """`goes_on` is True if a report's further header line belongs to the report being read."""
     hit = headers.match(line)
 
     assert hit is not None
@@ -196,7 +196,7 @@ def test_a_hung_task_points_to_a_lockup_that_was_reported_later_but_began_earlie
 def test_a_hung_task_does_not_point_to_a_lockup_at_another_time_or_of_the_same_task(
     old: str, new: str
 ) -> None:
-    """A hung task points to no lockup that began later, ended earlier or is its own task's."""
+    """The cause of a hung task must be another task's lockup that was there when it hung."""
     hung, *_ = scan(line.replace(old, new) for line in WATCHED)
 
     assert hung.kind == "hung-task"
@@ -219,7 +219,7 @@ def test_no_report_points_across_a_boot_line_or_a_harness_test_begin_line_to_ano
 
 
 def test_a_hung_task_does_not_point_to_a_lockup_that_itself_follows_from_another_report() -> None:
-    """A hung task does not point to a lockup that is itself the consequence of another report."""
+    """A lockup that is a consequence itself is not given as the cause of a hung task."""
     hung, lockup = scan(WATCHED)
     secondary = replace(lockup, follows=3)
 

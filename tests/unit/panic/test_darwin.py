@@ -76,7 +76,7 @@ def test_facts_of_a_macos_panic_have_kernel_uuid_slide_and_the_last_started_kext
 
 
 def test_a_bare_address_is_given_its_offset_in_the_kext() -> None:
-    """A frame without a symbol has its address as name, and its kext and the offset in it."""
+    """In a macOS panic, a frame without a symbol has an address as name, kext and offset."""
     (found,) = darwin.scan(X86)
 
     last = found.stacks[0].frames[-1]
@@ -173,7 +173,7 @@ Backtrace (CPU 1), Frame : Return Address
 def test_i386_powerpc_and_kpdescribe_backtraces_give_one_report_with_all_frames(
     text: str, module: str, function: str, task: str, frames: int
 ) -> None:
-    """Backtraces of i386, of PowerPC and from kpdescribe each give one report with all frames."""
+    """Texts of old Macs, and of Apple's tool kpdescribe, each give one panic report."""
     (found,) = darwin.scan(text.split("\n"))
 
     assert (found.module, found.function, found.task) == (module, function, task)
@@ -181,7 +181,7 @@ def test_i386_powerpc_and_kpdescribe_backtraces_give_one_report_with_all_frames(
 
 
 def test_the_caller_of_spinlock_timeout_nmi_is_named_guilty_instead_of_the_nmi() -> None:
-    """The NMI by which a spin lock's timeout stops other CPUs is not the guilty function."""
+    """By this NMI, macOS stops other CPUs when a spin lock times out; it is not the fault."""
     text = DESCRIBED.replace(" panic (in kernel)", " spinlock_timeout_NMI (in kernel)")
 
     assert darwin.scan(text.split("\n"))[0].function == "ZN3foo3barEv"

@@ -196,7 +196,7 @@ def explained(text: str) -> KernelReport:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_report_has_its_title_and_guilty_function(case: Case) -> None:
-    """Each report has the expected kind, title, guilty function, module and place."""
+    """Example kernel reports give the expected kind, title, function, module and source line."""
     found = explained(case.text)
 
     assert (found.kind, found.title, found.function, found.module, found.place) == (
@@ -209,7 +209,7 @@ def test_each_report_has_its_title_and_guilty_function(case: Case) -> None:
 
 
 def test_a_kasan_report_gives_task_cpu_taint_release_and_named_stacks() -> None:
-    """Task, CPU, taint and release are filled, and the report's own stack comes first."""
+    """From an example KASAN text these are read; the stack of the bad access comes first."""
     found = explained(CASES["kasan"].text)
 
     assert (found.task, found.pid, found.cpu, found.taint) == ("sh", 42, 1, "GOE")
@@ -218,7 +218,7 @@ def test_a_kasan_report_gives_task_cpu_taint_release_and_named_stacks() -> None:
 
 
 def test_the_trapping_function_is_the_first_frame() -> None:
-    """The stack begins with the program counter's function, once even if the kernel repeats it."""
+    """A report's stack begins with the function of RIP or pc, even if the kernel repeats it."""
     x86 = explained(CASES["oops in a helper"].text).stacks[0]
     arm64 = explained(CASES["arm64"].text).stacks[0]
 
@@ -231,12 +231,12 @@ def test_the_trapping_function_is_the_first_frame() -> None:
 
 
 def test_reports_of_list_and_refcount_checks_give_no_source_line_for_the_guilty_caller() -> None:
-    """When a check reports its caller, the place of the check is not given as the caller's."""
+    """Such a report's file and line are those of the kernel's check, not of the guilty caller."""
     assert explained(CASES["list"].text).place == ""
     assert explained(CASES["refcount"].text).place == ""
 
 
 @pytest.mark.parametrize("text", ["", "hello", "WARNING: the weather changes"])
 def test_text_without_a_report_gives_none(text: str) -> None:
-    """A text without a header, or without the stack that its header needs, gives None."""
+    """`explain` returns None for text without a report's first line or the stack it needs."""
     assert explain(text.splitlines()) is None

@@ -70,7 +70,7 @@ Call trace:
 def test_each_form_of_report_gives_the_task_pid_cpu_and_taint_that_its_lines_name(
     text: str, expected: Who
 ) -> None:
-    """The task that a report itself names goes before the task in the 'CPU:' line."""
+    """A task that the report's own line names is preferred to that of its 'CPU:' line."""
     assert who(text.splitlines()) == expected
 
 
@@ -95,7 +95,7 @@ def test_the_registers_of_arm64_are_read() -> None:
 
 
 def test_a_report_without_a_trap_has_no_registers() -> None:
-    """A report without a trap has no registers, though user space's follow its stack."""
+    """User space's registers after a report's stack are not taken for the kernel's."""
     assert registers(["BUG: KASAN: x in f", "Call Trace:", " f+0x1/0x2", *X86[7:]]) == {}
 
 

@@ -224,7 +224,7 @@ def reports(text: str) -> list[KernelReport]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_format_gives_one_report_with_its_kind_and_function(case: Case) -> None:
-    """Each format gives one report with the right kind, guilty function and module."""
+    """Example reports of many kernels and architectures give kind, guilty function and module."""
     (found,) = reports(case.text)
 
     assert (found.kind, found.function, found.module) == (case.kind, case.function, case.module)
@@ -261,7 +261,7 @@ def test_user_space_faults_driver_messages_and_stackless_allocation_failures_giv
     ],
 )
 def test_taint_of_red_hat_kernels_is_read(who: str, release: str) -> None:
-    """Task, taint and release are read from the 'CPU:' lines of Red Hat's kernels."""
+    """The 'CPU:' lines of Red Hat's kernels differ; task, taint and release are read from them."""
     header = "WARNING: CPU: 21 PID: 5 at osq.c:45 osq_read+0x1/0x2 [osq]"
 
     (found,) = reports(f"{header}\nCPU: 21 PID: 5 Comm: foo {who}")
@@ -280,7 +280,7 @@ def test_repeated_refleak_messages_are_one_report_with_a_count() -> None:
 
 
 def test_a_watchdogs_panic_has_the_kind_of_its_lockup() -> None:
-    """A watchdog's panic after its lockup report has the lockup's kind."""
+    """'Kernel panic: softlockup: hung tasks' after a soft lockup is of the kind soft-lockup."""
     lockup = "[   22.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:79]"
     panic = "[   22.100000] Kernel panic - not syncing: softlockup: hung tasks"
     text = f"{lockup}\n[   22.000001] ---[ end trace 0 ]---\n{panic}"

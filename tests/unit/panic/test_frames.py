@@ -126,7 +126,7 @@ def test_registers_locks_headings_and_bare_source_places_are_not_parsed_as_frame
 def test_only_the_kernels_program_counter_is_read_and_not_user_spaces(
     line: str, function: str | None
 ) -> None:
-    """The kernel's program counter is read; user space's and the link register are not."""
+    """Of register lines, RIP or pc in the kernel gives a frame; lr and user space's give None."""
     frame = parse_where(line)
 
     assert (frame.function if frame is not None else None) == function

@@ -33,7 +33,7 @@ VARIANTS = frozenset({"noprof", "node"})
 def test_each_form_of_function_pattern_matches_its_example_names_and_rejects_similar_ones(
     pattern: str, inside: str, outside: str
 ) -> None:
-    """Each form of pattern matches exactly the names that functions.txt promises for it."""
+    """Patterns of functions.txt (lists of kernel functions never blamed) match as documented."""
     names = FunctionList(iter([pattern]), VARIANTS)
 
     assert [name for name in inside.split() if not names.holds(name)] == []
@@ -41,7 +41,7 @@ def test_each_form_of_function_pattern_matches_its_example_names_and_rejects_sim
 
 
 def test_an_excluding_pattern_overrides_others() -> None:
-    """A name that a '!' pattern excludes is not in the list, whatever else matches it."""
+    """A function that a '!' pattern of functions.txt names is not in the list of the section."""
     names = FunctionList(iter(["rcu_*", "!rcu_core*"]), VARIANTS)
 
     assert names.holds("rcu_read_lock")
@@ -51,7 +51,7 @@ def test_an_excluding_pattern_overrides_others() -> None:
 def test_a_listed_function_name_also_matches_with_the_prefix_arch_but_not_with_another_one() -> (
     None
 ):
-    """A listed function is also found with the prefix arch_, and not with another prefix."""
+    """A kernel function of functions.txt is also found as arch_NAME, but not as my_NAME."""
     names = FunctionList(iter(["test_bit"]), VARIANTS)
 
     assert names.holds("arch_test_bit")

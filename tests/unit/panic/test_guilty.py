@@ -47,7 +47,7 @@ rtw_alloc_network mydrv_die writeback_sb_inodes get_user_pages iterate_fd osq_cr
 
 @pytest.mark.parametrize("name", re.findall(r"\w+", SERVING))
 def test_serves_is_true_for_service_functions_of_the_kernel_such_as_memcpy(name: str) -> None:
-    """`serves` returns True for functions of each group in functions.txt."""
+    """`serves` is True for functions in functions.txt, which are not blamed for their callers."""
     assert serves(name)
 
 
@@ -55,7 +55,7 @@ def test_serves_is_true_for_service_functions_of_the_kernel_such_as_memcpy(name:
 def test_serves_is_false_for_functions_of_drivers_and_names_that_resemble_service_functions(
     name: str,
 ) -> None:
-    """`serves` returns False for a driver's functions and for names that resemble a service's."""
+    """`serves` is False for functions that may be blamed, though their names look similar."""
     assert not serves(name)
 
 
@@ -81,7 +81,7 @@ def named(frame: Frame | None) -> str:
 
 
 def test_choose_returns_the_innermost_guilty_frame() -> None:
-    """`choose` returns the innermost reliable frame that is no service function, or None."""
+    """`choose` skips helpers such as memcpy and frames marked '?'; it may return None."""
     assert named(choose(frames("memcpy", "?left_over", "osq_ring_reserve", "osq_ioctl"))) == (
         "osq_ring_reserve"
     )

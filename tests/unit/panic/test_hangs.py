@@ -63,18 +63,18 @@ def named(frame: Frame | None) -> str:
 
 @pytest.mark.parametrize(("stack", "function"), SPINNING.items())
 def test_spinner_returns_the_operation_in_which_a_cpu_spins(stack: str, function: str) -> None:
-    """`spinner` returns the function that a dispatcher called, wherever in it the CPU was."""
+    """From a spinning CPU's stack, `spinner` returns what the system call's entry called."""
     assert named(spinner(frames(stack))) == function
 
 
 @pytest.mark.parametrize(("stack", "function"), SLEEPING.items())
 def test_sleeper_returns_the_function_that_began_a_tasks_wait(stack: str, function: str) -> None:
-    """`sleeper` returns the function that began the wait, or a wait for the whole kernel."""
+    """From a waiting task's stack, `sleeper` returns the caller of the kernel's wait functions."""
     assert named(sleeper(frames(stack))) == function
 
 
 def test_spinner_returns_a_modules_function_rather_than_the_kernels_operation() -> None:
-    """`spinner` returns a function of a module rather than the operation that it runs in."""
+    """From a spinning CPU's stack, `spinner` prefers the innermost function of a module."""
     stack = [
         *frames(TICK),
         Frame(function="osq_ring_reserve", module="osq"),

@@ -228,15 +228,15 @@ def test_match_returns_the_right_report_kind_for_each_example_of_a_reports_first
 
 @pytest.mark.parametrize("line", NONE)
 def test_lines_that_resemble_headers_do_not_match(line: str) -> None:
-    """Harmless kernel messages, faults of user space and second lines match no header."""
+    """Harmless kernel messages and user space's faults are no first line of a kernel report."""
     assert match(line) is None
 
 
 def test_every_kind_in_the_tables_has_an_example() -> None:
-    """Each kind in the tables has an example here, and each example's kind is in the tables."""
+    """Each kind of kernel report that can be recognized has an example line in this test file."""
     assert {header.kind for header in HEADERS} == set(KINDS)
 
 
 def test_every_example_contains_a_word_that_the_scanner_searches_for() -> None:
-    """Each example contains a word of HINTS; the scanner skips lines without one."""
+    """Each report's first line has a word of HINTS; the scanner skips lines without one."""
     assert [line for _, line in EXAMPLES if not any(word in line for word in HINTS)] == []

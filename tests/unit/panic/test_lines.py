@@ -73,7 +73,7 @@ def test_level_context_and_date_prefixes_of_a_log_without_printk_times_are_remov
 def test_lines_without_a_kernel_timestamp_or_of_another_program_are_no_kernel_lines(
     line: str,
 ) -> None:
-    """A line without a time of the kernel is not returned as a kernel line."""
+    """A line of user space is not taken for a line that the kernel printed."""
     assert parse(line) is None
 
 
@@ -86,7 +86,7 @@ def test_a_line_with_two_timestamps_is_split_into_two_pieces_before_the_second_t
 
 
 def test_escapes_and_carriage_returns_are_removed() -> None:
-    """`clean` removes colour escapes and carriage returns; `kernel_text` needs a timestamp."""
+    """`clean` removes colours and carriage returns of a console line."""
     assert clean("\x1b[31m[    1.000000] BUG: x\x1b[0m\r") == "[    1.000000] BUG: x"
     assert kernel_text("[    1.000000] ") == ""
     assert kernel_text("[ OK ] Started") is None

@@ -156,7 +156,7 @@ TEXTS = bare_texts()
 def test_a_line_prefix_or_line_end_does_not_change_the_recorded_reports(
     prefix: str, end: str
 ) -> None:
-    """Every recorded report reads the same with every prefix and every kind of line end."""
+    """Recorded consoles with prefixes of syslog, journald and others give the same reports."""
     for name, lines in TEXTS.items():
         (bare,) = explained("\n".join(lines))
 
@@ -208,7 +208,7 @@ def test_a_json_html_reversed_or_wrapped_log_gives_the_same_report(how: str) -> 
 def test_a_log_regions_line_prefixes_are_named_from_outermost_to_innermost(
     prefix: str, dialect: str
 ) -> None:
-    """A region's dialect names all prefixes, from the outermost to the innermost."""
+    """The format of a log's part is named by all prefixes that its lines have."""
     normaliser = Normaliser()
 
     normaliser.block("\n".join(prefix + line for line in TEXTS["macos"]))
@@ -217,7 +217,7 @@ def test_a_log_regions_line_prefixes_are_named_from_outermost_to_innermost(
 
 
 def test_a_log_is_split_where_the_prefix_of_its_lines_changes() -> None:
-    """When the prefix changes within a log, each part is a region with its own dialect."""
+    """A log of printk lines and then of syslog lines has two parts, each with its own format."""
     normaliser = Normaliser()
     lines = ["[    1.000000] a", "[    2.000000] b", "Apr 15 13:58:08 host kernel: c", "d"]
 
@@ -228,7 +228,7 @@ def test_a_log_is_split_where_the_prefix_of_its_lines_changes() -> None:
 
 
 def test_source_line_gives_a_lines_number_before_doubled_lines_were_dropped_from_the_log() -> None:
-    """`source_line` returns the original line number after earlier doubled lines were dropped."""
+    """A report's line number is that in the log as given, though doubled lines were dropped."""
     normaliser = Normaliser()
     quiet = normaliser.pass_over("[    0.000000] x\n[    0.000000] y")
     twice = normaliser.block("\n".join(f"[    {n}.000000] {c}" for n in (1, 2, 3) for c in "aa"))

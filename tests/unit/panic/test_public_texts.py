@@ -62,7 +62,7 @@ def test_a_report_with_unusual_space_characters_is_read(blank: str) -> None:
 
 
 def test_flowed_lines_of_a_mail_are_joined() -> None:
-    """A mail's line that ends in a blank goes on in the next, whose first word had no room."""
+    """A report's line that a mail program broke after a blank is joined with the next one."""
     text = (
         "BUG: KASAN: use-after-free in refcount_read  \n"
         "include/linux/refcount_and_other_things.h:43 [inline]\n"
@@ -79,7 +79,7 @@ def test_flowed_lines_of_a_mail_are_joined() -> None:
 def test_repeated_headers_for_inlined_functions_give_one_report_named_after_the_last_header(
     separator: str,
 ) -> None:
-    """Of the headers for inlined functions the last one counts, even if a mail wrapped them."""
+    """A decoded KASAN text has one first line for each inlined function; the last one counts."""
     header = "BUG: KASAN: use-after-free in "
     text = (
         f"{header}atomic_read{separator}include/linux/instrumented.h:68 [inline]\n"
@@ -122,14 +122,14 @@ def test_timestamps_with_a_space_before_the_bracket_are_recognized() -> None:
 def test_a_rare_time_or_cpu_prefix_before_each_line_does_not_change_the_report(
     prefix: str,
 ) -> None:
-    """An elided time, a decimal comma and a vendor's number of the CPU are prefixes."""
+    """A decimal comma in the time, or a vendor's CPU number before a line, is taken off."""
     text = "\n".join(prefix + line for line in NULL.split("\n"))
 
     assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
 
 
 def test_a_log_without_times_is_not_taken_as_reversed_if_a_header_precedes_an_end_mark() -> None:
-    """A log without times is read forwards, if a header comes before the first end mark."""
+    """A log whose last line is first is reversed, but not if a report begins before it ends."""
     warning = f"WARNING: CPU: 1 PID: 2 at osq.c:62 osq_exit+0x1/0x2\n{WHO}"
     second = f"------------[ cut here ]------------\n{warning}"
 
@@ -139,7 +139,7 @@ def test_a_log_without_times_is_not_taken_as_reversed_if_a_header_precedes_an_en
 
 
 def test_frames_before_a_traps_program_counter_are_not_in_its_stack() -> None:
-    """Frames before a trap's program counter are those of a CPU that printed at the same time."""
+    """Frames between an oops's first line and its RIP come from another CPU that also printed."""
     text = (
         "general protection fault: 0000 [#1] SMP\n warn_alloc+0x1/0x2\n other_alloc+0x1/0x2\n"
         f"{WHO}\n other_caller+0x1/0x2\nRIP: 0010:osq_reserve+0x12/0x30 [osq]\n"
@@ -155,7 +155,7 @@ def test_frames_before_a_traps_program_counter_are_not_in_its_stack() -> None:
 def test_the_function_that_allocated_a_bad_page_is_named_guilty_and_not_the_one_that_met_it() -> (
     None
 ):
-    """A page in a bad state belongs to who allocated it, not to who met it."""
+    """In 'Bad page state', the stack of the page's last allocation names the guilty function."""
     text = (
         "BUG: Bad page state in process sh  pfn:7deea\npage last allocated via order 0, pid 5\n"
         " post_alloc_hook+0x1/0x2\n __alloc_pages+0x1/0x2\n osq_grow+0x1/0x2 [osq]\n"
@@ -183,7 +183,7 @@ def test_a_slab_report_without_a_stack_names_the_function_that_allocated_or_free
 
 
 def test_a_lockdep_report_without_a_stack_names_a_function_of_its_lock_chain() -> None:
-    """If the lock is taken in a service function and the stack is cut off, the chain is used."""
+    """A lockdep report cut before its stack names the function that took the lock in the chain."""
     text = (
         "WARNING: possible circular locking dependency detected\n"
         "rmmod/125 is trying to acquire lock:\n"
@@ -236,7 +236,7 @@ def test_if_a_stack_has_only_worker_frames_the_function_in_the_workqueue_line_is
 def test_a_machine_check_hung_task_panic_or_hung_task_timeout_hint_gives_a_report_of_its_kind(
     text: str, kind: str
 ) -> None:
-    """Old machine checks, a watchdog's panic and a second line are reports of their kinds."""
+    """These rarer first lines of published reports are recognized, too."""
     assert [one.kind for one in reports(text)] == [kind]
 
 
@@ -248,7 +248,7 @@ def test_the_leading_dot_of_ppc64_function_names_is_not_part_of_the_reported_nam
 
 
 def test_a_report_without_its_header_is_listed_as_suspicious() -> None:
-    """A report that lost its header has words of a crash."""
+    """A stack whose report lost its first line is no report; its line is shown as a suspect."""
     reader = LogReader()
 
     assert list(reader.read(["Call Trace:\n kasan_report+0xd3/0x100\n osq_read+0x1/0x2"])) == []

@@ -40,7 +40,7 @@ def expected(log: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
 def test_each_recorded_console_gives_the_expected_reports(log: Path) -> None:
-    """Each recorded console gives the expected reports in order, with every compared value."""
+    """Each recorded console of a crashed guest gives the reports of its expectations file."""
     assert found(log.read_text().split("\n")) == expected(log)
 
 
@@ -48,7 +48,7 @@ def test_each_recorded_console_gives_the_expected_reports(log: Path) -> None:
 def test_a_recorded_console_with_its_first_report_removed_does_not_give_the_expected_reports(
     log: Path,
 ) -> None:
-    """A console without its first report does not match, so the comparison can fail."""
+    """So the comparison of recorded consoles with their expectations can fail."""
     first = next(one for one in scan(log.read_text().split("\n")) if one.kind != "canary")
     lines = log.read_text().split("\n")
     rest = lines[: first.line] + lines[first.line + len(first.text) :]
@@ -57,7 +57,7 @@ def test_a_recorded_console_with_its_first_report_removed_does_not_give_the_expe
 
 
 def test_every_console_has_a_file_of_expectations() -> None:
-    """Each console has a file of expectations, and none is longer than the limit."""
+    """Each recorded console has a file with its expected reports and is not too long."""
     assert LOGS
     assert {log.stem for log in LOGS} == {file.stem for file in FOLDER.glob("*.json")}
     assert [log.name for log in LOGS if len(log.read_text().splitlines()) > MOST_LINES] == []

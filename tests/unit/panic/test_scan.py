@@ -87,7 +87,7 @@ def test_an_oops_that_ends_in_a_panic_is_one_fatal_report() -> None:
 
 
 def test_two_faults_are_two_reports() -> None:
-    """A header that does not continue the open report ends it and begins another."""
+    """A second fault's first line ends the report of the first fault and begins another."""
     first, second = scan(
         "[    1.000000] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2",
         "[    1.100000] UBSAN: shift-out-of-bounds in b.c:2:2",
@@ -97,7 +97,7 @@ def test_two_faults_are_two_reports() -> None:
 
 
 def test_an_open_report_is_returned_when_two_heartbeat_lines_follow_it() -> None:
-    """A report without a new line between two heartbeats is returned, without the heartbeats."""
+    """Two heartbeats of the guest with no line in between show that a report has ended."""
     scanner = Scanner()
     beat = "[    2.000000] harness-heartbeat run 1"
 
@@ -137,7 +137,7 @@ def test_random_and_cut_lines_never_raise() -> None:
 def test_each_marker_line_of_the_harness_gives_kind_name_and_number(
     line: str, kind: MarkerKind, name: str, number: int
 ) -> None:
-    """Kind, name and number are read from each marker line of the harness."""
+    """Lines like harness-test-begin, which the guest writes to its kernel log, are parsed."""
     marker = parse_marker(line)
 
     assert marker is not None
@@ -153,7 +153,7 @@ def test_each_marker_line_of_the_harness_gives_kind_name_and_number(
     ],
 )
 def test_malformed_markers_are_rejected(line: str) -> None:
-    """A marker without timestamp or name, or not at the start of the text, is rejected."""
+    """A harness-... line without timestamp or name, or not at a line's start, gives None."""
     assert parse_marker(line) is None
 
 
@@ -246,7 +246,7 @@ def test_a_fault_line_without_a_time_is_reported_if_no_line_has_one_or_a_frame_f
 
 
 def test_reports_beyond_the_limit_of_detailed_reports_have_a_kind_but_no_text() -> None:
-    """After the detailed reports, each further report has only its kind and line."""
+    """In a log with very many reports, later ones keep only kind and line number."""
     scanner = Scanner(detailed=1)
     lines = [
         f"[    {n}.000000] BUG: unable to handle page fault for address: 0" for n in (1, 2, 3)

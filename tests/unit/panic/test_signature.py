@@ -65,7 +65,7 @@ def test_other_addresses_offsets_pids_cpus_and_times_do_not_change_the_signature
 
 
 def test_unrelated_lines_do_not_change_the_signature() -> None:
-    """Unrelated kernel lines and unreliable frames in a report do not change its signature."""
+    """Other kernel lines and frames marked '?' in a report leave its crash signature as it is."""
     noisy = OOPS.replace(
         "[   10.000009]",
         "[   10.000009] eth0: link up\n[   10.000009]  ? stale+0x1/0x2\n[   10.000009]",

@@ -33,7 +33,7 @@ OURS = """
 
 
 def test_the_task_that_hangs_in_the_module_is_named_and_not_a_waiting_worker() -> None:
-    """The report names the task in the module, not the worker that waits for a disk before it."""
+    """In a recorded sysrq dump, a worker that waits for a disk comes first, but is not named."""
     found = blocked(OURS, ("osq", "osq_test"))
 
     assert found is not None
@@ -45,7 +45,7 @@ def test_the_task_that_hangs_in_the_module_is_named_and_not_a_waiting_worker() -
 
 
 def test_the_stack_of_the_task_that_hangs_in_the_module_comes_first() -> None:
-    """The guilty task's stack comes first; the other tasks' stacks keep their names."""
+    """In the report from a sysrq dump, other tasks' stacks follow, named by task and pid."""
     found = blocked(OURS, ("osq_test",))
 
     assert found is not None
@@ -56,7 +56,7 @@ def test_the_stack_of_the_task_that_hangs_in_the_module_comes_first() -> None:
 
 
 def test_a_waiting_task_is_named_when_none_is_in_the_module() -> None:
-    """Without a task in the module, the report names another waiting task."""
+    """If no task of a sysrq dump is in the module under test, another waiting one is named."""
     found = blocked(OURS, ("other",))
 
     assert found is not None
@@ -66,7 +66,7 @@ def test_a_waiting_task_is_named_when_none_is_in_the_module() -> None:
 
 
 def test_for_a_cpu_spinning_in_the_module_the_function_at_its_rip_is_reported() -> None:
-    """A CPU that spins in the module is named by the function of its program counter."""
+    """An NMI backtrace in a sysrq dump gives a report of a hang, with the spinning task."""
     spinning = """
 [   60.100010] NMI backtrace for cpu 0
 [   60.100020] CPU: 0 PID: 412 Comm: osqstress Tainted: G           OE      6.1.0 #1
@@ -85,7 +85,7 @@ def test_for_a_cpu_spinning_in_the_module_the_function_at_its_rip_is_reported() 
 
 
 def test_a_task_dump_without_any_stack_gives_no_report() -> None:
-    """Without any stack in the text, `blocked` returns None."""
+    """`blocked` returns None for an empty answer to sysrq and for one without a stack."""
     assert blocked((), ("osq",)) is None
     assert blocked(("login: root", "[   60.000000] sysrq: Show Blocked State"), ("osq",)) is None
 
@@ -110,7 +110,7 @@ SLEEPERS = """
 
 
 def test_a_process_that_sleeps_in_the_module_is_named_and_not_the_modules_idle_thread() -> None:
-    """Of two sleeping tasks the one in a system call is named; a thread without work rests."""
+    """Of two tasks that sleep in the module, only one in a system call counts as hanging."""
     found = blocked(SLEEPERS, ("toy",))
 
     assert found is not None
@@ -119,12 +119,12 @@ def test_a_process_that_sleeps_in_the_module_is_named_and_not_the_modules_idle_t
 
 
 def test_a_kernel_thread_of_the_module_that_sleeps_idle_is_no_hang() -> None:
-    """Where only a thread of the module rests, no task hangs."""
+    """A sysrq dump in which only the module's idle thread sleeps gives None."""
     assert blocked(SLEEPERS[:7], ("toy",)) is None
 
 
 def test_a_process_that_sleeps_outside_of_the_module_is_no_hang() -> None:
-    """Where no task is in the module, a process that waits in a system call does not hang."""
+    """A sysrq dump in which a process waits in a system call of the kernel gives None."""
     assert blocked(SLEEPERS, ("other",)) is None
 
 

@@ -38,7 +38,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
-    """Each step runs after another failed; a step whose program is missing has failed."""
+    """`check` runs its later steps after one failed; a step without its program has failed."""
     heard: list[StepResult] = []
 
     results = {
@@ -62,7 +62,7 @@ def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_single_steps_of_check_can_be_chosen_by_name(tmp_path: Path) -> None:
-    """Single steps can be chosen by name, and the error for an unknown name lists all."""
+    """`check --only NAME` runs one step; the error for an unknown name lists all."""
     (only,) = checks.run_checks(project=tmp_path, only=("good",), on_step=lambda _step: None)
 
     assert only.name == "good"
@@ -89,7 +89,7 @@ def test_a_passed_core_test_shows_only_lines_with_a_hash_sign_and_a_failed_one_a
 def test_a_command_that_fails_without_output_gives_a_line_with_its_exit_status(
     tmp_path: Path,
 ) -> None:
-    """A step that fails without output gets a line that says so."""
+    """A step of `check` that prints nothing and fails still says why it failed."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 
 
@@ -108,7 +108,7 @@ def test_the_summary_has_the_counts_of_passed_and_failed_steps_the_time_and_thre
 
 
 def test_a_test_that_hangs_fails_and_the_next_one_still_runs(tmp_path: Path) -> None:
-    """The command that `check` gives to pytest ends one hanging test at its deadline."""
+    """The pytest command of `check` ends one hanging test at its deadline and goes on."""
     (tmp_path / "test_it.py").write_text(
         "import time\ndef test_hangs():\n    time.sleep(4321)\ndef test_ends():\n    pass\n"
     )

@@ -103,7 +103,7 @@ def test_a_release_writes_version_and_changelog_commits_tags_and_builds_wheel_an
 def test_a_release_with_a_wrong_number_or_a_changed_tree_is_refused(
     project: Path, spoil: tuple[str, ...], number: str, objection: str
 ) -> None:
-    """A release from a tree that is not ready is refused, and nothing is written."""
+    """The task that cuts a release writes nothing if the tree has uncommitted changes."""
     if spoil[0]:
         git(project, *spoil)
     before = git(project, "rev-parse", "HEAD")
@@ -147,7 +147,7 @@ def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
 
 
 def test_a_file_whose_version_differs_from_pyproject_is_reported(tmp_path: Path) -> None:
-    """A file that repeats the version is named when it differs from pyproject.toml."""
+    """The check `version` names a file that repeats the project's version wrongly."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.3.0"\n')
     copy = tmp_path / "kernel" / "subscriber" / "pyproject.toml"
     copy.parent.mkdir(parents=True)

@@ -114,7 +114,7 @@ def test_a_task_run_by_dev_keeps_the_callers_folder_and_the_path_by_which_dev_wa
 
 
 def test_without_a_terminal_packages_are_installed_unasked(machine: Machine) -> None:
-    """Without a terminal ./dev names the packages and installs them without a question."""
+    """./dev, called without a terminal, names the missing Debian packages and installs them."""
     machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
 
     done = machine.run("doctor")
@@ -142,7 +142,7 @@ def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
 
 
 def test_a_missing_package_is_installed(machine: Machine) -> None:
-    """Only the missing package is installed, as root or with sudo, before the task runs."""
+    """Before the task, ./dev installs only the Debian package that is missing, with sudo."""
     machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
 
     done = machine.run("-y", "doctor")
@@ -155,7 +155,7 @@ def test_a_missing_package_is_installed(machine: Machine) -> None:
 
 
 def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
-    """Package lists are fetched when those of one source are missing."""
+    """./dev calls apt-get update before an installation if one source has no lists yet."""
     uris = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
     machine.stub("apt-get", f'case "$1" in --print-uris) echo "{uris}" ;; esac')
 
@@ -218,7 +218,7 @@ def test_dev_on_a_system_without_dpkg_exits_with_2_and_lists_packages_with_their
 def test_if_making_the_venv_for_a_changed_lock_file_fails_dev_exits_with_2_and_leaves_no_stamp(
     machine: Machine,
 ) -> None:
-    """A changed lock file leads to a new environment; after pip fails there is no stamp."""
+    """After pip failed in ./dev, no stamp marks the environment as complete."""
     (machine.project / "requirements.lock").write_text("other\n")
     machine.stub("python3", "exit 1")
 

@@ -39,7 +39,7 @@ def command(text: str) -> Command:
 
 
 def test_commands_are_found_in_the_readme_contributing_kernel_and_docs_pages() -> None:
-    """Each kind of page has commands; without any, the next tests would prove nothing."""
+    """Else the tests of documented commands below would have nothing to compare."""
     places = {one.place.split(":")[0] for one in COMMANDS}
 
     assert {
@@ -80,7 +80,7 @@ def test_every_documented_command_parses() -> None:
     ],
 )
 def test_a_command_with_a_misspelt_or_surplus_word_is_rejected_by_the_parser(line: str) -> None:
-    """The parser rejects a misspelt task or option, a surplus word and a missing value."""
+    """The parser that checks documented commands rejects these and a missing value."""
     one = command(line)
 
     with pytest.raises((KeyError, ParseError)):
@@ -102,7 +102,7 @@ def test_a_command_with_a_misspelt_or_surplus_word_is_rejected_by_the_parser(lin
 def test_a_pipe_separates_commands_a_comment_is_dropped_and_an_optional_part_adds_a_command(
     line: str, commands: list[str]
 ) -> None:
-    """A comment and a redirection are left out, and an optional part makes a second command."""
+    """One line of a docs page may hold several commands; [--option] makes a second form."""
     assert [one.text for one in commands_in(line, "")] == commands
 
 
@@ -132,7 +132,7 @@ output alone
 
 
 def test_code_blocks_and_known_spans_of_a_page_are_its_commands(tmp_path: Path) -> None:
-    """Blocks without a language are commands, output is not, nor are spans of other words."""
+    """On a docs page, blocks without a language are commands; printed output is not."""
     page = tmp_path / "page.md"
     page.write_text(PAGE)
 
@@ -145,7 +145,7 @@ def test_code_blocks_and_known_spans_of_a_page_are_its_commands(tmp_path: Path) 
 
 
 def test_the_examples_of_a_manual_page_are_its_commands(tmp_path: Path) -> None:
-    """The section EXAMPLES has commands, and no other section has."""
+    """Of a manual page, only the section EXAMPLES is read for documented commands."""
     page = tmp_path / "x.8"
     page.write_text(".SH NAME\nx\n.SH EXAMPLES\n.EX\nx \\-\\-all\n.EE\n.SH SEE ALSO\ny\n")
 
@@ -171,19 +171,19 @@ def test_the_examples_of_a_manual_page_are_its_commands(tmp_path: Path) -> None:
 def test_commands_that_differ_only_in_writing_have_one_form(
     line: str, form: tuple[str, ...]
 ) -> None:
-    """Short names, the order of options and the project make no difference; values do."""
+    """Two documented commands are equal if only short names or the order of options differ."""
     one = command(line)
 
     assert form_of(one.program, one.words) == form
 
 
 def test_each_documented_command_has_one_row_and_each_row_a_command() -> None:
-    """Every documented command fits exactly one row of the table, and no row is stale."""
+    """Commands of the docs and rows of documented_commands.toml match one to one."""
     assert "\n".join(faults(COMMANDS, ROWS)) == ""
 
 
 def test_each_row_has_a_test_that_exists_or_a_reason() -> None:
-    """Every test of the table is there and mentions its task and options, or there is a reason."""
+    """Each row of documented_commands.toml names an existing test, or why there is none."""
     assert "\n".join(faults_of_tests(ROWS)) == ""
 
 
@@ -193,7 +193,7 @@ def rows(text: str) -> tuple[Row, ...]:
 
 
 def test_a_documented_command_without_a_row_is_named_with_its_place() -> None:
-    """A new command, a new option and a new program each need a row."""
+    """A command on a page that documented_commands.toml lacks is reported with file and line."""
     table = rows(f'"kernel-test" = "{RUN}"')
 
     found = list(faults([command("./dev kernel-test"), command("./dev doctor")], table))
@@ -206,7 +206,7 @@ def test_a_documented_command_without_a_row_is_named_with_its_place() -> None:
 
 
 def test_two_rows_that_fit_a_command_equally_are_reported() -> None:
-    """Of two rows the more exact one counts; two equal ones are a fault."""
+    """Of two rows in documented_commands.toml the more exact one counts; two equal ones fail."""
     one = command("./dev kernel-test --target macos")
     table = rows(f'"kernel-test --target NAME" = "{RUN}"\n"kernel-test --target OTHER" = "{RUN}"')
     exact = rows(f'"kernel-test --target macos" = "{RUN}"')
@@ -216,7 +216,7 @@ def test_two_rows_that_fit_a_command_equally_are_reported() -> None:
 
 
 def test_a_row_without_a_documented_command_is_stale() -> None:
-    """A row whose command has left the pages is reported."""
+    """A row of documented_commands.toml whose command has left the pages is reported."""
     table = rows(f'"kernel-test" = "{RUN}"\n"doctor" = "{RUN}"')
 
     found = list(faults([command("./dev kernel-test")], table))
@@ -235,14 +235,14 @@ def test_a_row_without_a_documented_command_is_stale() -> None:
     ],
 )
 def test_a_row_with_a_missing_test_or_without_a_reason_is_reported(value: str, fault: str) -> None:
-    """A test that was renamed, a beginning of a name, and an empty reason are reported."""
+    """A row of documented_commands.toml whose test was renamed is reported."""
     (found,) = faults_of_tests(rows(f'"kernel-test" = {value}'))
 
     assert fault in found
 
 
 def test_a_row_whose_test_does_not_mention_its_task_or_option_is_reported() -> None:
-    """A test that has nothing to do with the command is noticed by what its file lacks."""
+    """A row of documented_commands.toml with an unrelated test file is reported."""
     doctor = list(faults_of_tests(rows(f'"doctor" = "{RUN}"')))
     option = list(faults_of_tests(rows(f'"kernel-test --watch" = "{RUN}"')))
 

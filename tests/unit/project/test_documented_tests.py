@@ -35,7 +35,7 @@ def unknown(text: str, names: set[str]) -> list[str]:
 
 
 def test_each_test_that_the_drivers_pages_name_exists() -> None:
-    """Every test file and test function in the tables of the driver's pages exists."""
+    """Every test file and test function in the tables of kernel/'s Markdown pages exists."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.is_file())
 
     assert len(_NAME.findall(text)) > 20
@@ -43,7 +43,7 @@ def test_each_test_that_the_drivers_pages_name_exists() -> None:
 
 
 def test_a_test_name_on_a_page_that_no_test_has_is_found() -> None:
-    """A name, the beginning of a name and a file that do not exist are each reported."""
+    """The check of test names in docs reports a wrong test, part of a name and a wrong file."""
     names = {"test_wait.py", "test_a_lock_is_free"}
     page = "test_wait.py `test_a_lock_is_free`, `test_a_lock...`, `test_b...`, test_c.py `test_d`"
 

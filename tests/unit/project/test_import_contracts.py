@@ -36,7 +36,7 @@ def tree(tmp_path: Path) -> Path:
 def test_with_one_forbidden_import_for_each_import_contract_every_contract_is_reported_broken(
     tree: Path,
 ) -> None:
-    """For each import contract, one planted fault is reported as a break of that contract."""
+    """An import that breaks a contract of pyproject.toml is planted for each, and found."""
     faults = {
         "errors.py": "from harness.runs import verdict",
         "panic/intake/lines.py": "def f():\n    from harness.panic import scan",
@@ -68,7 +68,7 @@ def test_with_one_forbidden_import_for_each_import_contract_every_contract_is_re
 
 
 def test_a_package_outside_of_the_layers_is_reported(tree: Path) -> None:
-    """A new package that is not placed among the layers is reported."""
+    """A new package of harness/ that the import contracts do not place is reported."""
     (tree / "harness" / "stranger").mkdir()
     (tree / "harness" / "stranger" / "__init__.py").write_text("")
 

@@ -92,7 +92,7 @@ def test_doctor_reports_on_this_host() -> None:
 def test_setup_asks_dpkg_and_installs_nothing_where_nothing_is_missing(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """On a system where dpkg reports every package as installed, `setup` calls no apt-get."""
+    """With a fake dpkg that reports all packages, the task `setup` calls no apt-get."""
     for name, text in (
         ("dpkg-query", 'shift 3; for one; do echo "$one installed"; done'),
         ("apt-get", f"touch {tmp_path}/called; exit 1"),
@@ -110,7 +110,7 @@ def test_setup_asks_dpkg_and_installs_nothing_where_nothing_is_missing(
 def test_panic_explain_reads_the_symbol_files_that_its_options_name(
     option: str, tmp_path: Path
 ) -> None:
-    """A module's file gives a frame its line; a file that is not there is named."""
+    """The task panic-explain finds a frame's line in the module's file; a wrong path is named."""
     (tmp_path / "m.c").write_text("void osq_crash_null(void)\n{\n\t*(volatile int *)0 = 1;\n}\n")
     compiler = ("gcc", "-O1", "-g", "-c", "m.c", "-o", "osq_test.ko")
     subprocess.run(compiler, cwd=tmp_path, check=True)
@@ -135,7 +135,7 @@ def test_panic_explain_reads_the_symbol_files_that_its_options_name(
     ids=["script", "module"],
 )
 def test_the_program_panic_explain_takes_several_logs(program: tuple[str, ...]) -> None:
-    """The program of the package explains each of several logs, in the chosen format."""
+    """The installed program explains each of several logs, in the format that --format names."""
     logs = (NULL, "tests/data/panic/soft-lockup.log")
 
     usual = run(*program, *logs)
@@ -156,7 +156,7 @@ def test_the_program_panic_explain_takes_several_logs(program: tuple[str, ...]) 
     ],
 )
 def test_tasks_for_tests_run_the_selected_test_alone(task: str, expression: str) -> None:
-    """`-k` selects one test, which needs no guest."""
+    """Tasks such as core-test pass `-k` to pytest, which runs one test without a guest."""
     done = run(*INVOKE, task, "-k", expression)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -49,7 +49,7 @@ class _Silent:
 
 
 def test_type_default_and_text_of_a_configuration_key_come_from_its_dataclass() -> None:
-    """A key's type, default and text come from its dataclass; other fields are left out."""
+    """The generated page of configuration keys takes them from the code."""
     text, keys = reference_pages.documented(_Whole)
 
     assert text == "A table for this test. Its second sentence."
@@ -65,13 +65,13 @@ def test_type_default_and_text_of_a_configuration_key_come_from_its_dataclass() 
 
 
 def test_a_configuration_key_without_a_description_is_refused() -> None:
-    """A key without a text is refused, and so is a text without a key."""
+    """The generated configuration page needs a text for each key, and a key for each text."""
     with pytest.raises(ValueError, match=r"_Silent: .*: gone, name"):
         reference_pages.documented(_Silent)
 
 
 def test_the_configuration_page_has_five_table_headings_and_every_key_of_a_test_suite() -> None:
-    """On the configuration page each table has the heading that a TOML file has."""
+    """The generated configuration page has headings like [tool.harness.targets.NAME]."""
     page = reference_pages.configuration()
 
     for headline in (
@@ -87,7 +87,7 @@ def test_the_configuration_page_has_five_table_headings_and_every_key_of_a_test_
 
 
 def test_the_exit_codes_page_has_every_error() -> None:
-    """The page of exit codes has each class of errors.py and the code of `panic-explain`."""
+    """The generated page of exit codes lists each class of errors.py and panic-explain's code."""
     page = reference_pages.exit_codes()
 
     for name, value in vars(errors).items():
@@ -97,7 +97,7 @@ def test_the_exit_codes_page_has_every_error() -> None:
 
 
 def test_the_tasks_page_is_sorted_by_name_with_aliases_options_and_shared_options_once() -> None:
-    """The page of tasks sorts them by name, and shows common options once."""
+    """The generated page of tasks lists options that all tasks share only once."""
     shared = ("--config FILE", "configuration to use")
     own = ("--x N", "a number")
     page = reference_pages.tasks(

@@ -26,7 +26,7 @@ def objections(project: Path) -> list[str]:
 
 
 def test_a_site_without_dead_links_is_built_and_no_problem_is_reported(project: Path) -> None:
-    """A site without dead links is built, and the check reports nothing."""
+    """A real mkdocs builds a small real site, and the check of its links returns no problem."""
     assert objections(project) == []
     assert (project / "build" / "site" / "next" / "index.html").is_file()
 

@@ -139,7 +139,7 @@ def test_a_file_or_function_above_its_limit_of_lines_is_reported(tree: Path) -> 
 def test_code_such_as_subprocess_run_is_reported_outside_of_the_modules_reserved_for_it(
     tree: Path, line: str, words: str
 ) -> None:
-    """Work that belongs to another module, such as running tools, is reported."""
+    """The check `one-way` names code that runs tools, locks or writes outside of its module."""
     package = tree / "harness" / "host"
     package.mkdir(parents=True)
     (package / "bad.py").write_text(f"x = {line}\n")
@@ -154,7 +154,7 @@ def test_code_such_as_subprocess_run_is_reported_outside_of_the_modules_reserved
 
 
 def test_a_call_of_replace_on_strings_or_dataclasses_is_not_reported(tree: Path) -> None:
-    """Only `replace` on a path is reported, not that of strings and dataclasses."""
+    """The check `one-way` reports only Path.replace, which host/whole_file is for."""
     (tree / "harness").mkdir()
     (tree / "harness" / "good.py").write_text(
         "text.replace('a', 'b')\ndataclasses.replace(x, a=1)\nnow.replace(hour=1)\n"
@@ -214,7 +214,7 @@ def test_kernel_c_code_that_differs_from_the_clang_format_style_is_reported(tree
 
 
 def test_a_syntax_error_in_any_script_for_sh_is_reported(tree: Path) -> None:
-    """Each script is read, not the first one alone; other files are not taken for scripts."""
+    """The check `shell` reads each sh script of the tree, and no file of another kind."""
     (tree / "good").write_text("#!/bin/sh\necho fine\n")
     (tree / "later.sh").write_text("#!/bin/sh\nif true; then\n")
     (tree / "page.md").write_text("if true; then\n")

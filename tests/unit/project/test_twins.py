@@ -93,7 +93,7 @@ def test_the_main_files_of_the_driver_exist_for_linux_and_for_macos() -> None:
 def test_driver_files_of_one_name_have_the_same_functions_on_linux_and_macos_unless_excepted(
     name: str,
 ) -> None:
-    """Each function of a shared file exists for both systems, or has a listed reason."""
+    """Each function of such a file exists for both systems, or has a listed reason."""
     linux, macos = functions(OS / "linux" / name), functions(OS / "macos" / name)
 
     assert linux - macos == set(ALONE.get((name, "linux"), {}))
@@ -116,7 +116,7 @@ def test_linux_macos_and_host_osq_os_impl_h_have_the_same_osq_os_names_as_core_o
 def test_the_twin_check_finds_defined_c_functions_but_no_declared_or_static_ones(
     tmp_path: Path,
 ) -> None:
-    """Definitions over several lines are found in C code; declarations and static ones are not."""
+    """The comparison of Linux and macOS driver files also reads definitions over several lines."""
     file = tmp_path / "one.c"
     file.write_text(
         "int osq_a_one(void)\n{\n}\nvoid osq_a_declared(int x);\nstatic int osq_a_two(void)\n{\n}"

@@ -8,7 +8,7 @@ from harness.project import wheel_check
 
 
 def test_a_data_file_that_is_missing_from_the_wheel_is_named(tmp_path: Path) -> None:
-    """A data file that a module reads is named when the wheel does not contain it."""
+    """The check `wheel` names a file that a module of harness/ reads and the wheel lacks."""
     package = tmp_path / "harness" / "host"
     package.mkdir(parents=True)
     for name in ("cache.py", "debian-packages.txt"):
@@ -23,7 +23,7 @@ def test_a_data_file_that_is_missing_from_the_wheel_is_named(tmp_path: Path) -> 
 
 
 def test_a_command_of_the_wheel_with_a_wrong_exit_status_is_named(tmp_path: Path) -> None:
-    """A command of the wheel that fails is named with its last lines, and the others still run."""
+    """The check `wheel` names a failing command of the installed wheel and runs the others."""
     program = tmp_path / "modlab"
     program.write_text("#!/bin/sh\necho ModuleNotFoundError\nexit 1\n")
     program.chmod(0o755)

@@ -83,7 +83,7 @@ def bridged(
 
 
 def test_target_xml_can_be_read_in_parts() -> None:
-    """The parts of target.xml make the whole text, with the registers that gdb requires."""
+    """The bridge from gdb's protocol to KDP sends the register description in parts."""
     with bridged(PageMachine()) as (debugger, _):
         text, offset = b"", 0
         while (part := debugger.ask(b"qXfer:features:read:target.xml:%x,100" % offset))[
@@ -100,7 +100,7 @@ def test_target_xml_can_be_read_in_parts() -> None:
 
 
 def test_gdb_gets_registers_in_its_order_32_bit_flags_and_x_for_registers_that_kdp_lacks() -> None:
-    """Register rsi comes before rdi, flags have 32 bits, and registers that KDP lacks are 'x'."""
+    """From a fake KDP kernel the bridge gives gdb rsi before rdi, and 'x' for unknown values."""
     machine = PageMachine()
     machine.values |= {"rax": 1, "rsi": 4, "rdi": 5, "rip": BASE, "rflags": 0x46, "cs": 8}
 
@@ -116,7 +116,7 @@ def test_gdb_gets_registers_in_its_order_32_bit_flags_and_x_for_registers_that_k
 
 
 def test_lldb_gets_only_registers_that_kdp_has() -> None:
-    """Of all registers lldb gets only those of KDP; it would show the others as 0xcccccccc."""
+    """The bridge omits registers that KDP lacks; lldb would show them as 0xcccccccc."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(b"QThreadSuffixSupported") == b""
         assert debugger.ask(b"qXfer:features:read:target.xml:0,1000").count(b"<reg ") == 21
@@ -124,7 +124,7 @@ def test_lldb_gets_only_registers_that_kdp_has() -> None:
 
 
 def test_packet_capital_p_writes_one_register_and_capital_g_several() -> None:
-    """P changes one register, G those that have digits; one that KDP lacks is an error."""
+    """For gdb, P changes one register of a fake KDP kernel, and G all that are not sent as x."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, _):
@@ -139,7 +139,7 @@ def test_packet_capital_p_writes_one_register_and_capital_g_several() -> None:
 
 
 def test_packet_m_reads_the_kernels_memory_and_packets_capital_m_and_capital_x_write_it() -> None:
-    """The packets m, M and X read and write memory; a wrong address or length is an error."""
+    """The gdb packets act on a fake KDP kernel; a wrong address or length is an error reply."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, _):
@@ -154,7 +154,7 @@ def test_packet_m_reads_the_kernels_memory_and_packets_capital_m_and_capital_x_w
 
 
 def test_memory_at_a_breakpoint_is_read_with_its_original_bytes() -> None:
-    """A read returns the original bytes, and a breakpoint that is set twice is set once."""
+    """The bridge hides int3 from the debugger, and sets a breakpoint set twice only once."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -170,7 +170,7 @@ def test_memory_at_a_breakpoint_is_read_with_its_original_bytes() -> None:
 
 
 def test_after_a_breakpoint_stop_the_debugger_gets_the_breakpoints_address_as_pc() -> None:
-    """After a breakpoint, pc is one byte past int3; the debugger gets the breakpoint's address."""
+    """A fake KDP kernel stops one byte past int3; the bridge takes this byte off."""
     machine = PageMachine(TRAP)
     machine.values["rip"] = BASE + 6
 
@@ -181,7 +181,7 @@ def test_after_a_breakpoint_stop_the_debugger_gets_the_breakpoints_address_as_pc
 
 
 def test_a_step_sets_and_clears_the_trap_flag() -> None:
-    """The kernel runs one instruction with the trap flag, and the debugger never sees the flag."""
+    """For gdb's step the fake KDP kernel runs with the trap flag, which gdb never sees."""
     machine = PageMachine(TRAP)
 
     with bridged(machine) as (debugger, _):
@@ -192,14 +192,14 @@ def test_a_step_sets_and_clears_the_trap_flag() -> None:
 
 
 def test_a_bad_access_is_reported_as_sigsegv() -> None:
-    """EXC_BAD_ACCESS is reported as signal 11, again when the debugger asks a second time."""
+    """The bridge turns a kernel's EXC_BAD_ACCESS into signal 11, again when gdb asks twice."""
     with bridged(PageMachine(BAD_ACCESS)) as (debugger, _):
         assert debugger.ask(b"c") == b"T0bthread:1;"
         assert debugger.ask(b"?") == b"T0bthread:1;"
 
 
 def test_without_an_nmi_function_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
-    """Without a function for an NMI, an interrupt prints that KDP cannot interrupt a kernel."""
+    """A debugger that interrupts a running kernel over the bridge gets text on its console."""
     with bridged(PageMachine()) as (debugger, _):
         debugger.say(b"c")
         debugger.raw(b"\x03")
@@ -210,7 +210,7 @@ def test_without_an_nmi_function_an_interrupt_prints_that_kdp_cannot_interrupt()
 
 
 def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> None:
-    """When the bridge can send an NMI through a hypervisor, an interrupt calls that function."""
+    """By an NMI from the hypervisor the bridge stops a running kernel, which KDP cannot do."""
     called = threading.Event()
 
     with bridged(PageMachine(), interrupt=called.set) as (debugger, _):
@@ -225,7 +225,7 @@ def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> N
 def test_detach_and_kill_remove_the_breakpoints_and_disconnect_from_the_kernel(
     last: bytes, answer: bytes
 ) -> None:
-    """Detach and kill both remove the breakpoints and disconnect, which lets the kernel run."""
+    """After gdb's detach or kill over the bridge, the fake KDP kernel runs on."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -237,7 +237,7 @@ def test_detach_and_kill_remove_the_breakpoints_and_disconnect_from_the_kernel(
 
 
 def test_when_the_debugger_hangs_up_the_breakpoints_are_removed_and_kdp_is_disconnected() -> None:
-    """When the debugger dies, the breakpoints are removed and the kernel is disconnected."""
+    """A debugger that dies leaves no breakpoint in the fake kernel, which runs on."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -248,7 +248,7 @@ def test_when_the_debugger_hangs_up_the_breakpoints_are_removed_and_kdp_is_disco
 
 
 def test_an_unknown_packet_has_an_empty_answer() -> None:
-    """The empty answer means 'not supported'; lldb asks for dozens of such packets."""
+    """To a debugger of the bridge it means 'not supported'; lldb sends dozens of such packets."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(b"jThreadsInfo") == b""
         assert debugger.ask(b"vMustReplyEmpty") == b""
@@ -257,7 +257,7 @@ def test_an_unknown_packet_has_an_empty_answer() -> None:
 
 
 def test_when_the_kernel_terminates_the_bridge_ends_at_once_although_breakpoints_are_set() -> None:
-    """After KDP_TERMINATION nothing more is requested: the kernel would answer none of it."""
+    """A fake kernel that has sent KDP_TERMINATION would answer no removal of a breakpoint."""
     with bridged(PageMachine(REBOOT)) as (debugger, stub):
         debugger.ask(b"Z0,%x,1" % BASE)
         began = time.monotonic()
@@ -271,7 +271,7 @@ def test_when_the_kernel_terminates_the_bridge_ends_at_once_although_breakpoints
 
 
 def test_a_stop_is_reported_although_the_debugger_sent_a_late_acknowledgement() -> None:
-    """While the kernel runs, the bridge does not wait for a packet after a single '+'."""
+    """The bridge does not wait for a packet after the debugger's '+' while the kernel runs."""
     with bridged(PageMachine(TRAP)) as (debugger, _):
         debugger.raw(packet(b"c") + b"+")
 
@@ -295,7 +295,7 @@ def test_a_stop_is_reported_although_the_debugger_sent_a_late_acknowledgement() 
 def test_a_malformed_packet_is_answered_with_an_error_and_the_session_goes_on(
     payload: bytes,
 ) -> None:
-    """A packet without the numbers that it needs is an error, and so is a negative number."""
+    """A gdb packet to the bridge that lacks its numbers, or has a negative one, is an error."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(payload) == b"E01"
         assert debugger.ask(b"qC") == b"QC1"
@@ -304,7 +304,7 @@ def test_a_malformed_packet_is_answered_with_an_error_and_the_session_goes_on(
 def test_one_breakpoint_that_the_kernel_does_not_remove_does_not_keep_it_from_being_resumed() -> (
     None
 ):
-    """When the debugger leaves, the other breakpoints are removed and the kernel is resumed."""
+    """When the debugger leaves the bridge, the fake kernel's other breakpoints are removed."""
 
     class Stubborn(PageMachine):
         def clear(self, address: int) -> KdpStatus:

@@ -32,7 +32,7 @@ def attached(
 
 
 def test_attach_and_detach_send_the_kdp_requests_in_the_order_kernels_expect() -> None:
-    """A session sends REATTACH, CONNECT, VERSION, HOSTINFO, KERNELVERSION; last DISCONNECT."""
+    """To a fake kernel go REATTACH, CONNECT, VERSION, HOSTINFO, KERNELVERSION, DISCONNECT."""
     with attached(PageMachine()) as (client, stub):
         target = client.target
 
@@ -50,7 +50,7 @@ def test_attach_and_detach_send_the_kdp_requests_in_the_order_kernels_expect() -
 
 
 def test_kdp_reads_and_writes_memory_larger_than_a_packet_and_changes_registers() -> None:
-    """A read larger than a packet is joined, and written values can be read back."""
+    """From a fake kernel, several packets are joined, and written values can be read back."""
     machine = PageMachine()
 
     with attached(machine) as (client, _):
@@ -75,7 +75,7 @@ def test_an_unmapped_address_is_refused_with_the_kernels_error() -> None:
 
 
 def test_setting_a_breakpoint_twice_is_refused() -> None:
-    """Setting a breakpoint twice is refused, and so is removing one that is not set."""
+    """A fake KDP kernel refuses this, and the removal of a breakpoint that is not set."""
     with attached(PageMachine()) as (client, _):
         client.set_breakpoint(BASE)
         with pytest.raises(KdpRefused, match="BREAKPOINT_ALREADY_SET"):
@@ -86,7 +86,7 @@ def test_setting_a_breakpoint_twice_is_refused() -> None:
 
 
 def test_the_client_acknowledges_an_exception_after_resume_so_that_it_is_sent_once() -> None:
-    """A resumed kernel sends its next exception once, and then answers again.
+    """After that acknowledgement the fake KDP kernel answers the client's requests again.
 
     The exception is sent once only because the client acknowledges it.
     """
@@ -101,7 +101,7 @@ def test_the_client_acknowledges_an_exception_after_resume_so_that_it_is_sent_on
 
 
 def test_a_request_to_a_running_kernel_is_an_error() -> None:
-    """A request to a running kernel is an error, whose hint says how to interrupt the kernel.
+    """The KDP client's error for a request while the kernel runs says how to interrupt it.
 
     Waiting for a stop has a deadline.
     """
@@ -116,7 +116,7 @@ def test_a_request_to_a_running_kernel_is_an_error() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_with_lost_and_doubled_packets_each_request_is_executed_once(seed: int) -> None:
-    """When a third of the packets is lost and some are doubled, each request is executed once."""
+    """A third of the packets to the fake KDP kernel are lost, and the client sends them again."""
     faults = Faults(seed=seed, lose_requests=0.3, lose_replies=0.3, repeat_replies=0.2)
     machine = PageMachine(BREAKPOINT, BREAKPOINT)
 
@@ -144,7 +144,7 @@ def test_each_of_300_requests_is_executed_although_sequence_numbers_wrap_at_256(
 
 
 def test_garbage_before_a_reply_is_ignored() -> None:
-    """A datagram that is no packet does not end the session."""
+    """A datagram that is no KDP packet does not end the client's session."""
     with attached(PageMachine(), Faults(garbage=True)) as (client, _):
         assert client.read_memory(BASE, 2) == b"\0\1"
 
@@ -158,7 +158,7 @@ def test_a_repeated_reply_to_reattach_is_not_taken_for_the_reply_to_connect() ->
 
 
 def test_a_silent_kernel_is_an_error_after_all_tries() -> None:
-    """A kernel that never answers is an error, which names peer, request, tries and time."""
+    """The KDP client's error names the address, the request, the tries and the time of each."""
     with (
         StubServer(PageMachine(), faults=Faults(silent=True)) as stub,
         KdpClient("127.0.0.1", stub.port, timeout_s=0.05, tries=2) as client,
@@ -173,7 +173,7 @@ def test_a_silent_kernel_is_an_error_after_all_tries() -> None:
 
 
 def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
-    """An ICMP refusal is no error, because the kernel opens its port only when it stops."""
+    """An ICMP refusal is not the end: a kernel opens its KDP port only when it stops."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -186,7 +186,7 @@ def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
 
 
 def test_connecting_to_a_kernel_that_has_a_debugger_fails_with_a_hint_at_that_debugger() -> None:
-    """If the kernel already has a debugger, the error of the refused client says so."""
+    """The fake KDP kernel refuses a second client, whose error says so."""
     faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
 
     with pytest.raises(KdpRefused) as caught, attached(PageMachine(), faults):
@@ -197,7 +197,7 @@ def test_connecting_to_a_kernel_that_has_a_debugger_fails_with_a_hint_at_that_de
 
 
 def test_a_kdp_reply_with_a_greater_sequence_number_than_the_request_is_an_error() -> None:
-    """A reply with a greater sequence number is an error: another debugger sends requests."""
+    """Such a reply shows that another debugger sends requests to the same kernel."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_VERSION 3 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(sequence_shift=2)),
@@ -206,7 +206,7 @@ def test_a_kdp_reply_with_a_greater_sequence_number_than_the_request_is_an_error
 
 
 def test_the_kernel_counts_as_silent_if_replies_after_attaching_have_smaller_numbers() -> None:
-    """A reply with an earlier number is ignored as a late repetition.
+    """A KDP reply with an earlier sequence number is ignored as a late repetition.
 
     The request is sent again until the tries are used up.
     """
@@ -218,7 +218,7 @@ def test_the_kernel_counts_as_silent_if_replies_after_attaching_have_smaller_num
 
 
 def test_a_reply_to_another_request_is_an_error() -> None:
-    """A reply with the right sequence number but for another request is an error."""
+    """A KDP reply with the right sequence number but another request's type is an error."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_HOSTINFO 1 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(wrong_request=True)),
@@ -227,13 +227,13 @@ def test_a_reply_to_another_request_is_an_error() -> None:
 
 
 def test_a_host_name_that_no_dns_label_can_hold_is_an_error() -> None:
-    """Python raises a UnicodeError for such a name, and the client a DebugError."""
+    """The KDP client raises DebugError for a name for which Python raises UnicodeError."""
     with pytest.raises(DebugError, match=r"no way to a\.\.b:41139"):
         KdpClient("a..b")
 
 
 def test_a_kernel_whose_version_has_no_valid_address_has_the_address_0() -> None:
-    """An address that is no number counts as unknown, as a missing one does."""
+    """Without a number in the KDP version text, the kernel's load address is 0 for unknown."""
     machine = PageMachine()
     machine.banner = "Darwin Kernel Version 22.1.0; UUID=0123; stext=unknown"
 
@@ -244,7 +244,7 @@ def test_a_kernel_whose_version_has_no_valid_address_has_the_address_0() -> None
 def test_an_error_of_the_network_while_a_reply_is_awaited_is_a_debug_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A host that becomes unreachable is an error of the connection, not of this program."""
+    """A host that becomes unreachable ends the KDP client with DebugError, not OSError."""
 
     def unreachable(_size: int) -> bytes:
         raise OSError(errno.EHOSTUNREACH, "No route to host")

@@ -187,7 +187,7 @@ def framed(request: Request, *, is_reply: bool, sequence: int, key: int, body: s
 def test_every_packet_is_encoded_to_its_bytes_and_decoded_from_them(
     request_: Request, *, is_reply: bool, body: Body, bytes_: str
 ) -> None:
-    """A value is encoded to the structure's bytes, and those are decoded to the same value."""
+    """Each KDP request and reply of a table becomes the given bytes, and these the same value."""
     packet = Packet(request=request_, is_reply=is_reply, sequence=0xFE, key=0x12345678, body=body)
     data = framed(request_, is_reply=is_reply, sequence=0xFE, key=0x12345678, body=bytes_)
 
@@ -196,7 +196,7 @@ def test_every_packet_is_encoded_to_its_bytes_and_decoded_from_them(
 
 
 def test_the_tested_packets_include_request_and_reply_of_each_kdp_request() -> None:
-    """The table above has the request and the reply of every packet of the protocol."""
+    """The table of the test before this one lacks no packet of Apple's KDP protocol."""
     covered = {(request, is_reply) for request, is_reply, _, _ in BODIES}
 
     assert covered == {(request, way) for request in Request for way in (False, True)}
@@ -219,7 +219,7 @@ def test_the_tested_packets_include_request_and_reply_of_each_kdp_request() -> N
     ],
 )
 def test_broken_packets_are_refused(data: str, objection: str) -> None:
-    """A packet that breaks the protocol raises an error that names the fault."""
+    """KDP bytes with a wrong length, type or count raise an error that names the fault."""
     with pytest.raises(KdpMalformed, match=objection):
         decode(bytes.fromhex(data))
 
@@ -240,14 +240,14 @@ def test_broken_packets_are_refused(data: str, objection: str) -> None:
 def test_values_that_no_packet_can_hold_are_refused(
     request_: Request, *, is_reply: bool, body: Body, objection: str
 ) -> None:
-    """A packet that the kernel would drop is not encoded."""
+    """A KDP request with values too large for their fields is not encoded."""
     with pytest.raises(KdpMalformed, match=objection):
         encode(Packet(request=request_, is_reply=is_reply, sequence=0, key=0, body=body))
 
 
 @given(st.binary(max_size=1300))
 def test_any_bytes_decode_to_a_packet_that_survives_encoding_or_are_refused(data: bytes) -> None:
-    """Any bytes raise KdpMalformed or are a packet that survives encoding and decoding."""
+    """Random bytes raise KdpMalformed or are a KDP packet that encodes to an equal one."""
     try:
         packet = decode(data)
     except KdpMalformed:
@@ -275,7 +275,7 @@ def test_register_sets_have_the_size_and_order_of_xnus_structures() -> None:
 
 
 def test_too_few_bytes_of_a_register_set_and_a_missing_register_value_are_refused() -> None:
-    """A short reply is not decoded, and a missing register name is an error."""
+    """A KDP reply that is too short, and a register set without one of its names, are errors."""
     with pytest.raises(DebugError, match="168 bytes, 167 came"):
         registers.X86_THREAD.decode(bytes(167))
     with pytest.raises(DebugError, match="rax"):

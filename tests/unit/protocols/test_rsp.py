@@ -14,21 +14,21 @@ def pieces(data: bytes) -> list[Piece]:
 
 
 def test_a_packet_ends_with_the_sum_of_its_bytes_modulo_256() -> None:
-    """The checksum is the sum of the bytes modulo 256, as two hex digits."""
+    """A packet of gdb's remote protocol has its checksum as two hex digits."""
     assert packet(b"qC") == b"$qC#b4"
     assert packet(b"") == b"$#00"
     assert packet(b"OK") == b"$OK#9a"
 
 
 def test_special_bytes_are_escaped() -> None:
-    """Each of # $ * } is sent as } and the byte with bit 5 flipped."""
+    """In gdb's remote protocol # $ * } are sent as } and the byte with bit 5 flipped."""
     assert packet(b"}#$*") == b"$}]}\x03}\x04}\x0a#%02x" % (
         (4 * 0x7D + 0x5D + 0x03 + 0x04 + 0x0A) & 0xFF
     )
 
 
 def test_run_lengths_are_expanded() -> None:
-    """'0* ' is read as four zeros: the zero, and three more (the count's byte value less 29)."""
+    """In gdb's remote protocol '0* ' is four zeros: one, and the count's byte less 29."""
     (piece,) = pieces(b"$0* #7a")
 
     assert piece.payload == b"0000"
@@ -37,7 +37,7 @@ def test_run_lengths_are_expanded() -> None:
 def test_acks_naks_interrupts_packets_and_notifications_are_told_apart_and_junk_is_dropped() -> (
     None
 ):
-    """The reader returns acknowledgements, interrupts and notifications, and drops other bytes."""
+    """The reader of gdb's remote protocol returns each kind as such and drops other bytes."""
     kinds = pieces(b"+junk-\x03$g#67%Stop:T05#99")
 
     assert [piece.kind for piece in kinds] == [
@@ -48,7 +48,7 @@ def test_acks_naks_interrupts_packets_and_notifications_are_told_apart_and_junk_
 
 @pytest.mark.parametrize("data", [b"$g#68", b"$g#zz", b"$}#7d", b"$* #4a"])
 def test_damaged_packets_are_marked_as_bad(data: bytes) -> None:
-    """A wrong checksum, bad digits, and an unfinished escape or run length are bad."""
+    """A gdb packet with a wrong checksum, bad digits or an unfinished escape is bad."""
     (piece,) = pieces(data)
 
     assert (piece.kind, piece.payload) == (Kind.DAMAGED, b"")
@@ -64,7 +64,7 @@ def test_a_gdb_packet_that_exceeds_the_size_limit_without_an_end_raises_value_er
 
 @given(st.lists(st.binary(max_size=80), max_size=8), st.integers(min_value=1, max_value=7))
 def test_payloads_are_the_same_however_the_stream_is_cut(payloads: list[bytes], step: int) -> None:
-    """Payloads are the same however the stream is cut into chunks."""
+    """The reader of gdb's remote protocol gives the same packets from any chunks."""
     stream = b"+".join(packet(payload) for payload in payloads)
     reader = Reader()
 

@@ -34,7 +34,7 @@ def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
 def test_the_gdb_script_has_a_hardware_breakpoint_at_section_plus_symbol_plus_fault_offset(
     files: ReplayFiles,
 ) -> None:
-    """The command to-fault breaks at section plus symbol plus offset of the fault."""
+    """The user's gdb command to-fault runs a replay up to the recorded fault's instruction."""
     value, size = symbol(files, "toy_crash")
     fault = Fault(function="toy_crash", offset=2, size=size, module="toy")
     recording = replace(FOUND, fault=fault)
@@ -59,7 +59,7 @@ def test_the_gdb_script_has_a_hardware_breakpoint_at_section_plus_symbol_plus_fa
 def test_the_gdb_script_defines_no_to_fault_command_if_the_faults_address_is_uncertain(
     files: ReplayFiles, module: str, size: int, sections: dict[str, int]
 ) -> None:
-    """If the fault's address is not certain, the script has no command to-fault.
+    """The gdb script of a replay then has no command that runs up to the recorded fault.
 
     Cases: the function has another size, the module's sections are unknown, its .text is unknown,
     or the fault is in another module.
@@ -79,7 +79,7 @@ def test_the_gdb_script_defines_no_to_fault_command_if_the_faults_address_is_unc
 def test_the_gdb_script_defines_to_end_only_if_the_recording_has_an_instruction_count(
     files: ReplayFiles,
 ) -> None:
-    """Only for a guest that was ended at its deadline does the script define to-end.
+    """The command to-end runs a replay to where the recorded guest was ended at its deadline.
 
     Another guest stops at the functions where guests end.
     """

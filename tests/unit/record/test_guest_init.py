@@ -22,7 +22,7 @@ harness-recorder is something else
 
 
 def test_init_is_valid_shell_and_quotes_parameters(tmp_path: Path) -> None:
-    """A module parameter with a blank and a quote reaches insmod as one word."""
+    """In a recorded guest's init script, a module parameter with a blank stays one word."""
     module = ModuleSpec(name="my-toy", source=Path(), parameters={"mode": "it's a"})
 
     found = guest_init.files(module, b"elf", {"/bin/x": (b"x", 0o755)}, "echo $HOME 'a'")
@@ -38,7 +38,7 @@ def test_init_is_valid_shell_and_quotes_parameters(tmp_path: Path) -> None:
 
 
 def test_the_recorders_console_lines_give_stages_exit_status_and_section_addresses() -> None:
-    """Stages come in order, with the status and the loaded sections; other lines are ignored."""
+    """Lines that a recorded guest's init script prints are read from its console, no others."""
     progress = guest_init.read_console(CONSOLE)
 
     assert progress.stages == ("load", "command", "status")
@@ -48,7 +48,7 @@ def test_the_recorders_console_lines_give_stages_exit_status_and_section_address
 
 
 def test_a_console_with_a_refused_module_gives_refused_and_no_sections() -> None:
-    """A refused module is reported as refused, and no section has an address."""
+    """A recorded guest whose kernel refused the module has no addresses of its sections."""
     progress = guest_init.read_console([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
 
     assert progress.refused
@@ -56,14 +56,14 @@ def test_a_console_with_a_refused_module_gives_refused_and_no_sections() -> None
 
 
 def test_mark_returns_the_stage_of_a_console_line_that_the_init_printed_and_else_nothing() -> None:
-    """A stage is found only in a line that the init printed."""
+    """The stages load, command and status of a recorded guest come from its init script."""
     assert [guest_init.mark(line) for line in CONSOLE[:2]] == ["", "load"]
     assert not guest_init.mark(CONSOLE[6])
 
 
 @pytest.mark.parametrize("word", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "x"])
 def test_a_status_that_is_no_exit_status_is_ignored(word: str) -> None:
-    """A guest may print anything to its console."""
+    """A recorded guest may print any number as the command's status to its console."""
     progress = guest_init.read_console([f"[    1.2] harness-record status {word}"])
 
     assert progress.status is None

@@ -20,7 +20,7 @@ def compiled(folder: Path, *options: str) -> Path:
 
 
 def test_libraries_include_the_loader(tmp_path: Path) -> None:
-    """The libraries and the loader are returned as absolute paths that exist."""
+    """A program's shared libraries and loader, to copy into a recorded guest, are real paths."""
     found = libraries.libraries(compiled(tmp_path))
 
     assert {path.name.partition(".")[0] for path in found} >= {"libc", "ld-linux-x86-64"}
@@ -28,7 +28,7 @@ def test_libraries_include_the_loader(tmp_path: Path) -> None:
 
 
 def test_static_program_and_script_have_no_libraries(tmp_path: Path) -> None:
-    """A static program and a script have no libraries to copy."""
+    """For a static program and a script, no library is copied into a recorded guest."""
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o755)

@@ -29,7 +29,7 @@ def program(folder: Path, version: str, *, accels: str = "tcg kvm", options: str
 
 
 def test_version_includes_the_distributions_revision(tmp_path: Path) -> None:
-    """QEMU's version includes Debian's revision, because a patch can change the log's format."""
+    """A recording needs exactly its QEMU, since Debian's patches can change the log's format."""
     found = qemu_process.recorder(
         arch="x86_64", accel=Accel.TCG, program=program(tmp_path, "7.2.22 (Debian 1:7.2+u18)")
     )
@@ -49,7 +49,7 @@ def test_version_includes_the_distributions_revision(tmp_path: Path) -> None:
 def test_qemu_without_record_support_is_refused(
     tmp_path: Path, version: str, accels: str, options: str, message: str
 ) -> None:
-    """A QEMU that cannot record is refused before any start, with the missing feature."""
+    """A QEMU without record and replay is refused before a guest starts."""
     lacking = program(tmp_path, version, accels=accels, options=options)
 
     with pytest.raises(UsageError, match=message):
@@ -59,7 +59,7 @@ def test_qemu_without_record_support_is_refused(
 def test_a_qemu_that_does_not_answer_is_no_fault_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hung QEMU and one that cannot be executed are failures of the hypervisor."""
+    """A fake QEMU that hangs at --version or cannot be executed raises HypervisorError."""
     monkeypatch.setattr(qemu_process, "_QUERY_DEADLINE_S", 0.1)
     hung, broken = tmp_path / "hung", tmp_path / "broken"
     hung.write_text("#!/bin/sh\nexec sleep 60\n")
@@ -75,7 +75,7 @@ def test_a_qemu_that_does_not_answer_is_no_fault_of_the_user(
 
 
 def test_kvm_other_architectures_and_a_missing_qemu_are_refused() -> None:
-    """KVM, another architecture and a missing QEMU are refused with the reason."""
+    """A recording with KVM, of another architecture or without QEMU is refused with the reason."""
     with pytest.raises(UsageError, match="KVM cannot"):
         qemu_process.recorder(arch="x86_64", accel=Accel.KVM)
     with pytest.raises(UsageError, match="aarch64"):

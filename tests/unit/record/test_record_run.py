@@ -54,7 +54,7 @@ def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
 def test_exit_code_is_3_for_a_panic_or_gone_guest_4_for_a_deadline_1_for_a_warning(
     ending: Ending, status: int | None, lines: list[str], code: int
 ) -> None:
-    """A stopped kernel gives 3, a report or failed command 1, a guest without an end 4.
+    """These are exit codes of a recording's command; a stopped kernel decides over the rest.
 
     If several apply, the stopped kernel decides.
     """
@@ -62,13 +62,13 @@ def test_exit_code_is_3_for_a_panic_or_gone_guest_4_for_a_deadline_1_for_a_warni
 
 
 def test_function_offset_size_and_module_of_the_fault_are_of_the_first_report() -> None:
-    """Function, offset, size and module come from the first report; without it, no fault."""
+    """A recording's fault is that of the console's first kernel report; without one it is None."""
     assert _fault(scan(OOPS)) == Fault(function="toy_crash", offset=5, size=0x20, module="toy")
     assert _fault(scan(OOPS[-1:])) is None
 
 
 def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> None:
-    """A recording is finished only if the init has printed the command's status."""
+    """A recorded guest that ended without it has panicked, gone, or passed its deadline."""
     complete = InitProgress(stages=("load", "command", "status"), status=0)
 
     assert _ending(complete, (), ended=True) is Ending.FINISHED
@@ -82,7 +82,7 @@ def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> Non
 def test_a_guest_that_ends_while_it_is_asked_has_ended_itself(
     tmp_path: Path, status: int | None
 ) -> None:
-    """QEMU's silence counts as the guest's end only when its process has ended."""
+    """A recording's QEMU that stops to answer counts as ended only if its process has ended."""
     process = SimpleNamespace(poll=iter((None, status)).__next__)
     (tmp_path / "log").write_text("")
     qemu = RunningQemu(

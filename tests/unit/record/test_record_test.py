@@ -43,7 +43,7 @@ def recordable_tests(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recordab
 def test_choosing_a_test_by_name_returns_its_command_variant_and_expected_crash(
     recordable_tests: tuple[Recordable, ...], name: str
 ) -> None:
-    """A test is found by its name in the report and by its name in its file, without a guest."""
+    """A test to record is found by its name in a report or its file; no guest is started."""
     found = record_test.choose(recordable_tests, name)
 
     assert (found.command, found.variant) == ("tool 1", "test")
@@ -58,7 +58,7 @@ def test_choosing_a_test_by_name_returns_its_command_variant_and_expected_crash(
 def test_choosing_an_unrecordable_or_unknown_test_is_refused_and_recordable_ones_are_listed(
     recordable_tests: tuple[Recordable, ...], name: str, message: str
 ) -> None:
-    """The error for an unrecordable test has the reason, and its hint lists recordable tests."""
+    """Only tests that are one command in the guest can be recorded; the error says why."""
     with pytest.raises(UsageError, match=message) as caught:
         record_test.choose(recordable_tests, name)
 
@@ -111,7 +111,7 @@ def test_a_recorded_test_passes_only_with_its_expected_crash_or_without_any_if_i
 def test_a_recorded_suite_with_no_or_a_failed_ktap_result_fails_despite_status_0(
     tmp_path: Path, output: str, verdict: Verdict
 ) -> None:
-    """A suite fails without KTAP results or with a failed one, even if its status is 0."""
+    """The KTAP on a recording's console decides on a suite that prints KTAP."""
     (tmp_path / recording.CONSOLE).write_text(f"[ 1.0] harness-record command\n{output}")
     recorded = replace(finished(Ending.FINISHED, 0, []), folder=tmp_path)
 

@@ -45,7 +45,7 @@ def line(mode: Mode, state: str, **control: Path) -> str:
 
 
 def test_qemu_arguments_for_record_and_replay_differ_only_in_mode_and_snapshot_option() -> None:
-    """QEMU's arguments for record and replay differ only in the mode and the state."""
+    """A replay needs the recorded machine; only rr= and rrsnapshot= are others."""
     recorded = line(Mode.RECORD, "start")
 
     replayed = line(Mode.REPLAY, "load")
@@ -58,7 +58,7 @@ def test_qemu_arguments_for_record_and_replay_differ_only_in_mode_and_snapshot_o
 def test_qemu_arguments_with_a_gdb_stub_start_it_stopped_and_keep_it_after_a_guest_shutdown() -> (
     None
 ):
-    """QEMU's arguments with a gdb stub start it stopped and keep it after the guest's shutdown."""
+    """A replay for a debugger waits for it, and stays after the guest's shutdown."""
     found = line(Mode.REPLAY, "load", gdb=Path("/s/gdb"))
 
     assert "-S -no-shutdown -gdb unix:/s/gdb,server=on,wait=off" in found
@@ -86,7 +86,7 @@ def test_record_json_round_trips(tmp_path: Path) -> None:
 def test_folder_without_a_valid_record_is_refused(
     tmp_path: Path, text: str | None, message: str
 ) -> None:
-    """A folder without record.json, with an empty one and with a cut one is refused."""
+    """A recording's folder with no, an empty or a cut record.json is refused."""
     if text is not None:
         (tmp_path / recording.RECORD).write_text(text)
 

@@ -53,7 +53,7 @@ def test_replay_of_a_recording_with_a_missing_file_is_refused(run: Path, tmp_pat
 
 
 def test_recording_of_another_qemu_is_refused(run: Path, tmp_path: Path) -> None:
-    """A recording of another QEMU version is refused, and the error names both versions."""
+    """A replay with another QEMU version is refused, and the error names both versions."""
     recording.write(replace(here(run), qemu="6.0.0 (Other)"), run)
 
     with pytest.raises(
@@ -65,7 +65,7 @@ def test_recording_of_another_qemu_is_refused(run: Path, tmp_path: Path) -> None
 def test_when_qemu_refuses_a_replay_the_error_has_qemus_message_and_no_temporary_file_is_left(
     run: Path, tmp_path: Path
 ) -> None:
-    """QEMU's own message is the evidence, and leftovers of a killed replay are removed, too."""
+    """Files that a killed replay left before are removed, too."""
     stale = run / ".replay.4194999.tmp"
     stale.mkdir()
 
@@ -78,7 +78,7 @@ def test_when_qemu_refuses_a_replay_the_error_has_qemus_message_and_no_temporary
 
 
 def test_debug_refuses_a_kernel_without_vmlinux(run: Path, tmp_path: Path) -> None:
-    """Without the kernel's vmlinux debugging is refused, and the error names the kernel."""
+    """Debugging a recording needs its kernel's vmlinux; the error names the kernel."""
     environment = Environment(
         cache=tmp_path / "cache",
         runtime=tmp_path / "runtime",

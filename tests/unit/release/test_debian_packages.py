@@ -35,7 +35,7 @@ def request_(tmp_path: Path) -> DebianRequest:
 def test_the_control_file_has_the_maintainer_and_one_stanza_for_each_kernel_in_sorted_order(
     request_: DebianRequest,
 ) -> None:
-    """The control file has one stanza for each kernel, in a fixed order."""
+    """debian/control, made from the configuration, has a driver package for each kernel."""
     assert debian_packages.control(request_) == (
         "Source: m\nMaintainer: A B <a@b.invalid>\n"
         "\nPackage: m-modules-6.1.0-9-cloud-amd64\nDepends: 6.1.0-9-cloud-amd64\n"
@@ -47,7 +47,7 @@ def test_the_control_file_has_the_maintainer_and_one_stanza_for_each_kernel_in_s
 def test_the_changelog_has_the_version_the_commit_the_maintainer_and_the_commits_time(
     request_: DebianRequest,
 ) -> None:
-    """The changelog has the commit's time, in dpkg's format."""
+    """debian/changelog, made from the commit, has the time in dpkg's format."""
     head, _, middle, _, end = debian_packages.changelog(request_).splitlines()
 
     assert head == "m (1.2~git1.abc) unstable; urgency=medium"
@@ -58,7 +58,7 @@ def test_the_changelog_has_the_version_the_commit_the_maintainer_and_the_commits
 def test_environment_variables_of_the_caller_are_not_passed_to_the_package_build(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No variable of this process reaches the build, since it could change the packages."""
+    """The build of Debian packages sees no variable of the caller that could change them."""
     monkeypatch.setenv("CFLAGS", "-O0")
 
     found = debian_packages._environment(VERSION)

@@ -38,7 +38,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_published_release_replaces_the_older_one(made: Path, final: Path) -> None:
-    """The final folder has the files of the new release alone, and nothing is left beside it."""
+    """The folder of release files has only those of the new release."""
     folders.publish(made, final)
 
     assert names(final) == names(made) == ["SHA256SUMS", "new.tar.gz", "symbols", "symbols/new.ko"]
@@ -48,7 +48,7 @@ def test_a_published_release_replaces_the_older_one(made: Path, final: Path) -> 
 def test_the_older_release_stays_when_the_disk_becomes_full(
     made: Path, final: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk during the copy is Lost; the older release is whole, and no part is left."""
+    """A full disk while a release is copied raises Lost, and no part of the copy is left."""
     before, copy = names(final.parent), shutil.copy2
 
     def copy_until_full(source: Path, target: Path, **options: bool) -> object:

@@ -22,7 +22,7 @@ def objections(name: str, data: bytes, *, stamped: bool = True) -> list[str]:
 
 
 def test_a_release_module_and_a_text_that_names_the_test_build_may_be_released() -> None:
-    """A module of a release passes, and so does a text file that names the test build."""
+    """The check before a release finds nothing in such files."""
     assert objections("m.ko", GOOD) == []
     assert objections("README", b"the test build has crash_now") == []
 
@@ -49,7 +49,7 @@ def test_a_release_module_and_a_text_that_names_the_test_build_may_be_released()
 def test_a_file_unfit_for_release_gives_one_line_with_its_name_and_the_reason(
     name: str, data: bytes, words: str
 ) -> None:
-    """Each trace of a test build in a file gives one objection with file and trace."""
+    """Each trace of the driver's test build in a file, such as crash_now, is an objection."""
     (found,) = objections(name, data)
 
     assert found.startswith(f"{name}: ")
@@ -57,7 +57,7 @@ def test_a_file_unfit_for_release_gives_one_line_with_its_name_and_the_reason(
 
 
 def test_file_that_needs_no_abi_number_passes_without_one() -> None:
-    """The gate passes a program without an ABI number if it does not use the driver."""
+    """Only programs that use the driver need the release's ABI number to pass the check."""
     assert objections("tool", ELF, stamped=False) == []
 
 
@@ -81,7 +81,7 @@ CONTROL = (
 
 
 def test_package_of_a_release_passes(tmp_path: Path) -> None:
-    """A package without a trace of the test build passes."""
+    """The check before a release accepts a .deb without a trace of the driver's test build."""
     made = package(tmp_path, {"lib/modules/6/m.ko": GOOD, "usr/sbin/tool": ELF})
 
     gate.check_packages((made,), RULES)
@@ -90,7 +90,7 @@ def test_package_of_a_release_passes(tmp_path: Path) -> None:
 def test_the_error_for_a_refused_package_lists_each_file_with_test_build_contents(
     tmp_path: Path,
 ) -> None:
-    """The error for a refused package has every objection, with the package and the file."""
+    """The BuildError has one line for each such file of the .deb, with package and file."""
     files = {"lib/modules/6/m.ko": GOOD + b"crash_now", "usr/sbin/tool": ELF + b"i_know"}
 
     with pytest.raises(BuildError, match="not released: 2 objections") as caught:
@@ -103,7 +103,7 @@ def test_the_error_for_a_refused_package_lists_each_file_with_test_build_content
 
 
 def test_a_package_with_a_private_key_in_a_maintainer_script_is_refused(tmp_path: Path) -> None:
-    """A private key in a maintainer script is an objection, too."""
+    """The check before a release also reads a .deb's postinst and finds a private key in it."""
     made = package(tmp_path, {}, postinst=b"#!/bin/sh\n# " + KEY)
 
     with pytest.raises(BuildError, match="postinst: contains a private key"):
@@ -111,7 +111,7 @@ def test_a_package_with_a_private_key_in_a_maintainer_script_is_refused(tmp_path
 
 
 def test_unreadable_package_is_an_error(tmp_path: Path) -> None:
-    """A file that dpkg-deb cannot read raises BuildError."""
+    """A release's .deb that dpkg-deb cannot read raises BuildError."""
     (tmp_path / "m.deb").write_bytes(b"!<arch>\nbroken")
 
     with pytest.raises(BuildError, match="cannot be read back"):

@@ -57,7 +57,7 @@ def unpacked(request: ArchiveRequest, folder: Path) -> Path:
 
 
 def test_archive_is_reproducible(request_: ArchiveRequest, tmp_path: Path) -> None:
-    """Two archives of a kext have the same bytes, even when the times of its files change."""
+    """Two archives of a built kext are equal bytes, though its files' times differ."""
     first = kext_archive.make(request_, tmp_path / "one")
     for path in request_.kext.rglob("*"):
         os.utime(path, (1, 1))
@@ -71,7 +71,7 @@ def test_archive_is_reproducible(request_: ArchiveRequest, tmp_path: Path) -> No
 def test_archived_files_belong_to_root_with_fixed_modes(
     request_: ArchiveRequest, tmp_path: Path
 ) -> None:
-    """Files belong to root:wheel; folders and scripts have mode 755, files 644, all one time."""
+    """In a kext's archive, folders and scripts have 755, files 644, and all one time."""
     file = kext_archive.make(request_, tmp_path)
 
     with tarfile.open(file) as archive:
@@ -92,7 +92,7 @@ def test_archived_files_belong_to_root_with_fixed_modes(
 def test_kext_with_a_forbidden_word_in_any_file_is_refused(
     request_: ArchiveRequest, tmp_path: Path, file: str
 ) -> None:
-    """A forbidden word in any file of the kext is refused, and the file is named."""
+    """A kext with a trace of the test build, such as osq_test, is not archived for release."""
     path = request_.kext / file
     path.write_bytes(
         path.read_bytes()
@@ -116,7 +116,7 @@ def test_kext_with_a_forbidden_word_in_any_file_is_refused(
 def test_binary_without_the_abi_number_of_a_release_is_refused(
     request_: ArchiveRequest, tmp_path: Path, stamp: str, words: str
 ) -> None:
-    """A binary with a test build's ABI number, or with none, is refused."""
+    """A kext's binary with the ABI number of a test build, or with none, is not archived."""
     binary = request_.kext / "Contents/MacOS/osq"
     binary.write_bytes(binary.read_bytes().replace(b"osq_abi=2u", stamp.encode()))
 
@@ -129,7 +129,7 @@ def test_binary_without_the_abi_number_of_a_release_is_refused(
 def test_with_destdir_the_kext_is_installed_below_it_and_uninstalled_again(
     request_: ArchiveRequest, tmp_path: Path
 ) -> None:
-    """With DESTDIR the installer copies the kext, and the uninstaller removes it."""
+    """The archive's install script copies the kext below DESTDIR, its uninstaller removes it."""
     inner, root = unpacked(request_, tmp_path), tmp_path / "root"
     environment = {**os.environ, "DESTDIR": str(root)}
 
@@ -145,7 +145,7 @@ def test_with_destdir_the_kext_is_installed_below_it_and_uninstalled_again(
 def test_installer_refuses_a_system_that_is_no_mac(
     request_: ArchiveRequest, tmp_path: Path
 ) -> None:
-    """Without DESTDIR the installer refuses every system except macOS."""
+    """The kext archive's install script, run on Linux without DESTDIR, refuses to work."""
     script = unpacked(request_, tmp_path) / "install.sh"
 
     done = subprocess.run([script], check=False, capture_output=True, text=True)
@@ -157,7 +157,7 @@ def test_installer_refuses_a_system_that_is_no_mac(
 def test_signing_with_an_identity_fails_if_codesign_is_missing_and_hints_the_command(
     request_: ArchiveRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Signing without codesign is refused, and the hint has the command for a Mac."""
+    """Archiving a kext with a signature needs a Mac; the hint has the command to run there."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(UsageError, match="codesign is not installed") as refused:
@@ -169,7 +169,7 @@ def test_signing_with_an_identity_fails_if_codesign_is_missing_and_hints_the_com
 def test_codesign_signs_the_copy_in_the_archive_and_not_the_build(
     request_: ArchiveRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The archive has a signed copy, the build stays unsigned; a failure raises BuildError."""
+    """With a fake codesign, the archived kext is signed and the built one is not."""
     tool = tmp_path / "bin" / "codesign"
     tool.parent.mkdir()
     tool.write_text(CODESIGN)
@@ -189,7 +189,7 @@ def test_codesign_signs_the_copy_in_the_archive_and_not_the_build(
 def test_symbols_archive_is_reproducible_and_refuses_test_builds(
     request_: ArchiveRequest, tmp_path: Path
 ) -> None:
-    """The archive of symbols is reproducible, and symbols of a test build are refused."""
+    """The archive of a kext's dSYM is the same each time; that of a test build is refused."""
     dsym = tmp_path / "osq.kext.dSYM"
     (dsym / "Contents").mkdir(parents=True)
     (dsym / "Contents" / "Info.plist").write_text("symbols")
@@ -210,7 +210,7 @@ def test_symbols_archive_is_reproducible_and_refuses_test_builds(
 def test_the_manual_steps_after_archiving_include_codesign_only_for_an_unsigned_kext(
     tmp_path: Path,
 ) -> None:
-    """The steps include signing only for an unsigned kext, then notarising and packing."""
+    """What a person does on a Mac after archiving: sign, if needed, notarise, pack again."""
     archive = tmp_path / "osq-0.1.0-macos.tar.gz"
 
     unsigned = kext_archive.remaining_steps(archive, "", kext="osq.kext")

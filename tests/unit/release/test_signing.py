@@ -49,7 +49,7 @@ def signed(tmp_path: Path, key: SigningKey) -> Path:
 def test_a_created_signing_key_has_mode_0600_and_a_second_call_returns_the_same_key(
     key: SigningKey,
 ) -> None:
-    """The key has mode 0600 in a folder with mode 0700, and a second call returns the same key."""
+    """The private key to sign modules with lies in a folder with mode 0700."""
     before = key.private.read_bytes()
 
     again = signing.own(key.private.parent, name="one")
@@ -62,7 +62,7 @@ def test_a_created_signing_key_has_mode_0600_and_a_second_call_returns_the_same_
 def test_a_key_of_which_one_file_is_missing_is_refused_and_its_other_file_is_not_changed(
     tmp_path: Path,
 ) -> None:
-    """A private key without its certificate, which may be enrolled on machines, is kept."""
+    """A module-signing key without its certificate is kept: machines may have it enrolled."""
     key = signing.own(tmp_path / "k", name="one")
     before = key.private.read_bytes()
     key.certificate.unlink()
@@ -75,7 +75,7 @@ def test_a_key_of_which_one_file_is_missing_is_refused_and_its_other_file_is_not
 
 
 def test_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) -> None:
-    """A private key with mode 0640 is refused, and the hint has the chmod command."""
+    """A private key for modules with mode 0640 is refused; the hint has the chmod command."""
     copy = tmp_path / "key.pem"
     copy.write_bytes(key.private.read_bytes())
     copy.chmod(0o640)
@@ -95,7 +95,7 @@ def test_a_private_key_with_the_certificate_of_another_key_is_refused(
 
 
 def test_files_that_are_no_key_or_certificate_are_refused(tmp_path: Path, key: SigningKey) -> None:
-    """A missing file, a file that is no key and one that is no certificate are each refused."""
+    """Module signing refuses a missing file, one that is no key and one that is no certificate."""
     junk = tmp_path / "junk"
     junk.write_bytes(b"junk")
     junk.chmod(0o600)
@@ -112,7 +112,7 @@ def test_files_that_are_no_key_or_certificate_are_refused(tmp_path: Path, key: S
 def test_signature_verifies_only_with_its_own_certificate(
     signed: Path, key: SigningKey, other: SigningKey
 ) -> None:
-    """A signature verifies with its own certificate and with no other."""
+    """A module's signature verifies with the certificate of its key and with no other."""
     assert signing.split(signed.read_bytes())[0] == MODULE
     assert signing.is_signed_by(signed, key.certificate)
     assert not signing.is_signed_by(signed, other.certificate)
@@ -128,7 +128,7 @@ def test_changed_bit_makes_the_verification_fail(signed: Path, key: SigningKey) 
 
 
 def test_unsigned_module_does_not_verify(tmp_path: Path, key: SigningKey) -> None:
-    """An unsigned module, and one with a signature size beyond the file, do not verify."""
+    """A module without a signature, or with a signature size beyond the file, fails the check."""
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)
 
@@ -141,7 +141,7 @@ def test_unsigned_module_does_not_verify(tmp_path: Path, key: SigningKey) -> Non
 def test_a_signing_program_that_fails_or_writes_no_signature_raises_an_error(
     tmp_path: Path, key: SigningKey
 ) -> None:
-    """A signer that fails raises BuildError, and so does one that writes no signature."""
+    """The user's program that signs modules must exit with 0 and write a signature."""
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)
     signer = tmp_path / "scripts" / "sign-file"

@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_stage_copies_tracked_files_except_excluded_ones(project: Path, tmp_path: Path) -> None:
-    """Only tracked files are copied, without those that match a pattern, with modes 644 or 755."""
+    """Of git's files, those that match no exclude pattern are copied for a source archive."""
     target = tmp_path / "stage"
 
     names = sources.stage(
@@ -52,13 +52,13 @@ def test_stage_copies_tracked_files_except_excluded_ones(project: Path, tmp_path
 def test_staging_with_a_path_or_exclude_pattern_that_matches_no_tracked_file_is_an_error(
     project: Path, tmp_path: Path, places: list[str], without: list[str], words: str
 ) -> None:
-    """A place or a pattern that matches nothing raises UsageError."""
+    """A path or pattern of a source archive that has become useless raises UsageError."""
     with pytest.raises(UsageError, match=words):
         sources.stage(project, places, without=without, target=tmp_path / "stage")
 
 
 def test_archive_is_reproducible(project: Path, tmp_path: Path) -> None:
-    """An archive depends on the files' content only, not on time or folder."""
+    """A source archive depends on its files' content only, not on time or folder."""
     archives = []
     for name in ("one", "two", "three"):
         folder = tmp_path / name / "deeper"

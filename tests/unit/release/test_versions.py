@@ -56,7 +56,7 @@ def sorts_before(first: str, second: str) -> bool:
 
 
 def test_version_of_a_tagged_commit_is_exactly_its_number(repository: Repository) -> None:
-    """A tagged commit has exactly the number, and the commit's time."""
+    """Packages of a commit with the tag v1.2.3 have the version 1.2.3 and the commit's time."""
     repository.git("tag", "v1.2.3")
 
     found = versions.of_tree(repository.root)
@@ -69,7 +69,7 @@ def test_version_of_a_tagged_commit_is_exactly_its_number(repository: Repository
 def test_snapshot_versions_sort_by_commit_time_and_before_the_release_number(
     repository: Repository,
 ) -> None:
-    """An older snapshot sorts before a newer one, and both before the number."""
+    """By dpkg's order, an untagged commit's package is older than the release that follows."""
     first = repository.text
     repository.commit("2026-11-25T13:31:28+00:00")
     second = repository.text
@@ -80,7 +80,7 @@ def test_snapshot_versions_sort_by_commit_time_and_before_the_release_number(
 
 
 def test_version_of_a_changed_tree_sorts_after_its_commit(repository: Repository) -> None:
-    """A changed tree sorts after its commit and is not clean; untracked files are ignored."""
+    """Uncommitted changes make the package version later by dpkg; untracked files do not count."""
     clean = repository.text
     (repository.root / "stray").touch()
     assert repository.text == clean
@@ -93,7 +93,7 @@ def test_version_of_a_changed_tree_sorts_after_its_commit(repository: Repository
 
 
 def test_a_version_number_with_a_letter_is_refused(repository: Repository) -> None:
-    """A number that is not digits and dots raises UsageError."""
+    """A package's version must be digits and dots, else UsageError is raised."""
     repository.write("1.2rc3")
 
     with pytest.raises(UsageError, match="numbers and dots"):
@@ -101,7 +101,7 @@ def test_a_version_number_with_a_letter_is_refused(repository: Repository) -> No
 
 
 def test_tree_without_git_is_refused(tmp_path: Path) -> None:
-    """Outside of a git repository UsageError is raised, and the hint asks for a commit."""
+    """Outside of a git repository no package version can be made; the hint asks for a commit."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1"\n')
 
     with pytest.raises(UsageError, match="git") as caught:

@@ -27,7 +27,7 @@ def stored(runs: Path) -> None:
 
 
 def test_a_crash_that_two_runs_have_is_one_group_in_the_history(tmp_path: Path) -> None:
-    """A crash of two runs is one group with count, first and last run; the latest comes first."""
+    """Runs' crashes with one signature are one group with count, first and last run."""
     stored(tmp_path)
 
     latest, twice = history.grouped(tuple(history.runs(tmp_path)))
@@ -50,7 +50,7 @@ def test_a_folder_with_an_unreadable_report_is_skipped(tmp_path: Path) -> None:
 
 
 def test_a_crash_is_found_by_the_beginning_of_its_signature(tmp_path: Path) -> None:
-    """A crash is found by the start of its signature; no match or several are an error."""
+    """A start that fits no or several crashes of the earlier runs is an error."""
     stored(tmp_path)
 
     assert history.find(tmp_path, "0123").signature == "0123456789ab"
@@ -81,7 +81,7 @@ def ran(
 
 
 def test_a_test_that_passed_in_a_later_run_does_not_count_as_failed_last(tmp_path: Path) -> None:
-    """A failure that a later run of one test took back is gone; the others stay."""
+    """A failed test is no longer listed once a later run of it alone has passed."""
     ran(tmp_path, 1, "", gone=Verdict.FAILED)
     ran(tmp_path, 2, "", one=Verdict.FAILED, two=Verdict.CRASHED, three=Verdict.PASSED)
     ran(tmp_path, 3, "one", one=Verdict.PASSED)
@@ -95,7 +95,7 @@ def test_a_test_that_passed_in_a_later_run_does_not_count_as_failed_last(tmp_pat
 def test_a_pass_in_a_run_that_the_filter_rejects_leaves_the_test_among_the_failing_ones(
     tmp_path: Path,
 ) -> None:
-    """A run of another target counts neither as a failure nor as the last complete run."""
+    """Runs of another target, for example, are ignored when failing tests are listed."""
     ran(tmp_path, 1, "", one=Verdict.LOST)
     ran(tmp_path, 2, "", one=Verdict.PASSED)
 
@@ -107,7 +107,7 @@ def test_a_pass_in_a_run_that_the_filter_rejects_leaves_the_test_among_the_faili
 def test_a_test_not_reached_by_an_interrupted_run_keeps_its_failure_from_an_older_run(
     tmp_path: Path,
 ) -> None:
-    """A run that ended before a test says nothing about it, so its older failure still counts."""
+    """The list of failing tests has tests that an interrupted later run has not reached."""
     ran(tmp_path, 1, "", one=Verdict.PASSED, two=Verdict.FAILED)
     ran(tmp_path, 2, "", Verdict.LOST, one=Verdict.PASSED)
 

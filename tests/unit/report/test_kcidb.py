@@ -24,7 +24,7 @@ def walk(value: Any) -> list[Any]:
 def test_a_crash_becomes_a_kcidb_issue_that_an_incident_connects_with_its_test(
     tmp_path: Path,
 ) -> None:
-    """A crash becomes a KCIDB issue, and an incident connects it with its test."""
+    """In the run's report for KernelCI, an incident connects the crash with its test."""
     data = render(report_of(tmp_path / "run-1"))
 
     (test,), (issue,), (incident,) = data["tests"], data["issues"], data["incidents"]
@@ -37,7 +37,7 @@ def test_a_crash_becomes_a_kcidb_issue_that_an_incident_connects_with_its_test(
 
 
 def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
-    """The KCIDB object has no null, and a test's path consists of words and dots."""
+    """The run's object for KernelCI has no null, and tests' paths are words with dots."""
     odd = TestResult(name="test_a::test_b[x y]", suite="guest", verdict=Verdict.PASSED)
 
     data = render(report_of(tmp_path / "run-1", results=(odd,)))
@@ -51,7 +51,7 @@ def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
 def test_in_kcidb_a_lost_test_has_status_miss_and_a_harness_crash_the_culprit_harness(
     tmp_path: Path,
 ) -> None:
-    """A lost run has the status MISS, and the death of QEMU is blamed on the harness."""
+    """A crash of the harness is for example the death of QEMU."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)
 

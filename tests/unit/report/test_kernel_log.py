@@ -28,7 +28,7 @@ def marks(lines: list[str] = LINES) -> tuple[TestMark, ...]:
 
 
 def test_a_console_is_split_at_the_lines_that_mark_start_and_end_of_a_test() -> None:
-    """A console is split into its start, a test, the lines after it, and an unfinished test."""
+    """Each test of a run gets its part of the guest's console as a file, others the rest."""
     parts = {part.name: part.lines for part in split(LINES, marks())}
 
     assert list(parts) == ["start", "t::one", "after-t::one", "t::two"]
@@ -37,18 +37,18 @@ def test_a_console_is_split_at_the_lines_that_mark_start_and_end_of_a_test() -> 
 
 
 def test_the_parts_of_a_console_contain_every_line() -> None:
-    """The parts of a console joined together equal the console."""
+    """The files into which a run splits its console by tests join to the whole console."""
     assert [line for part in split(LINES, marks()) for line in part.lines] == LINES
 
 
 def test_a_console_without_marks_is_one_part() -> None:
-    """A console without test marks is kept as one file, and an empty console as none."""
+    """A console without lines that mark tests becomes one file, an empty one none."""
     assert [part.name for part in split(["only line"], ())] == ["start"]
     assert list(split([], ())) == []
 
 
 def test_a_carriage_return_does_not_end_a_line_of_the_console(tmp_path: Path) -> None:
-    """A carriage return does not end a console line, so later parts still begin at their marks."""
+    """A CR within a line does not move the numbers of the lines at which tests begin."""
     console = tmp_path / "console.log"
     raw = ["10%\r20%\r30%", *LINES]
     console.write_bytes("".join(f"{line}\r\n" for line in raw).encode() + b"\xff")

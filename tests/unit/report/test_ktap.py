@@ -36,7 +36,7 @@ def results(text: str) -> list[TestResult]:
 def test_each_form_of_a_result_line_is_parsed(
     line: str, name: str, verdict: Verdict, reason: str
 ) -> None:
-    """Result lines with and without numbers, dashes and each directive are parsed."""
+    """'ok' and 'not ok' lines of KTAP with and without number, dash and directive are read."""
     (found,) = results(f"KTAP version 1\n1..1\n{line}")
 
     assert (found.name, found.verdict, found.reason) == (name, verdict, reason)

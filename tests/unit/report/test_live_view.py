@@ -33,7 +33,7 @@ def play(view: LiveView) -> None:
 
 
 def test_the_plain_view_prints_results_and_no_console() -> None:
-    """The plain view prints stages, notes, results and a failure's reason, but no console line."""
+    """A run's plain text output has stages, notes and failures, but no line of the guest."""
     stream = io.StringIO()
 
     play(PlainView(stream=stream))
@@ -53,7 +53,7 @@ def test_the_plain_view_prints_results_and_no_console() -> None:
 
 
 def test_a_view_prints_notes_but_no_console_lines_while_a_debugger_has_the_terminal() -> None:
-    """While the terminal is given away, a view prints notes but no console lines.
+    """A run's plain and live output keep the guest's lines off a debugger's terminal.
 
     Console lines that come later are printed.
     """
@@ -77,7 +77,7 @@ def test_a_view_prints_notes_but_no_console_lines_while_a_debugger_has_the_termi
 
 
 def test_a_verbose_view_prints_the_console() -> None:
-    """In verbose mode the plain view also prints the console and the running test."""
+    """With --verbose a run's plain output has the guest's console and each started test."""
     stream = io.StringIO()
 
     play(PlainView(verbose=True, stream=stream))
@@ -87,7 +87,7 @@ def test_a_verbose_view_prints_the_console() -> None:
 
 
 def test_a_view_escapes_text_that_its_stream_cannot_encode() -> None:
-    """Characters that the output stream cannot encode are printed as escapes."""
+    r"""A run whose output stream is ASCII prints other letters as escapes such as \xfc."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
 
@@ -98,7 +98,7 @@ def test_a_view_escapes_text_that_its_stream_cannot_encode() -> None:
 
 
 def test_a_plain_view_with_a_closed_output_stream_takes_all_events_without_an_error() -> None:
-    """After its pipe is closed a view prints nothing more, and the run goes on."""
+    """A run whose output goes to `head` continues silently after `head` has ended."""
     stream = io.StringIO()
     view = PlainView(stream=stream)
     stream.close()
@@ -107,7 +107,7 @@ def test_a_plain_view_with_a_closed_output_stream_takes_all_events_without_an_er
 
 
 def test_on_a_40_column_terminal_the_live_view_shows_tests_and_prints_markup_literally() -> None:
-    """On 40 columns the live view shows stage, tests and reason, and prints markup literally."""
+    """The live display of a run fits 40 columns; [red] in a test's text stays as it is."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)
 
@@ -119,7 +119,7 @@ def test_on_a_40_column_terminal_the_live_view_shows_tests_and_prints_markup_lit
 
 
 def test_the_live_view_shows_results_of_planned_tests_until_there_are_more_than_planned() -> None:
-    """The live picture counts the results of the suite, until there are more than planned."""
+    """The live display says '1 of 2', and no total once a suite has surplus results."""
     stream = io.StringIO()
     view = RichView(console=Console(file=stream, force_terminal=True, width=80))
 

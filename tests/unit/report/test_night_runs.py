@@ -18,7 +18,7 @@ def make(runs: Path, name: str, verdict: Verdict | None) -> None:
 
 
 def test_passed_runs_are_removed_before_failed_ones_and_crashes_last(tmp_path: Path) -> None:
-    """Within a verdict the oldest goes first, and the rest stays as soon as there is room."""
+    """Run folders of nights are removed until they fit their limit, the oldest first."""
     make(tmp_path, "1", Verdict.CRASHED)
     make(tmp_path, "2", Verdict.FAILED)
     make(tmp_path, "3", Verdict.PASSED)
@@ -32,7 +32,7 @@ def test_passed_runs_are_removed_before_failed_ones_and_crashes_last(tmp_path: P
 
 
 def test_runs_of_a_person_and_those_to_keep_stay_whatever_room_they_take(tmp_path: Path) -> None:
-    """A run without the mark does not count; a run to keep counts, but stays."""
+    """Only folders that a night marked as its own are removed; those to keep count, too."""
     make(tmp_path, "1", None)
     make(tmp_path, "2", Verdict.PASSED)
     make(tmp_path, "3", Verdict.PASSED)
@@ -43,7 +43,7 @@ def test_runs_of_a_person_and_those_to_keep_stay_whatever_room_they_take(tmp_pat
 
 
 def test_a_run_without_a_folder_is_not_marked(tmp_path: Path) -> None:
-    """A cell that was lost before its run began has no folder."""
+    """Marking the run of a night's cell that was lost before it began makes no file."""
     night_runs.mark(tmp_path / "gone", Verdict.LOST)
 
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ def runs(tmp_path: Path) -> Path:
     ],
 )
 def test_a_run_is_found_by_its_name_or_the_end_of_it(runs: Path, name: str, found: str) -> None:
-    """A run is found by its name or the end of it; a complete name is preferred."""
+    """Of two run folders that fit, the one with exactly the given name is preferred."""
     assert run_folders.find(runs, name) == runs / found
 
 
@@ -60,7 +60,7 @@ def test_finding_a_run_by_an_unknown_name_is_an_error_whose_hint_lists_the_last_
 
 
 def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path) -> None:
-    """A second run of the same name is refused, and the first one's folder stays."""
+    """A run cannot take the folder of an earlier run, which stays as it is."""
     folder = run_folders.create(tmp_path / "build" / "runs", "mine")
 
     with pytest.raises(UsageError, match="the run mine exists already"):

@@ -111,7 +111,7 @@ def test_in_junit_a_lost_run_without_results_is_one_case_named_the_run_itself(
 def test_a_summary_begins_with_the_evidence_has_the_counts_and_ends_with_the_verdict(
     tmp_path: Path,
 ) -> None:
-    """The summary of a run ends with the verdict, and the evidence is above it."""
+    """Above a run's verdict, its printed summary names what led to it."""
     lines = run_report.summary_lines(sample(tmp_path))
 
     assert lines[-1] == "verdict: failed (because)"
@@ -122,7 +122,7 @@ def test_a_summary_begins_with_the_evidence_has_the_counts_and_ends_with_the_ver
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"schema": 2}'])
 def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, text: str) -> None:
-    """An incomplete file, another schema and a missing field are refused as a report."""
+    """An incomplete report.json, or one with a missing field, is refused."""
     (tmp_path / "report.json").write_text(text)
 
     with pytest.raises(Lost):
@@ -186,7 +186,7 @@ def test_a_report_file_contains_its_schema(tmp_path: Path) -> None:
 
 
 def test_a_kernel_report_fails_the_test_it_belongs_to_and_a_fatal_one_makes_it_crashed() -> None:
-    """A kernel report makes a passed test fail, and a fatal report makes it crashed."""
+    """A warning of the kernel during a test that passed makes it fail, a panic crashed."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     fatal = replace(WARNING, fatal=True)
 
@@ -202,7 +202,7 @@ def test_a_kernel_report_fails_the_test_it_belongs_to_and_a_fatal_one_makes_it_c
 
 
 def test_a_kernel_report_between_tests_changes_no_test_and_is_returned_separately() -> None:
-    """A kernel report between tests belongs to no test and is returned apart from the results."""
+    """A kernel warning that came while no test ran leaves each test's verdict as it is."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     between = replace(WARNING, test="")
 

@@ -53,7 +53,7 @@ def settings_of(root: Path) -> Settings:
 
 
 def test_watch_runs_again_after_a_change_and_on_ctrl_c_returns_the_last_exit_code() -> None:
-    """A run follows a change; Ctrl-C ends the watch, which returns the last exit code."""
+    """With --watch, the tests run again when a source file changes, until Ctrl-C."""
     codes = iter([1, 0])
     said: list[str] = []
     one, two = {FILE: (1, 1)}, {FILE: (2, 1)}
@@ -66,7 +66,7 @@ def test_watch_runs_again_after_a_change_and_on_ctrl_c_returns_the_last_exit_cod
 
 
 def test_ctrl_c_right_after_the_watch_says_that_it_waits_returns_the_runs_exit_code() -> None:
-    """A Ctrl-C that arrives while the watching line is printed ends the watch like a later one.
+    """Ctrl-C during the output of --watch's line 'watching' ends it like a later Ctrl-C.
 
     The signal once ended the command with 130 when it came between this line and the wait.
     """
@@ -82,7 +82,7 @@ def test_ctrl_c_right_after_the_watch_says_that_it_waits_returns_the_runs_exit_c
 
 
 def test_a_file_that_is_saved_during_a_run_causes_another_run_after_it() -> None:
-    """A file that changes while the tests run leads to a run without any further change."""
+    """With --watch, a source that changes while the tests run is not missed."""
     now: State = {FILE: (1, 1)}
     runs: list[int] = []
 
@@ -98,7 +98,7 @@ def test_a_file_that_is_saved_during_a_run_causes_another_run_after_it() -> None
 
 
 def test_a_file_that_changes_at_three_polls_in_a_row_causes_one_further_run() -> None:
-    """A file that changes at three polls in a row causes one further run."""
+    """With --watch, the tests wait until a source file no longer changes."""
     states = ({FILE: (1, 1)}, {FILE: (2, 1)}, {FILE: (3, 1)}, {FILE: (4, 1)}, {FILE: (4, 1)})
     count: list[int] = []
 
@@ -112,7 +112,7 @@ def test_a_file_that_changes_at_three_polls_in_a_row_causes_one_further_run() ->
 
 
 def test_a_temporary_file_that_is_gone_again_causes_no_run() -> None:
-    """A temporary file that is gone again when everything rests causes no run."""
+    """With --watch, an editor's file that is gone at the next look does not start the tests."""
     one, other = {FILE: (1, 1)}, {FILE: (1, 1), Path("4913"): (1, 1)}
     count: list[int] = []
 
@@ -126,7 +126,7 @@ def test_a_temporary_file_that_is_gone_again_causes_no_run() -> None:
 
 
 def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
-    """Ctrl-C during a run is passed on after that run's own cleanup."""
+    """With --watch, Ctrl-C while tests run is passed on after that run's own cleanup."""
 
     def run() -> int:
         raise KeyboardInterrupt
@@ -138,7 +138,7 @@ def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
 def test_watch_notices_changed_new_and_removed_files_and_looks_at_the_configuration_file(
     tmp_path: Path,
 ) -> None:
-    """A changed and a new source file and a removed test are noticed.
+    """With --watch, sources, tests and the configuration file are compared with before.
 
     The configuration file is watched.
     """
@@ -156,7 +156,7 @@ def test_watch_notices_changed_new_and_removed_files_and_looks_at_the_configurat
 
 
 def test_results_objects_and_caches_of_a_run_cause_no_new_run(tmp_path: Path) -> None:
-    """Results, objects, logs, Python's caches and an editor's files are no change."""
+    """With --watch, files that a test run itself writes, and an editor's, are no change."""
     settings = settings_of(tmp_path)
     before = again.state(settings)
 
@@ -171,7 +171,7 @@ def test_results_objects_and_caches_of_a_run_cause_no_new_run(tmp_path: Path) ->
 def test_in_a_kernel_tree_only_the_configuration_file_and_the_modules_folder_are_watched(
     tmp_path: Path,
 ) -> None:
-    """In a kernel tree only the configuration file and the module's folder are watched."""
+    """With --watch, the other files of a module's kernel tree, which are many, are left out."""
     settings = settings_of(tmp_path)
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "Kbuild.include").write_text("")
@@ -199,7 +199,7 @@ def codes_of(*codes: int) -> Callable[[], int]:
 def test_repeat_returns_the_worst_exit_code_and_can_stop_at_a_failure(
     *, until_fail: bool, code: int, last: str
 ) -> None:
-    """Every run counts, the worst exit code is returned, and --until-fail stops at a bad one."""
+    """With --repeat all runs count; with --until-fail the first bad run is the last one."""
     said: list[str] = []
 
     found = again.repeat(codes_of(0, 1, 0, 3), 4, said.append, until_fail=until_fail)

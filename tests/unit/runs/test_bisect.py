@@ -81,7 +81,7 @@ def runner(tmp_path: Path, broken: set[str]) -> Runner:
 def test_the_first_bad_commit_is_found(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bisect finds the first bad commit in fewer runs than commits, and leaves no worktree."""
+    """Over a real git history with fake test runs, bisect needs fewer runs than commits."""
     request, commits = history
     root = request.settings.root
     monkeypatch.setattr(kernel_test, "run", runner(tmp_path, set()))
@@ -107,7 +107,7 @@ def test_the_first_bad_commit_is_found(
 def test_several_candidate_commits_that_cannot_be_tried_are_an_error(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bisect ends in an error when several commits in question could not be tried."""
+    """If the runs of all commits between good and bad are lost, bisect names no commit."""
     request, commits = history
     monkeypatch.setattr(kernel_test, "run", runner(tmp_path, {"1", "2", "3", "4"}))
 
@@ -142,7 +142,7 @@ def test_bisect_with_an_unknown_revision_is_an_error_that_names_it(
 def test_bisect_judges_the_same_crash_as_bad_another_crash_as_good_and_a_lost_run_as_skip(
     tmp_path: Path,
 ) -> None:
-    """A commit is bad only when its crash has the given signature, not after any crash."""
+    """A commit is bad only if its run's crash has the signature that is looked for."""
     other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
 
     assert bisect.judge(report_of(tmp_path), SOUGHT) == ("bad", "the run shows the crash")
@@ -152,7 +152,7 @@ def test_bisect_judges_the_same_crash_as_bad_another_crash_as_good_and_a_lost_ru
 
 
 def test_bisect_judges_a_commit_by_a_test_when_there_is_no_crash(tmp_path: Path) -> None:
-    """A failure or a crash of the test is bad, its pass good, and anything else is skipped."""
+    """A commit is bad if the given test fails or crashes in its run, good if it passes."""
     found = report_of(tmp_path, crashes=())
     sought = bisect.Sought(test=found.results[0].name)
 

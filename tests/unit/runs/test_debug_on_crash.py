@@ -65,7 +65,7 @@ def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
 def test_a_debugger_starts_for_a_crashed_guest_but_not_for_one_that_has_gone_or_still_runs(
     monkeypatch: pytest.MonkeyPatch, debugger: str, error: HarnessError, times: int
 ) -> None:
-    """No debugger starts for a guest that has gone or still runs."""
+    """With --debug-on-crash the error that ended the guest decides."""
     calls: list[Any] = []
     monkeypatch.setattr(attach, "attach_to", lambda *words: calls.append(words))
     view = View()
@@ -77,7 +77,7 @@ def test_a_debugger_starts_for_a_crashed_guest_but_not_for_one_that_has_gone_or_
 
 
 def test_a_debugger_that_cannot_start_leads_to_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A debugger that cannot start leads to a note with the reason, and raises no error."""
+    """If --debug-on-crash cannot start its debugger, the run goes on and prints the reason."""
 
     def refuse(*_: object) -> int:
         raise UsageError("another debugger is there")
@@ -93,7 +93,7 @@ def test_a_debugger_that_cannot_start_leads_to_a_note(monkeypatch: pytest.Monkey
 def test_a_missing_terminal_or_debugger_is_an_error_before_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A missing terminal or debugger is an error only for a run with --debug-on-crash."""
+    """Only a run with --debug-on-crash needs a terminal and a debugger; the error is early."""
     monkeypatch.setattr(debuggers, "_path", lambda: [tmp_path])
     debug_on_crash.check(request(""))
 

@@ -113,7 +113,7 @@ def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
 def test_explaining_a_hung_guest_of_a_run_without_tests_writes_a_report_with_the_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that only loaded the module gets a report with the crash and its dump's kernel."""
+    """A run that only loaded the module into a fake guest gets a report.json: crashed."""
     found = explain(Scenery(tmp_path, HUNG), monkeypatch)
 
     written = run_report.load(tmp_path)
@@ -127,7 +127,7 @@ def test_explaining_a_hung_guest_of_a_run_without_tests_writes_a_report_with_the
 def test_explaining_a_hung_guest_of_a_tested_run_adds_the_crash_and_keeps_the_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash is added to a run's report under the next free number, and the verdict stays."""
+    """The run's report.json, written before, gets the new crash under the next free number."""
     (tmp_path / "crashes" / "4").mkdir(parents=True)
     before = replace(report_of(tmp_path), verdict=Verdict.PASSED, reason="all passed")
     run_report.write(before)
@@ -155,7 +155,7 @@ def test_a_running_guest_that_the_explanation_paused_is_resumed_but_a_crashed_or
     left_in: DomainState,
     in_the_end: DomainState,
 ) -> None:
-    """A guest that the explanation paused is resumed; one that crashed or is gone is not."""
+    """A fake guest is paused while the task collects what its kernel reported."""
     scenery = Scenery(tmp_path, COMPLAINED, left_in=left_in)
 
     explain(scenery, monkeypatch)
@@ -166,7 +166,7 @@ def test_a_running_guest_that_the_explanation_paused_is_resumed_but_a_crashed_or
 def test_a_guest_that_is_suspended_before_it_is_explained_is_suspended_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest that was suspended before the explanation stays suspended after it."""
+    """The task that explains a hung guest does not resume one that a person had suspended."""
     scenery = Scenery(tmp_path, HUNG, domain=FakeDomain(now=DomainState.PAUSED))
 
     explain(scenery, monkeypatch)
@@ -177,7 +177,7 @@ def test_a_guest_that_is_suspended_before_it_is_explained_is_suspended_afterward
 def test_explaining_a_guest_without_a_crash_or_hang_writes_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest without a problem gets no report and no crash folder."""
+    """The task that explains a guest returns None for a healthy fake guest."""
     assert explain(Scenery(tmp_path, None), monkeypatch) is None
     assert list(tmp_path.iterdir()) == []
 
@@ -185,7 +185,7 @@ def test_explaining_a_guest_without_a_crash_or_hang_writes_no_file(
 def test_of_the_reports_in_a_runs_crashes_only_the_survived_warning_counts_as_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning that the guest survived counts as explained earlier; a panic does not."""
+    """A survived warning is not explained again by the next call; a panic is."""
     survived = report(kind="warning", fatal=False, line=3)
     complaint = crash(tmp_path / "1", cause=Cause.REPORT, reports=(survived,))
     panic = crash(tmp_path / "2", number=2, reports=(report(line=9),))

@@ -46,7 +46,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: HarnessError) -> None:
 def test_a_request_that_the_kernel_does_not_allow_is_a_usage_error_with_a_report(
     request_: KernelTestRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller gets the error with its exit code, and the run's folder has the reason."""
+    """For example --writable with a kernel without 9p; report.json has the reason, too."""
     failing(monkeypatch, UsageError("--writable: no 9p"))
 
     with pytest.raises(UsageError, match="no 9p"):
@@ -59,7 +59,7 @@ def test_a_request_that_the_kernel_does_not_allow_is_a_usage_error_with_a_report
 def test_a_guest_that_does_not_start_is_a_lost_run(
     request_: KernelTestRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Any other error decides the verdict of the run."""
+    """kernel-test's report then has the verdict lost with the error's text; nothing is raised."""
     failing(monkeypatch, GuestLost("no answer"))
 
     report: RunReport = kernel_test.run(request_, PlainView())
@@ -85,7 +85,7 @@ def kernel(folder: Path, options: str) -> Kernel:
 
 
 def test_a_kernel_without_9p_is_refused_with_the_kernels_that_have_it(tmp_path: Path) -> None:
-    """A kernel with 9p passes, and so does one whose configuration is not known."""
+    """--writable needs 9p in the guest's kernel; a kernel of unknown configuration passes."""
     cloud = KernelSpec(package="linux-image-cloud-amd64")
     configured = {"own": cloud, "6.1": KernelSpec(package="linux-image-amd64")}
 

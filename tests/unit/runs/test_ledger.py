@@ -69,7 +69,7 @@ def verdicts(results: tuple[TestResult, ...]) -> dict[str, Verdict]:
 
 
 def test_a_suite_with_all_results_ends_without_an_error() -> None:
-    """A suite in which every planned test has a result ends without an error."""
+    """The record of a suite's KTAP lines has a result for every planned test."""
     book = ledger(*PLAN, "ok 1 t::one", "not ok 2 t::two")
 
     outcome = book.ended(None)
@@ -79,7 +79,7 @@ def test_a_suite_with_all_results_ends_without_an_error() -> None:
 
 
 def test_after_a_crash_the_running_test_has_the_verdict_crashed() -> None:
-    """A crash counts for the running test, and the tests after it are lost."""
+    """When the guest crashes, the tests that were to run after the running one are lost."""
     book = ledger(*PLAN, "# harness: start t::one")
 
     outcome = book.ended(GuestCrashed("it died"))
@@ -91,7 +91,7 @@ def test_after_a_crash_the_running_test_has_the_verdict_crashed() -> None:
 
 
 def test_planned_tests_that_no_guest_reached_have_the_verdict_lost() -> None:
-    """Planned tests that no guest could run are lost, with the reason."""
+    """Tests that the suite's plan line announced and no guest ran are lost, with the reason."""
     (result,) = lost(("t::two",), "guest")
 
     assert (result.name, result.verdict) == ("t::two", Verdict.LOST)
@@ -99,14 +99,14 @@ def test_planned_tests_that_no_guest_reached_have_the_verdict_lost() -> None:
 
 
 def test_a_test_that_does_not_end_has_failed() -> None:
-    """A test that exceeds its deadline in a healthy guest has failed, and nothing is lost."""
+    """A test that exceeds its deadline in a healthy guest has failed; no other test is lost."""
     outcome = ledger(*PLAN, "# harness: start t::one").ended(TestOverdue("ran for over 60 s"))
 
     assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
 
 
 def test_a_started_test_that_a_kernel_warning_interrupts_has_no_result_but_is_unreached() -> None:
-    """A test that an earlier test's fault interrupted gets no result, so it runs again."""
+    """A warning of the test before ends the guest, so the started test runs again in another."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
         KernelComplained("WARNING in f")
     )
@@ -116,7 +116,7 @@ def test_a_started_test_that_a_kernel_warning_interrupts_has_no_result_but_is_un
 
 
 def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
-    """Time in a debugger does not count as running time of the test."""
+    """While a person debugs the guest, the running test's deadline moves."""
     book = ledger(*PLAN, "# harness: start t::one")
 
     book.postpone(60.0)
@@ -125,7 +125,7 @@ def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
 
 
 def test_a_tests_announcement_of_an_expected_crash_is_parsed_and_given_to_the_listener() -> None:
-    """A test's announcement of a crash reaches the listener before the test runs."""
+    """The suite's line '# harness: expects NAME {...}' is read before the test runs."""
     heard: dict[str, Expectation] = {}
     listener = Listener(
         on_start=lambda _name: None, on_result=lambda _result: None, on_expect=heard.__setitem__
@@ -137,7 +137,7 @@ def test_a_tests_announcement_of_an_expected_crash_is_parsed_and_given_to_the_li
 
 
 def test_a_test_without_result_at_the_end_of_its_suite_is_lost() -> None:
-    """A test that has begun is lost when its suite ends without its result and without a crash."""
+    """A test whose start was printed, but whose result never came, is lost without a crash."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(None)
 
     assert verdicts(outcome.results)["t::two"] is Verdict.LOST
@@ -168,7 +168,7 @@ def test_missing_results_of_a_plan_fail_the_command() -> None:
 
 
 def test_a_bail_out_line_of_pytest_ends_its_suite_in_tests_broken_with_the_reason() -> None:
-    """A line `Bail out!` of pytest ends the suite in an error that repeats the line's reason."""
+    """'Bail out!' on pytest's output means that the tests could not be collected."""
     outcome = ledger("KTAP version 1", "1..2", "ok 1 t::one", "Bail out! no device").ended(None)
 
     assert isinstance(outcome.error, TestsBroken)
@@ -176,7 +176,7 @@ def test_a_bail_out_line_of_pytest_ends_its_suite_in_tests_broken_with_the_reaso
 
 
 def test_a_command_that_bails_out_has_failed() -> None:
-    """A line `Bail out!` of a command is that command's failure, and the guest is not blamed."""
+    """'Bail out!' printed by a suite's command fails the command, and blames no guest."""
     outcome = command(KTAP, *PLAN, "ok 1 first", "Bail out! no device", status=1).ended(None)
 
     assert outcome.error is None
@@ -201,7 +201,7 @@ def test_a_command_that_bails_out_has_failed() -> None:
 def test_without_ktap_exit_code_0_passes_except_in_blktests_and_4_skips_only_a_selftest(
     suite: ListedSuite, status: int, verdict: Verdict
 ) -> None:
-    """Exit code 0 passes, 4 skips a selftest; blktests must also print that it ran the test."""
+    """A test program that prints no KTAP is judged by its exit code and kind of suite."""
     outcome = command(suite, "some words", status=status).ended(None)
 
     assert outcome.error is None
@@ -213,7 +213,7 @@ def test_without_ktap_exit_code_0_passes_except_in_blktests_and_4_skips_only_a_s
 def test_a_command_of_a_ktap_suite_that_exits_with_0_and_prints_no_ktap_is_an_error(
     tmp_path: Path,
 ) -> None:
-    """A command that should print KTAP and prints nothing has no verdict; the hint names judge."""
+    """The error's hint names the key `judge`, by which the exit code alone would decide."""
     log = tmp_path / "inside.log"
     log.write_text("hello\n")
 
@@ -294,7 +294,7 @@ def test_a_guest_crash_during_a_command_gives_the_command_the_verdict_crashed() 
 
 
 def test_the_ledger_counts_the_running_time_of_a_selftest_but_not_of_a_command_suite() -> None:
-    """A suite that is one command is limited by the suite's deadline alone."""
+    """Only a selftest has a deadline of its own; a command has that of its suite."""
     whole, one = Ledger(EXIT_CODE, (), listener()), Ledger(SELFTESTS, (), listener())
     whole.begin(EXIT_CODE.tests[0])
     one.begin(SELFTESTS.tests[0])
@@ -304,7 +304,7 @@ def test_the_ledger_counts_the_running_time_of_a_selftest_but_not_of_a_command_s
 
 
 def test_lines_of_a_command_that_are_not_ktap_are_passed_to_the_listener() -> None:
-    """The listener gets the lines of both streams that are not KTAP."""
+    """What else a suite's command prints on both streams is shown to the user."""
     heard: list[str] = []
     book = Ledger(KTAP, KTAP.names, replace(listener(), on_output=heard.append))
     book.begin(KTAP.tests[0])

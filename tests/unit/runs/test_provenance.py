@@ -21,7 +21,7 @@ EARLY = Provenance(kernel="6.1", kernel_release="6.1.0-50")
 def test_provenance_is_read_from_session_json_until_the_run_has_a_report(
     tmp_path: Path,
 ) -> None:
-    """Before a run has a report, what it tests is read from its session file."""
+    """What a run tests (kernel, target, commit) comes from report.json once it is there."""
     shared_session.write(replace(SAMPLE, provenance=EARLY), tmp_path / SESSION_FILE)
 
     assert provenance.of_run(tmp_path) == EARLY
@@ -31,6 +31,6 @@ def test_provenance_is_read_from_session_json_until_the_run_has_a_report(
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    """A folder with neither a report nor a session file is refused."""
+    """A folder with neither report.json nor session.json raises Lost."""
     with pytest.raises(Lost, match="no report"):
         provenance.of_run(tmp_path)

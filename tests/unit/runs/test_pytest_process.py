@@ -82,7 +82,7 @@ def by_name(outcome: SuiteOutcome) -> dict[str, TestResult]:
 
 
 def test_pytest_gives_each_chosen_test_one_result_passed_failed_or_skipped(folder: Path) -> None:
-    """Each chosen test has one result, with a failure's text or the reason of a skip."""
+    """A real pytest process runs sample tests; a failure's text or the skip reason comes back."""
     found = by_name(run(folder, [f"test_it::test_{name}" for name in NAMES]))
 
     assert {name: result.verdict for name, result in found.items()} == {
@@ -97,14 +97,14 @@ def test_pytest_gives_each_chosen_test_one_result_passed_failed_or_skipped(folde
 
 
 def test_only_the_chosen_tests_run(folder: Path) -> None:
-    """A name selects exactly one test, also one with a parameter, or in a folder below."""
+    """Of a real pytest's sample tests, a name selects one, also with [parameter] or folder."""
     names = ("test_it::test_named[c]", "below/test_it_too::test_good")
 
     assert set(by_name(run(folder, names))) == set(names)
 
 
 def test_a_failing_test_shows_what_it_printed(folder: Path) -> None:
-    """The diagnostics of a failed test have its own line and its own output."""
+    """A real pytest process hands on the failed line of a sample test and its output."""
     found = by_name(run(folder, ["test_it::test_bad"]))["test_it::test_bad"]
 
     assert any("assert 1 == 2" in line for line in found.diagnostics)
@@ -112,7 +112,7 @@ def test_a_failing_test_shows_what_it_printed(folder: Path) -> None:
 
 
 def test_a_failing_command_shows_its_stderr_below_the_tests_own_lines(folder: Path) -> None:
-    """An error of the harness shows the line of the test, and then what the command printed."""
+    """The failure of a guest command shows the test's line, its stderr and none of our code."""
     found = by_name(run(folder, ["test_it::test_command"]))["test_it::test_command"]
 
     lines = found.diagnostics
@@ -122,7 +122,7 @@ def test_a_failing_command_shows_its_stderr_below_the_tests_own_lines(folder: Pa
 
 
 def test_a_test_file_that_cannot_be_imported_ends_its_suite_with_an_error(folder: Path) -> None:
-    """A file that can no longer be imported when the guest is up ends the suite with its name."""
+    """A file that broke after the tests were listed is named by the suite's error."""
     (folder / "test_broken.py").write_text("import no_such_module_anywhere\n")
 
     outcome = run(folder, ["test_broken::test_it"])
@@ -155,7 +155,7 @@ def test_setup(module): pass
 def test_an_overdue_guest_command_is_told_to_the_run_unless_its_test_expects_the_error(
     tmp_path: Path, test: str, *, announced: bool
 ) -> None:
-    """A command that passes its deadline is announced, except in a test that expects this."""
+    """A guest command beyond its deadline is told to the run, not if pytest.raises expects it."""
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_time.py").write_text(OVERDUE)
@@ -167,14 +167,14 @@ def test_an_overdue_guest_command_is_told_to_the_run_unless_its_test_expects_the
 
 
 def test_reading_lines_without_a_pause_yields_them_without_line_ends_and_never_none() -> None:
-    """Lines without a pause between them are yielded without their ends, and nothing else is."""
+    """Lines of a child process come without their ends; None would stand for a pause."""
     stream = pytest_process._queued(iter(["a\n", "b\n"]), poll_s=60.0)
 
     assert list(stream) == ["a", "b"]
 
 
 def test_reading_a_stream_yields_none_while_no_line_comes() -> None:
-    """During a pause the caller gets None, and can check the guest."""
+    """During a pause in a child's output the reader yields None, so the guest can be checked."""
 
     def lines() -> Iterator[str]:
         yield "a\n"

@@ -55,7 +55,7 @@ def load_into(monkeypatch: pytest.MonkeyPatch, handoff: FakeHandoff, tmp_path: P
 def test_a_guest_of_another_project_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A guest of another project is not touched, and the hint names that project's folder."""
+    """A module is not loaded into it; the hint names the folder of the guest's project."""
     other = FakeHandoff(settings_file=Path("/elsewhere/modlab.toml"))
 
     with pytest.raises(UsageError, match=r"belongs to /elsewhere/modlab\.toml") as caught:
@@ -74,7 +74,7 @@ def test_a_guest_of_another_project_is_refused(
 def test_loading_into_a_guest_whose_kernel_is_no_longer_the_configured_one_is_refused(
     known: Provenance, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A guest whose kernel is no longer the configured one is refused before anything is built."""
+    """A fake guest left up has the earlier kernel; nothing is built for it."""
     with pytest.raises(UsageError, match=words) as caught:
         load_into(monkeypatch, replace(FakeHandoff(), provenance=known), tmp_path)
 

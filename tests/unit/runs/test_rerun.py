@@ -65,7 +65,7 @@ def test_a_repeated_run_has_the_same_kernel_and_tests(
 def test_to_repeat_a_crash_only_the_test_in_which_it_happened_is_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash is repeated by its own test; one between tests or an unknown one is refused."""
+    """Repeating a run's crash that came between tests, or an unknown number, is refused."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     found = prepared(asked, crash=1).request.selection
@@ -80,7 +80,7 @@ def test_to_repeat_a_crash_only_the_test_in_which_it_happened_is_chosen(
 def test_rerun_on_another_kernel_release_is_refused_unless_the_module_is_built_from_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another kernel release is refused; with --rebuild the build is listed as a difference."""
+    """Apt's newer kernel does not fit the run's stored module; --rebuild names it as different."""
     asked = request(tmp_path, monkeypatch, FakeKernel(release="6.1.0-56"))
 
     with pytest.raises(UsageError, match=r"6\.1\.0-50, and apt offers 6\.1\.0-56"):
@@ -93,7 +93,7 @@ def test_rerun_on_another_kernel_release_is_refused_unless_the_module_is_built_f
 def test_only_tests_that_failed_last_on_the_same_kernel_are_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tests that failed last on the same target and kernel are chosen, and their suites."""
+    """--last-failed selects tests whose last result on the same target and kernel was bad."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     found = reruns.only_failed(asked)
@@ -106,7 +106,7 @@ def test_only_tests_that_failed_last_on_the_same_kernel_are_chosen(
 def test_the_whole_suite_of_a_command_that_failed_last_is_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a command that failed last its suite is chosen once; other commands do not run."""
+    """--last-failed runs the suite of a failed command once, and no suite of another command."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
     suites = tuple(TestSpec(name=name, command="x") for name in ("guest", "other"))
     asked = replace(asked, settings=replace(asked.settings, tests=suites))
@@ -121,7 +121,7 @@ def test_the_whole_suite_of_a_command_that_failed_last_is_chosen(
 def test_failed_tests_that_no_longer_exist_are_left_out_and_if_none_exists_all_tests_run(
     tmp_path: Path,
 ) -> None:
-    """Names of tests that exist no more are left out; all tests run when none of them exists."""
+    """--last-failed ignores tests that were renamed or removed since they failed."""
     suites = tuple(TestSpec(name=name, command="x") for name in ("guest", "other"))
     gone = Selection(tests=("guest", "t::gone"), if_there=True)
     all_gone = Selection(tests=("t::gone",), if_there=True)
@@ -136,7 +136,7 @@ def test_failed_tests_that_no_longer_exist_are_left_out_and_if_none_exists_all_t
 def test_a_repeated_run_has_the_tests_that_were_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run of chosen tests is repeated with them; one of its crashes with that test alone."""
+    """A run of tests given by name is repeated with these; its crash with the crash's test."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
     folder = asked.runs / "run-1"
     tests = ("t::one",)
@@ -150,7 +150,7 @@ def test_a_repeated_run_has_the_tests_that_were_chosen(
 def test_one_test_of_a_run_can_be_repeated_without_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test takes the place of the run's own selection."""
+    """The given test takes the place of the tests that the earlier run had selected."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     again = reruns.prepare(asked, "run-1", crash=0, test="t::one", rebuild=True, view=PlainView())

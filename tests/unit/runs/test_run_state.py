@@ -62,7 +62,7 @@ def test_equal_kernel_reports_of_two_guests_count_as_two(tmp_path: Path) -> None
 
 
 def test_an_interrupted_run_writes_its_report(tmp_path: Path) -> None:
-    """A run that is interrupted within a suite writes a report with the results so far."""
+    """After Ctrl-C within a suite, report.json has the results so far."""
     run = record(tmp_path)
 
     with pytest.raises(RunInterrupted) as caught, run.reporting_interrupts():
@@ -78,7 +78,7 @@ def test_an_interrupted_run_writes_its_report(tmp_path: Path) -> None:
 def test_the_run_verdict_ignores_what_libvirt_reported_about_an_earlier_guest(
     tmp_path: Path,
 ) -> None:
-    """The verdict uses the last guest's witnesses; an earlier guest's end is in its crash."""
+    """A guest that crashed and was replaced has its own crash; the last one decides the rest."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was crashed", beats=1))
     run.keep(guest())
@@ -98,7 +98,7 @@ def test_the_run_verdict_ignores_what_libvirt_reported_about_an_earlier_guest(
 
 
 def test_a_run_whose_guest_was_stopped_according_to_libvirt_has_crashed(tmp_path: Path) -> None:
-    """If libvirt reported an unwanted event, the run does not pass, even if all tests did."""
+    """A run whose tests all passed has crashed if libvirt reported that its guest stopped."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was stopped"))
 

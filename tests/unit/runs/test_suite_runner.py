@@ -145,7 +145,7 @@ def verdicts(outcome: SuiteOutcome) -> dict[str, str]:
 
 
 def test_the_tests_after_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a crash the remaining tests run in a second guest, and the suite has no error."""
+    """After a fake guest crashed, a second one runs the rest, and the suite has no error."""
     loaded = FakeLoadedGuest()
 
     outcome = run(monkeypatch, loaded, dies_in("t::two"), passes)
@@ -160,7 +160,7 @@ def test_the_tests_after_a_crash_run_in_another_guest(monkeypatch: pytest.Monkey
 def test_planned_tests_that_pytest_no_longer_collects_after_a_crash_are_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Tests that only the first process planned count as lost."""
+    """Tests that pytest planned for the first guest and not for the second are lost."""
     steps = (dies_in("t::one"), collects_nothing, collects_nothing)
 
     outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
@@ -170,7 +170,7 @@ def test_planned_tests_that_pytest_no_longer_collects_after_a_crash_are_lost(
 
 
 def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a guest cannot be replaced, the suite ends with that error and its tests are lost."""
+    """If no second guest starts after a crash, the suite has that error; its tests are lost."""
     loaded = FakeLoadedGuest(refuses=GuestLost("no answer"))
 
     outcome = run(monkeypatch, loaded, dies_in("t::one"))
@@ -182,7 +182,7 @@ def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.Monk
 def test_a_replacement_guest_is_started_once_more_if_it_is_too_slow_but_not_if_it_crashed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A replacement guest that is too slow is started once more; one that died is not."""
+    """The second guest after a crash gets one more try if it only did not answer in time."""
     slow = FakeLoadedGuest(refuses=GuestLost("no answer"), refusals=1)
     dead = FakeLoadedGuest(refuses=GuestCrashed("dead"), refusals=1)
 
@@ -197,7 +197,7 @@ def test_a_replacement_guest_is_started_once_more_if_it_is_too_slow_but_not_if_i
 def test_three_equal_crashes_in_a_row_end_the_run_unless_expected_or_the_limit_is_0(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Three equal crashes in a row end the run, unless tests announced them."""
+    """A crash in every test would cost a new guest each time, so the run ends early."""
     steps = [dies_in(name) for name in PLAN]
 
     outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
@@ -214,7 +214,7 @@ def test_three_equal_crashes_in_a_row_end_the_run_unless_expected_or_the_limit_i
 def test_a_test_whose_crash_matches_its_expected_crash_is_shown_as_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The result of a test with an announced crash is shown after the crash was compared."""
+    """The run prints a test's result only after its crash was compared with the announced one."""
     wanted = Expectation(kind="null-deref", function="osq_break")
     loaded = FakeLoadedGuest(record=FakeRecord(expected={"t::one": wanted}))
 
@@ -227,7 +227,7 @@ def test_a_test_whose_crash_matches_its_expected_crash_is_shown_as_passed(
 def test_a_test_running_when_a_kernel_warning_is_found_is_run_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A kernel report fails the test that it names; the test that was running is repeated."""
+    """The warning belongs to the test before; the running test is repeated in another guest."""
 
     def complains(listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
         listener.on_result(TestResult(name="t::one", verdict=Verdict.PASSED))

@@ -57,7 +57,7 @@ LATE = "a command did not end within 40 s: cat x"
 def test_an_overdue_command_or_a_lost_connection_ends_the_suite_at_once(
     line: str, error: type[HarnessError]
 ) -> None:
-    """An overdue command and a lost connection end the suite at once, in the running test."""
+    """When pytest tells of either for a fake guest, the later result lines are not read."""
     guest = Guest()
     book = ledger(*PLAN, "# harness: start t::one")
     run = suites._Run(

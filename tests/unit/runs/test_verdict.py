@@ -16,7 +16,7 @@ WARNING = KernelReport(kind="warning", title="WARNING in f", line=3, text=("WARN
 
 
 def test_a_run_passes_if_results_kernel_log_console_and_libvirt_are_all_clean() -> None:
-    """A run passes when all results and witnesses are good; the reason has the number of tests."""
+    """The reason of a passed run has its number of tests."""
     assert decide(CLEAN) == (Verdict.PASSED, "1 tests passed, kernel log clean")
 
 
@@ -37,7 +37,7 @@ def test_a_run_passes_if_results_kernel_log_console_and_libvirt_are_all_clean() 
 def test_a_run_with_a_bad_result_kernel_report_or_libvirt_event_does_not_pass(
     change: dict[str, object], expected: Verdict
 ) -> None:
-    """A run with one objection of a single witness does not pass."""
+    """One objection of the guest's log, console or libvirt is enough to fail a run."""
     verdict, reason = decide(replace(CLEAN, **change))  # type: ignore[arg-type]
 
     assert verdict is expected

@@ -60,7 +60,7 @@ def console(folder: Path, build_id: str) -> Path:
 
 
 def test_the_build_ids_of_kernel_and_module_are_parsed_from_a_crash_report(tmp_path: Path) -> None:
-    """The kernel's build id and that of each module are in the report's text."""
+    """The kernel's id is in the log's 'CPU:' line, a module's after its name in a frame."""
     log = console(tmp_path, "6c2215028606bda50de823490723dc4bc5bf46f9")
     found, _ = explain_with_symbols((log,), modules=(), vmlinux=None)
 
@@ -73,7 +73,7 @@ def test_the_build_ids_of_kernel_and_module_are_parsed_from_a_crash_report(tmp_p
 def test_file_and_line_of_a_crash_come_from_symbols_of_the_debuginfod_server(
     served: Path, tmp_path: Path
 ) -> None:
-    """A module's file and line come from the server; what it lacks is noted."""
+    """A module's symbols come from a local server; a note names what the server lacks."""
     log = console(tmp_path, elf.build_id(served))
 
     found, notes = explain_with_symbols((log,), modules=(), vmlinux=None, from_server=True)
@@ -85,7 +85,7 @@ def test_file_and_line_of_a_crash_come_from_symbols_of_the_debuginfod_server(
 def test_a_log_without_build_ids_gives_a_note_with_the_kernel_option_for_them(
     tmp_path: Path,
 ) -> None:
-    """Without a build id nothing is asked, and the reader is told what the kernel lacks."""
+    """Such a log cannot be looked up at a debuginfod server, so none is asked."""
     log = tmp_path / "console.log"
     log.write_text("BUG: kernel NULL pointer dereference, address: 08\nCall Trace:\n f+0x1/0x2\n")
 

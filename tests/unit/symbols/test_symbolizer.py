@@ -143,7 +143,7 @@ def test_return_address_has_the_line_of_the_call_before_it(
 def test_of_two_static_functions_of_one_name_the_one_with_the_frames_size_gives_the_line(
     lines: Symbolizer, source: Path, at: int, place: str
 ) -> None:
-    """Of two static functions with one name, the one with the printed size is used."""
+    """For a frame f+0x4/0x20, the f with 0x20 bytes is used."""
     size = symbol(source, "same", at=at).size
 
     (found,) = lines.frame(Frame(function="same", size=size, module="toy"), at_address=True)
@@ -154,7 +154,7 @@ def test_of_two_static_functions_of_one_name_the_one_with_the_frames_size_gives_
 def test_a_frame_without_size_whose_function_name_occurs_twice_stays_without_a_line(
     lines: Symbolizer,
 ) -> None:
-    """For two functions with one name and no size the frame stays, without a note."""
+    """A frame that may be of either function gets no source line and no note."""
     frame = Frame(function="same", module="toy")
 
     assert lines.frame(frame) == (frame,)
@@ -162,7 +162,7 @@ def test_a_frame_without_size_whose_function_name_occurs_twice_stays_without_a_l
 
 
 def test_a_printed_size_that_includes_padding_matches_the_function(source: Path) -> None:
-    """A printed size that includes padding up to the next symbol fits the function."""
+    """The kernel prints a function's size up to the next symbol, ELF has the exact size."""
     outer = symbol(source, "outer")
 
     assert outer.size % 16
@@ -205,7 +205,7 @@ def test_functions_of_sections_other_than_text_get_their_own_source_lines(
 
 
 def test_frames_of_unknown_functions_and_modules_stay_unchanged(lines: Symbolizer) -> None:
-    """Unknown functions and modules stay as they are; only a missing function is noted."""
+    """Such stack frames get no source line; only for a missing function a note is made."""
     stranger = Frame(function="nobody", offset=1, size=2, module="toy")
     other = Frame(function="ext4_open", offset=1, size=2, module="ext4")
 
@@ -276,7 +276,7 @@ def test_the_frames_of_every_stack_of_a_kernel_report_get_source_lines(source: P
 def test_a_build_id_is_40_hex_digits_or_empty_and_a_file_that_is_not_elf_is_refused(
     source: Path, tmp_path: Path
 ) -> None:
-    """A build id has 40 hex digits or is empty; a file that is not ELF is refused."""
+    """The build id of a module's file is read, or empty if it has none."""
     (tmp_path / "text").write_text("text")
 
     assert re.fullmatch(r"[0-9a-f]{40}", elf.build_id(source / "toy.ko"))
@@ -306,7 +306,7 @@ def test_paths_are_shown_relative_to_the_module_source_or_the_kernel_tree(
 
 
 def test_source_lines_mark_the_faulting_line(source: Path) -> None:
-    """Five numbered lines are shown, fewer at the file's end, none for a missing line."""
+    """Around a fault, five numbered source lines are shown, fewer at the end of the file."""
     assert source_lines("first.c:9", (source,)) == (
         "   7 | __attribute__((noinline, used)) static void same(void)",
         "   8 | {",

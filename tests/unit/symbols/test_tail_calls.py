@@ -105,7 +105,7 @@ def explained(module: Path, to: str, inner: str) -> KernelReport:
 def test_a_function_missing_from_the_stack_due_to_a_tail_call_is_added_to_it(
     module: Path, to: str, inner: str, function: str, line: int
 ) -> None:
-    """A call in the same section, one to a global function and one to another section are read.
+    """A function that left by a jump is in no stack; the module's machine code tells its name.
 
     kfree itself goes on to __kmem_cache_free by a jump.
     """
@@ -122,7 +122,7 @@ def test_a_function_missing_from_the_stack_due_to_a_tail_call_is_added_to_it(
 def test_the_text_marks_a_function_hidden_by_a_tail_call_as_inferred_and_names_the_call(
     module: Path,
 ) -> None:
-    """The reader is told which name the kernel did not print, and why it is given."""
+    """A function that the kernel's stack lacks is added with the reason for it."""
     found = explained(module, "drv_put", "kfree+0x10/0x20")
 
     lines = "\n".join(to_lines(Explained(reports=(found,), count=1)))
@@ -145,7 +145,7 @@ def test_the_text_marks_a_function_hidden_by_a_tail_call_as_inferred_and_names_t
 def test_without_a_tail_call_no_function_is_added_to_the_stack(
     module: Path, to: str, inner: str
 ) -> None:
-    """An indirect call, the function itself, its cold part and a trap hide no function."""
+    """Neither an indirect call, the function itself, its cold part nor a trap hides one."""
     found = explained(module, to, inner)
 
     assert not any(frame.inferred for frame in found.stacks[0].frames)
@@ -153,7 +153,7 @@ def test_without_a_tail_call_no_function_is_added_to_the_stack(
 
 
 def test_an_inferred_kernel_function_does_not_replace_the_blamed_function_of_the_module() -> None:
-    """A module that waits in __const_udelay is blamed, although the call ended in a jump."""
+    """A module that waits in __const_udelay, added because of a jump, keeps the blame."""
     caller = Frame(function="drv_wait", module="drv", offset=9)
     hidden = Frame(function="__const_udelay", inferred=True)
     report = KernelReport(

@@ -49,7 +49,7 @@ def leaked(at_s: float, frame: str = "0xffffffffc0100120") -> str:
 
 
 def test_an_address_gets_the_name_that_it_had_when_the_object_was_allocated() -> None:
-    """The symbols that the next unloading wrote down are right; those of later ones are not."""
+    """A leak's frames are named by symbols stored when the module was unloaded, not later ones."""
     first, second = kmemleak.found(text(leaked(52.0), leaked(80.0)), HZ)
 
     assert "    [<00000000a1b2c3d6>] flaws_leak+0x20 [flaws]" in first.lines
@@ -61,35 +61,35 @@ def test_an_address_gets_the_name_that_it_had_when_the_object_was_allocated() ->
     [(43.0, "tests::test_one"), (46.0, ""), (52.0, "tests::test_two"), (70.0, ""), (3.0, "")],
 )
 def test_a_leak_belongs_to_the_test_that_ran_when_it_was_allocated(at_s: float, test: str) -> None:
-    """The log's clock is one second behind the uptime here."""
+    """The time of a kmemleak entry is uptime; the log with the tests' marks is a second behind."""
     (found,) = kmemleak.found(text(leaked(at_s)), HZ)
 
     assert found.test == test
 
 
 def test_leaks_with_the_same_stack_are_one_leak_with_a_count() -> None:
-    """A leak in a loop is reported once, for the test in which it came first."""
+    """Objects that kmemleak lists for one loop are one report of the test that leaked first."""
     (found,) = kmemleak.found(text(leaked(43.0), leaked(52.0), leaked(53.0)), HZ)
 
     assert (found.count, found.test) == (3, "tests::test_one")
 
 
 def test_a_leak_without_a_frame_of_a_module_is_not_the_modules() -> None:
-    """What the kernel itself leaks, while it boots for example, fails no test of a module."""
+    """Of kmemleak's text, leaks of the kernel itself, for example at boot, are left out."""
     assert kmemleak.found(text(leaked(52.0, "do_one_initcall+0x90/0x2e0")), HZ) == ()
     assert kmemleak.found(text(), HZ) == ()
 
 
 @pytest.mark.parametrize("frame", ["flaws_leak+0x20/0x80 [flaws]", "0xffffffffc0200000"])
 def test_a_leak_of_a_loaded_module_and_one_without_symbols_are_reported(frame: str) -> None:
-    """A module that is still loaded has names; a leak whose address has no name is kept."""
+    """Linux's kmemleak names a loaded module's functions; a bare address stays an address."""
     (found,) = kmemleak.found(text(leaked(52.0, frame)), HZ)
 
     assert f"    [<00000000a1b2c3d6>] {frame}" in found.lines
 
 
 def test_the_console_scanner_finds_a_leak_with_its_function_and_module() -> None:
-    """The lines that are written to the kernel's log are a report like the kernel's own."""
+    """The text of kmemleak, which the guest's program writes to the log, is read like a crash."""
     (found,) = kmemleak.found(text(leaked(52.0)), HZ)
     scanner = Scanner()
 

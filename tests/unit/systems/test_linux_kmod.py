@@ -60,7 +60,7 @@ def test_names_reference_counts_and_users_of_modules_are_parsed_from_proc_module
 
 
 def test_loading_passes_parameters_quoted() -> None:
-    """A parameter with a space reaches insmod as one word, and section addresses are numbers."""
+    """For a fake guest, a module's parameter with a space is one word of the insmod command."""
     fake, peer = guest(insmod="4.25\n.text:0xffffffffc0000000\n.data:0x10\nodd\n")
 
     loaded = kmod.load(peer, SPEC, deadline_s=1)
@@ -70,7 +70,7 @@ def test_loading_passes_parameters_quoted() -> None:
 
 
 def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
-    """The error of a refused load has the errno's text; the evidence has the kernel's lines."""
+    """If a fake guest's insmod fails, ModuleError has the errno's text and the kernel's lines."""
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
     # The kernel log's clock may be late compared with the uptime that was read when the load
     # began.
@@ -85,7 +85,7 @@ def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
 
 
 def test_a_load_that_exceeds_its_deadline_is_a_hang() -> None:
-    """At its deadline the load raises GuestHung with insmod's stack."""
+    """A fake guest whose insmod does not end raises GuestHung with insmod's kernel stack."""
     _, peer = guest(stack="[<0>] m_init+0x1/0x2 [m]\n", insmod=GuestLost("late"))
 
     with pytest.raises(GuestHung, match="hangs in its init") as caught:
@@ -103,7 +103,7 @@ def test_a_device_that_does_not_appear_is_an_error() -> None:
 
 
 def test_the_error_of_a_busy_module_names_its_users() -> None:
-    """After the last attempt the error has the count, the modules and the processes."""
+    """Unloading fails with the reference count, and the modules and processes that use it."""
     fake, peer = guest(
         rmmod=(1, "", "rmmod: ERROR: Module m is in use\n"), modules=LOADED, find="12 osqtail\n"
     )
@@ -140,7 +140,7 @@ def test_an_unload_that_exceeds_its_deadline_is_a_hang() -> None:
 
 
 def test_if_the_kernel_log_has_no_fault_the_guest_writes_the_final_line_of_the_harness() -> None:
-    """A guest writes its final line only after it scanned its log; the canary is no fault."""
+    """The run's planted false warning is no fault; the final line shows that all was read."""
     fake, peer = guest(dmesg=f"[    0.5] WARNING: before us\n{CANARY}\n[    2.0] fine\n")
 
     assert kmod.last_word(peer, TOKEN) == ()
@@ -148,7 +148,7 @@ def test_if_the_kernel_log_has_no_fault_the_guest_writes_the_final_line_of_the_h
 
 
 def test_a_fault_in_the_kernel_log_is_returned_and_prevents_the_harness_final_line() -> None:
-    """A fault in the log is returned and prevents the final line, unless the fault is allowed."""
+    """The guest's final line says that its log is clean; an allowed fault is no fault."""
     log = f"{CANARY}\n[    2.0] BUG: bad\n"
     fake, peer = guest(dmesg=log)
 
@@ -158,7 +158,7 @@ def test_a_fault_in_the_kernel_log_is_returned_and_prevents_the_harness_final_li
 
 
 def test_a_kernel_log_without_the_planted_line_gives_one_objection_and_no_final_line() -> None:
-    """A log without the planted line is not clean, since other lines may be missing too."""
+    """If the run's false warning is missing in the guest's log, other lines may be, too."""
     fake, peer = guest(dmesg="[    2.0] fine\n")
 
     (found,) = kmod.last_word(peer, TOKEN)
@@ -168,7 +168,7 @@ def test_a_kernel_log_without_the_planted_line_gives_one_objection_and_no_final_
 
 
 def test_a_guest_whose_boot_does_not_finish_is_lost() -> None:
-    """A boot that does not finish raises GuestLost with the jobs that still run."""
+    """If systemd is still starting at the deadline, GuestLost names the jobs that run."""
     fake, peer = guest()
     jobs = "1 foo.service start running\n"
     fake.answers = {"is-system-running": "starting\n", "list-jobs": jobs}
@@ -256,7 +256,7 @@ def test_a_missing_kernel_module_is_named_in_the_error() -> None:
 
 
 def test_a_refused_additional_module_is_named_in_the_result_and_loading_raises_no_error() -> None:
-    """A companion that the kernel refuses is named in the result, and the module is loaded."""
+    """If the guest's kernel refuses a companion, the module under test is loaded all the same."""
     words = (
         "insmod: ERROR: could not insert module /run/harness/beside.ko: No such device\n"
         "harness-without beside\n"

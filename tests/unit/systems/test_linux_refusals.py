@@ -29,7 +29,7 @@ MAGIC = "m: version magic '6.1.0-9 SMP ' should be '6.12.0-1 SMP '"
 def test_the_hint_for_a_refused_module_names_the_cause_or_the_remedy_for_each_reason(
     words: str, line: str, says: str
 ) -> None:
-    """Each reason for which a kernel refuses a module leads to a hint with cause or cure."""
+    """From insmod's words and the kernel's lines comes a hint, such as a missing signature."""
     assert says in refusals.hint(Refusal(module="m", words=words, log=("noise", line)))
 
 
@@ -41,7 +41,7 @@ def test_a_module_with_the_name_of_a_built_in_module_gets_a_hint_that_says_so() 
 
 
 def test_a_kernel_taint_line_with_only_an_errno_gives_no_hint_about_a_refusal() -> None:
-    """A taint message with an errno, and nothing else, leads to no hint."""
+    """'module verification failed' is only a taint, and not why insmod failed."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 
     assert refusals.hint(Refusal(module="m", words="Invalid argument", log=(line,))) == ""

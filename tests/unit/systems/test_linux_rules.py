@@ -29,7 +29,7 @@ def unmet(system: LinuxSystem, *, signed: bool = False) -> list[str]:
 
 
 def test_a_system_without_obstacles_meets_every_requirement() -> None:
-    """A system without obstacles has no unmet requirement."""
+    """A Linux target without lockdown and the like can load the unsigned module."""
     assert unmet(linux()) == []
 
 
@@ -45,7 +45,7 @@ def test_a_system_without_obstacles_meets_every_requirement() -> None:
     ],
 )
 def test_each_obstacle_to_loading_a_module_is_named(values: dict[str, object], word: str) -> None:
-    """Each obstacle to loading a module leads to one unmet requirement that names it."""
+    """A target's lockdown, sig_enforce and so on each give one unmet requirement."""
     (found,) = unmet(linux(**values))
 
     assert word in found
@@ -58,7 +58,7 @@ def test_a_signed_module_passes_lockdown_and_sig_enforce_but_not_modules_disable
 
 
 def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
-    """Secure Boot is only noted, because lockdown, not Secure Boot, refuses a module."""
+    """On a Linux target lockdown refuses a module, not Secure Boot itself."""
     requirements = rules.requirements(linux(secure_boot=True), signed=False)
 
     assert [one.state for one in requirements if "Secure Boot" in one.what] == [State.UNKNOWN]
@@ -69,7 +69,7 @@ def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
     [("[none] integrity confidentiality\n", "none"), ("none [integrity] c\n", "integrity")],
 )
 def test_the_lockdown_mode_is_the_word_in_brackets(text: str, word: str) -> None:
-    """The word in brackets is the lockdown mode; without the file there is no lockdown."""
+    """Of 'none [integrity] confidentiality' in Linux's file, the mode is integrity."""
     assert rules.parse_lockdown(text) == word
     assert rules.parse_lockdown("") == ""
 
@@ -87,5 +87,5 @@ def test_secure_boot_is_read_from_the_last_byte_of_the_efi_variable(
     dump: str,
     answer: bool | None,  # noqa: FBT001
 ) -> None:
-    """Secure Boot's value is the byte after four bytes of attributes; without UEFI it is None."""
+    """The variable has four bytes of attributes first; without UEFI the value is None."""
     assert rules.parse_secure_boot(dump) is answer

@@ -102,7 +102,7 @@ def test_examining_this_host_returns_its_kernel_release_and_a_lockdown_mode() ->
 
 
 def test_setup_disallow_removes_the_headers_that_setup_allow_installed_and_does_so_once() -> None:
-    """`allow` records the headers that it installs, and `disallow` removes only those."""
+    """On a fake target, only kernel headers that the harness itself installed are removed."""
     shell = Scripted()
 
     done = setup.allow(shell, signed=False)
@@ -119,7 +119,7 @@ def test_setup_disallow_removes_the_headers_that_setup_allow_installed_and_does_
 
 
 def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restores_them() -> None:
-    """Panic settings apply at once, nokaslr does not, and undo restores the old values."""
+    """On a fake Linux target, nokaslr needs a reboot, which the result says."""
     shell = Scripted()
     before = dict(shell.sysctls)
 
@@ -137,7 +137,7 @@ def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restore
 
 
 def test_without_grub_the_instructions_list_kernel_command_line_options_to_add() -> None:
-    """Without grub the instructions tell which words to put on the kernel's command line."""
+    """On a Linux target without grub, the user adds the words for debugging by hand."""
     shell = Scripted(grub=False)
 
     instructions = setup.configure_for_debug(shell, link="ttyS0,115200")
@@ -149,7 +149,7 @@ def test_without_grub_the_instructions_list_kernel_command_line_options_to_add()
 
 
 def test_kernel_lockdown_and_signature_enforcement_are_unmet_requirements() -> None:
-    """The files of lockdown and of signature enforcement lead to unmet requirements."""
+    """On a fake Linux target, both files are read over the shell."""
     shell = Scripted(headers=True)
     assert all(one.state is State.MET for one in setup.requirements(shell, signed=False))
     shell.files["/sys/kernel/security/lockdown"] = "none [integrity] confidentiality\n"
@@ -164,7 +164,7 @@ def test_kernel_lockdown_and_signature_enforcement_are_unmet_requirements() -> N
 
 
 def test_configuring_debugging_without_passwordless_sudo_raises_target_not_ready() -> None:
-    """A user without sudo is an error, since the harness does not ask for a password."""
+    """The harness cannot enter a password on the Linux target."""
     shell = Scripted()
     shell.sudo = False
 
@@ -173,7 +173,7 @@ def test_configuring_debugging_without_passwordless_sudo_raises_target_not_ready
 
 
 def test_undo_with_an_unreadable_record_of_changes_is_an_error_and_changes_nothing() -> None:
-    """An unreadable record of earlier changes is an error, and nothing is undone."""
+    """The harness's own file on the target says what to undo; if damaged, nothing is undone."""
     shell = Scripted()
     shell.files["/var/lib/harness-debug.json"] = "{"
 
@@ -184,7 +184,7 @@ def test_undo_with_an_unreadable_record_of_changes_is_an_error_and_changes_nothi
 
 
 def test_the_local_shell_returns_output_errors_and_status_of_a_command() -> None:
-    """The shell of this host has a status, two streams, input and a deadline."""
+    """A real command on this host also gets its input, and ends at its deadline."""
     shell = ThisHost()
 
     done = shell.run("cat; echo err >&2; exit 3", deadline_s=10, input=b"in", check=False)

@@ -20,7 +20,7 @@ def by_name(words: list[str]) -> list[str]:
 def test_boot_arguments_that_were_added_can_be_removed_again(
     before: list[str], wanted: list[str]
 ) -> None:
-    """For random arguments, added words are in force, and reverting restores the old words."""
+    """From random macOS boot-args, the undo of a change gives the old ones."""
     after, change = boot_args.merge(" ".join(before), wanted)
     back = boot_args.revert(after, boot_args.read_change(change.text()))
 
@@ -29,7 +29,7 @@ def test_boot_arguments_that_were_added_can_be_removed_again(
 
 
 def test_a_replaced_boot_argument_moves_to_the_end_and_the_others_keep_their_order() -> None:
-    """A wanted value is added at the end in place of another, and no word is added twice."""
+    """In macOS's boot-args, debug=0x8 becomes debug=0x144, and -v is not added twice."""
     after, change = boot_args.merge("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
 
     assert after == "-v amfi=1 debug=0x144"
@@ -37,7 +37,7 @@ def test_a_replaced_boot_argument_moves_to_the_end_and_the_others_keep_their_ord
 
 
 def test_reverting_keeps_a_boot_argument_that_was_set_later() -> None:
-    """Reverting does not overwrite a value that was set later under the same name."""
+    """The undo of a change to macOS's boot-args keeps what a person set since."""
     change = boot_args.Change(added=("debug=0x144",), replaced=("debug=0x8",))
 
     assert boot_args.revert("debug=0x1", change) == "debug=0x1"
@@ -45,7 +45,7 @@ def test_reverting_keeps_a_boot_argument_that_was_set_later() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"added": 1}', '{"added": []}'])
 def test_an_unreadable_record_of_a_boot_argument_change_is_a_usage_error(text: str) -> None:
-    """An unreadable record of a change raises UsageError."""
+    """Without a valid file that says what was changed, macOS's boot-args cannot be restored."""
     with pytest.raises(UsageError):
         boot_args.read_change(text)
 
@@ -53,6 +53,6 @@ def test_an_unreadable_record_of_a_boot_argument_change_is_a_usage_error(text: s
 def test_apple_silicon_boot_arguments_are_only_keepsyms_and_v_while_x86_64_gets_debug_0x144() -> (
     None
 ):
-    """Apple silicon gets only words that improve panic texts, since KDP does not answer there."""
+    """Only Intel Macs answer over KDP; elsewhere the words just improve panic texts."""
     assert boot_args.for_debugging(arch="arm64", link="en0") == ("keepsyms=1", "-v")
     assert "debug=0x144" in boot_args.for_debugging(arch="x86_64", link="")

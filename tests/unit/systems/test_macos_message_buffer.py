@@ -31,12 +31,12 @@ CASES = {
 def test_new_lines_are_those_after_the_end_of_the_earlier_buffer(
     before: tuple[str, ...], now: tuple[str, ...], new: tuple[str, ...]
 ) -> None:
-    """New are the lines after the place at which the earlier buffer ends, also in a full ring."""
+    """Of two outputs of macOS's dmesg, the lines since the first are found, even if it is full."""
     assert message_buffer.new_lines(before, now) == new
 
 
 def test_new_lines_are_found_wherever_the_start_of_a_full_buffer_cuts_into_the_old_lines() -> None:
-    """Wherever the ring's start lies after three more messages, exactly those three are new."""
+    """After three more messages in macOS's full dmesg buffer, exactly three are new."""
     old = [f"[{number:5}.0]: message {number}" for number in range(40)]
     new = [f"[{number:5}.0]: message {number}" for number in range(40, 43)]
     text = "\n".join((*old, *new))

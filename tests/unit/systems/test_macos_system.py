@@ -72,7 +72,7 @@ def test_a_text_without_a_macos_version_is_refused(text: str) -> None:
 def test_sip_flags_come_from_csrutil_and_the_nvram_variable_adds_only_those_it_does_not_show(
     status: str, variable: str, flags: int
 ) -> None:
-    """Where csrutil and the NVRAM variable differ, csrutil's flags are used."""
+    """Where csrutil's text and NVRAM's csr-active-config differ, csrutil counts."""
     assert system.parse_csr(status, variable) == flags
 
 
@@ -83,7 +83,7 @@ def test_an_nvram_value_of_plain_characters_and_percent_escapes_becomes_a_number
 
 
 def test_kext_consent_and_boot_policy_are_parsed_and_none_for_output_without_them() -> None:
-    """The user's consent and the boot policy can each be yes, no or unknown."""
+    """Of macOS's tools, the output about both is read as yes, no or, if it says neither, None."""
     assert system.parse_consent("Kernel Extension User Consent: DISABLED\n") is False
     assert system.parse_consent("spctl: unknown command") is None
     assert system.parse_boot_policy("        Allow All Kernel Extensions: Yes\n") is True
@@ -110,7 +110,7 @@ def test_a_macos_version_older_than_the_kext_supports_is_an_unmet_requirement() 
 
 
 def test_macos_26_on_intel_gets_a_note_that_it_is_the_last_release_for_intel() -> None:
-    """On Intel, macOS 26 leads to a note that no later release runs there, not to an obstacle."""
+    """A Mac's requirements for the kext include this note, which is no obstacle."""
     requirements = rules.requirements(mac(version=(26, 0), csr=1), signed=True)
 
     assert any("last release for Intel" in one.what for one in requirements)
@@ -120,7 +120,7 @@ def test_macos_26_on_intel_gets_a_note_that_it_is_the_last_release_for_intel() -
 def test_for_an_unsigned_kext_a_macos_remedy_names_recovery_and_says_that_it_lowers_security() -> (
     None
 ):
-    """For an unsigned kext a cure names Recovery, and says that it lowers security."""
+    """The Mac's unmet requirement says to allow unsigned kexts in Recovery."""
     requirements = rules.requirements(mac(), signed=False)
     text = [line for one in requirements for line in lines(one)]
 
@@ -131,7 +131,7 @@ def test_for_an_unsigned_kext_a_macos_remedy_names_recovery_and_says_that_it_low
 
 
 def test_a_signed_kext_needs_only_approval() -> None:
-    """On an Intel Mac a signed kext needs the user's approval and nothing else."""
+    """A Mac meets all requirements of a signed kext but the user's approval, which is unknown."""
     requirements = rules.requirements(mac(), signed=True)
 
     assert [one.state for one in requirements] == [State.MET, State.UNKNOWN]

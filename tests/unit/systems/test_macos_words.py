@@ -27,14 +27,14 @@ TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
 def test_kext_load_output_is_parsed_to_a_load_state_and_unknown_text_to_refused(
     text: str, status: int, state: LoadState | str
 ) -> None:
-    """Each known output of a kext load tool has a meaning; unknown output is a refusal."""
+    """Recorded texts of kextload and kmutil are told apart; unknown text is a refusal."""
     wanted = LoadState[state] if isinstance(state, str) else state
 
     assert kext_words.load_meaning(text, status).state is wanted
 
 
 def test_a_refusal_quotes_the_line_with_the_reason() -> None:
-    """The reason for a refusal is the one line of the tool's output that names it."""
+    """Of kextload's or kmutil's output, only the line that says why is in the error."""
     meaning = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
 
     assert meaning.reason == "x: (libkern/kext) link error; check"
@@ -57,7 +57,7 @@ def test_a_refusal_quotes_the_line_with_the_reason() -> None:
 def test_kext_unload_output_is_parsed_to_an_unload_state_and_unknown_to_refused(
     text: str, state: UnloadState
 ) -> None:
-    """Only states of an unload that pass by themselves count as busy; unknown output does not."""
+    """Of kextunload's texts, busy are only those for states that pass by themselves."""
     assert kext_words.unload_meaning(text, 71).state is state
 
 

@@ -42,7 +42,7 @@ def promised(protocol: type) -> set[str]:
 def test_both_platforms_have_the_same_functions(
     linux: ModuleType, macos: ModuleType, protocol: type
 ) -> None:
-    """Linux and macOS modules have equal functions, except for the result type of `examine`."""
+    """The harness's Linux and macOS modules differ only in the result type of `examine`."""
     one, other = functions(linux), functions(macos)
 
     assert one == other
@@ -50,7 +50,7 @@ def test_both_platforms_have_the_same_functions(
 
 
 def test_modules_with_another_function_name_or_parameter_compare_as_unequal() -> None:
-    """The comparison of two modules notices a different name and a different parameter."""
+    """So the comparison of the harness's Linux and macOS modules can fail."""
     assert functions(kmod) != functions(linux_setup)
     changed = functions(kmod)
     changed["load"] = changed["load"][:-1]

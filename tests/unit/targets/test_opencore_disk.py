@@ -79,7 +79,7 @@ def test_undo_restores_the_sip_flags_and_boot_arguments_of_an_edited_opencore_di
     form: str,
     partitioned: bool,  # noqa: FBT001
 ) -> None:
-    """Needed flags are added to the config.plist, and undo restores the old settings."""
+    """A real disk image for a Mac's guest gets the flags in its config.plist."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form=form, partitioned=partitioned, config=before)
     original = opencore_disk.settings(disk)
@@ -100,7 +100,7 @@ def test_undo_restores_the_sip_flags_and_boot_arguments_of_an_edited_opencore_di
 
 
 def test_a_disk_on_which_nothing_changes_is_not_replaced(tmp_path: Path) -> None:
-    """A second change to the same settings and an undo without an earlier change write nothing."""
+    """A second equal change of the OpenCore disk, and an undo without a change, write nothing."""
     disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=plistlib.dumps(CONFIG))
     before = disk.stat()
 
@@ -117,7 +117,7 @@ def test_a_disk_on_which_nothing_changes_is_not_replaced(tmp_path: Path) -> None
 
 
 def test_snapshots_within_a_disk_outlive_a_change(tmp_path: Path) -> None:
-    """The snapshots of a target are within its disks, and revert needs them in both."""
+    """The qcow2 snapshots in an OpenCore disk are there after its config.plist was changed."""
     disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=plistlib.dumps(CONFIG))
     subprocess.run(["qemu-img", "snapshot", "-c", "clean", str(disk)], check=True)
     before = opencore_disk.settings(disk)
@@ -133,7 +133,7 @@ def test_snapshots_within_a_disk_outlive_a_change(tmp_path: Path) -> None:
 def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_arguments(
     tmp_path: Path,
 ) -> None:
-    """After two changes of the config.plist, undo restores the original settings."""
+    """The OpenCore disk keeps the settings from before the first change."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
 
@@ -147,7 +147,7 @@ def test_undo_after_two_changes_restores_the_original_sip_flags_and_boot_argumen
 def test_a_changed_config_plist_keeps_kernel_and_tells_opencore_to_delete_old_nvram_values() -> (
     None
 ):
-    """Other keys of the config.plist stay, and OpenCore is told to overwrite old NVRAM values."""
+    """OpenCore uses new boot-args only if its config.plist lists the NVRAM name to delete."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
 
     config = plistlib.loads(opencore.with_settings(plistlib.dumps(CONFIG), wanted))
@@ -191,6 +191,6 @@ def test_a_file_that_is_no_opencore_config_is_refused(data: bytes) -> None:
 
 
 def test_a_missing_disk_is_a_usage_error(tmp_path: Path) -> None:
-    """A missing disk is a usage error that says so."""
+    """The error for an OpenCore disk that does not exist says so."""
     with pytest.raises(UsageError, match="no such disk"):
         opencore_disk.settings(tmp_path / "none.qcow2")

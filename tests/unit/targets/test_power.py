@@ -56,7 +56,7 @@ def target(tmp_path: Path) -> RemoteSpec:
 
 
 def test_vmrun_starts_a_vmware_guest_once_and_takes_snapshots(target: RemoteSpec) -> None:
-    """A VMware guest is started once and without a window, and its address is waited for."""
+    """With a fake vmrun the guest starts without a window, and its address is waited for."""
     mac = power.of(target)
     before = target.vmware.vmx.read_text()
 
@@ -77,7 +77,7 @@ def test_vmrun_starts_a_vmware_guest_once_and_takes_snapshots(target: RemoteSpec
 def test_without_a_configured_host_a_running_guests_address_comes_from_vmrun(
     target: RemoteSpec,
 ) -> None:
-    """A guest's address comes from vmrun only if the guest is on and no host is configured."""
+    """A VMware target's address is asked for only while its guest is on."""
     assert power.locate(target).host == ""
     power.of(target).start()
 
@@ -90,7 +90,7 @@ def test_without_a_configured_host_a_running_guests_address_comes_from_vmrun(
 def test_the_error_for_a_failed_vmrun_command_has_its_output_as_evidence(
     target: RemoteSpec,
 ) -> None:
-    """The harness's error contains what vmrun reports on its standard output."""
+    """A fake vmrun reports its error on stdout, which the harness's error repeats."""
     with pytest.raises(HypervisorError, match="vmrun revertToSnapshot failed") as caught:
         power.of(target).revert("none")
 
@@ -106,7 +106,7 @@ def test_the_error_for_a_missing_vmx_file_names_its_key_vmware_vmx(target: Remot
 
 
 def test_an_ssh_target_cannot_be_switched_on() -> None:
-    """Switching on a target of type ssh is an error that says what would allow it."""
+    """The error for a target of type ssh names the types that can be, libvirt and vmware."""
     with pytest.raises(UsageError, match="SSH alone") as caught:
         power.of(RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS))
 

@@ -29,7 +29,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_target_has_the_values_of_the_shared_file_and_those_of_the_users_file(
     folders: tuple[Path, Path],
 ) -> None:
-    """A target has values of the shared and the user's file; paths are relative to each file."""
+    """A target's paths are relative to the file, the project's or the user's, that has them."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
 
@@ -44,7 +44,7 @@ def test_a_target_has_the_values_of_the_shared_file_and_those_of_the_users_file(
 def test_a_target_with_only_a_user_file_is_found_but_neither_an_image_nor_an_unknown_name(
     folders: tuple[Path, Path],
 ) -> None:
-    """The list of targets has shared ones and the user's, but no image that the harness boots."""
+    """Names of images that the harness boots are no targets that the user boots."""
     images, targets = folders
     (targets / "lab.toml").write_text('type = "ssh"\nsystem = "linux"\n' + OWN)
 
@@ -115,7 +115,7 @@ def test_the_shipped_macos_target_file_lacks_only_host_user_and_host_key(
 
 
 def test_a_number_in_the_place_of_a_table_is_refused(folders: tuple[Path, Path]) -> None:
-    """The user's value replaces the shared table, and is then of a wrong type."""
+    """`libvirt = 3` in the user's target file, in place of the shared table, is a ConfigError."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + "libvirt = 3\n")
 
@@ -124,7 +124,7 @@ def test_a_number_in_the_place_of_a_table_is_refused(folders: tuple[Path, Path])
 
 
 def test_the_home_of_an_unknown_user_is_a_missing_file(folders: tuple[Path, Path]) -> None:
-    """Such a path stays as it is written, and the error names it."""
+    """A key path ~nobody-here/key in a target's file stays as it is, and the error names it."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN.replace('"key"', '"~nobody-here/key"'))
 

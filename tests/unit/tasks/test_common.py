@@ -44,7 +44,7 @@ def code_of(called: HarnessTask, **options: object) -> int:
 def test_a_task_is_told_which_of_its_options_were_given_other_values_than_the_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The context of a task holds an option only when its value differs from the default."""
+    """A task can so refuse given options that have no effect."""
     code = code_of(sample, name="x", many=[], count=4, config="p.toml", C=None)
 
     assert code == 7
@@ -86,7 +86,7 @@ def test_every_task_has_the_options_config_and_c(declared: HarnessTask) -> None:
 def test_the_option_that_a_task_fills_from_a_plain_word_has_a_default_value(
     declared: HarnessTask,
 ) -> None:
-    """The option that a task fills from a plain word has a default value."""
+    """`TASK WORD` is short for `TASK --option WORD`; without either, the default is used."""
     parameters = inspect.signature(declared.body).parameters
 
     if declared.word:
@@ -101,7 +101,7 @@ def test_the_option_that_a_task_fills_from_a_plain_word_has_a_default_value(
 def test_a_task_with_the_option_run_takes_a_run_or_a_target_as_its_plain_word(
     declared: HarnessTask,
 ) -> None:
-    """A task takes the name of its run as --run NAME, and as its plain word if it has no other."""
+    """`TASK NAME` is short for --run NAME, or for a target in tasks that load a module."""
     positional = [one.name for one in declared.get_arguments() if one.positional]
 
     # kernel-load and kernel-test-load take the target as their plain word.

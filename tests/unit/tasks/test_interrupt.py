@@ -33,7 +33,7 @@ sys.exit(execute(wait))
 def test_a_command_stopped_by_sigint_or_sigterm_cleans_up_and_says_interrupted(
     number: int,
 ) -> None:
-    """A command that gets a signal releases what it holds, and reports that it was interrupted."""
+    """A task of the harness that gets a signal releases what it holds."""
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND],
         stdout=subprocess.PIPE,
@@ -62,7 +62,7 @@ def test_an_interrupted_run_shows_its_summary(capsys: pytest.CaptureFixture[str]
 def test_a_second_signal_half_a_second_later_is_ignored_and_a_later_one_interrupts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A second signal half a second after the first is ignored; a later one interrupts again."""
+    """A doubled Ctrl-C does not interrupt the cleanup of a task; a later one does."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     interrupt = Interrupt()

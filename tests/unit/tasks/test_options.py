@@ -61,7 +61,7 @@ def options_of(task: HarnessTask) -> set[str]:
 def test_each_mode_of_a_task_accepts_or_refuses_every_option_of_the_task(
     task: HarnessTask, mode: Mode, elsewhere: set[str]
 ) -> None:
-    """Each table of modes lists every option of its task in each mode, and no other option."""
+    """For a task such as debug-attach, a table says which options apply in each of its modes."""
     listed = list(mode.known)
 
     assert len(listed) == len(set(listed))
@@ -77,7 +77,7 @@ def refusals() -> Iterator[tuple[Mode, str]]:
 
 @pytest.mark.parametrize(("mode", "name"), list(refusals()))
 def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, name: str) -> None:
-    """The error for a refused option names option and mode; its hint has the reason."""
+    """The UsageError names the option and the task's mode, in which it has no effect."""
     with pytest.raises(UsageError) as caught:
         check_options(mode, [name.replace("-", "_")])
 
@@ -157,6 +157,6 @@ def test_options_that_choose_two_ways_to_debug_are_an_error(first: str, second: 
 
 
 def test_an_unknown_debugger_stub_is_an_error() -> None:
-    """An unknown value of --via, which chooses the debugger stub, is an error."""
+    """An unknown value of debug-attach --via, which chooses how to reach the kernel, fails."""
     with pytest.raises(UsageError, match="gdbstub or kdp is expected"):
         chosen_way({"via": "serial"}, remote=False)

@@ -73,7 +73,7 @@ def test_the_option_version_prints_the_version_of_the_installed_python_package(
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_nine_task_names_of_the_documented_workflow_are_tasks(name: str) -> None:
-    """Every step of the documented workflow is a task of exactly that name."""
+    """Names such as kernel-test, which the first pages teach, must not change."""
     assert name in NAMES
 
 
@@ -87,7 +87,7 @@ def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
 
 
 def test_the_task_named_test_is_not_among_those_of_both_checkout_and_installed_command() -> None:
-    """`test` is kernel-test in the installed command, and this project's test in a checkout."""
+    """As `test`, the installed command runs kernel-test, ./dev all tests of this project."""
     assert "test" not in shared_tasks()
 
 
@@ -141,7 +141,7 @@ def test_a_wrong_command_line_ends_in_exit_code_2_and_one_sentence(
 def test_tasks_for_a_guest_take_the_run_name_as_a_plain_word_or_as_the_option_run(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every task that takes a guest takes it in both ways."""
+    """Every task on a guest that was left up accepts RUN as well as --run RUN."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
 
     assert ended(*words) == 2
@@ -161,7 +161,7 @@ def test_tasks_for_a_guest_take_the_run_name_as_a_plain_word_or_as_the_option_ru
 def test_tasks_for_a_finished_run_take_its_name_as_a_plain_word_or_as_the_option_run(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every task that takes a run takes it in both ways."""
+    """Every task that reads a run's folder accepts RUN as well as --run RUN."""
     assert ended(*words) == 2
     assert "no run '1f3a'" in capsys.readouterr().err
 
@@ -219,7 +219,7 @@ def test_bash_with_the_completion_script_completes_ke_to_keep_and_kernel(tmp_pat
 def test_one_word_after_two_dashes_is_a_shell_line_and_several_are_quoted_into_one_command(
     words: tuple[str, ...], line: str
 ) -> None:
-    """One word is a line for the shell; several are quoted, so that they stay the same words."""
+    """After `--`, one word goes to the guest's shell as it is; several are quoted."""
     contexts = {one.name: one for one in installed_tasks().to_contexts()}
 
     found = command_words(words, contexts["kernel-test"], option="command")

@@ -44,6 +44,6 @@ def test_the_option_build_with_a_packaged_kernel_is_an_error_whose_hint_shows_th
 def test_a_number_of_processors_that_is_no_number_is_an_error(
     context: TaskContext, text: str
 ) -> None:
-    """A digit of another kind and a number of thousands of digits are refused like a word."""
+    """The option --cpus refuses digits of other scripts and thousands of digits, like a word."""
     with pytest.raises(UsageError, match=r"--cpus .*: a number is expected"):
         request_from(context, {"cpus": text})

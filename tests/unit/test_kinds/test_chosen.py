@@ -94,7 +94,7 @@ def test_naming_a_test_or_a_folder_or_a_suite_selects_exactly_the_tests_in_it(
     wanted: str,
     found: set[str],
 ) -> None:
-    """A name may be a test, a folder or a suite, or a path from the caller's folder."""
+    """kernel-test also takes a file's path from the caller's folder."""
     monkeypatch.chdir(tmp_path)
 
     assert names(suites, tmp_path, tests=(wanted,)) == found
@@ -139,6 +139,6 @@ def test_the_error_for_a_test_file_that_cannot_be_imported_names_it_and_the_caus
 
 
 def test_choosing_from_suites_without_any_test_raises_an_error(tmp_path: Path) -> None:
-    """Suites that hold no test at all end in NoTests, since nothing was selected wrongly."""
+    """Configured suites that have no test at all end in NoTests, whatever was selected."""
     with pytest.raises(NoTests, match="no test was collected: guest"):
         names((TestSpec(name="guest", pytest=tmp_path),), tmp_path)

@@ -37,7 +37,7 @@ def listed(folder: Path, **options: object) -> ListedSuite:
 
 
 def test_each_program_of_a_plain_folder_is_a_test(tmp_path: Path) -> None:
-    """Files that may be executed are tests; the others are only copied."""
+    """Of a suite's folder, executable files are tests; the others are only copied to the guest."""
     folder = tmp_path / "selftests"
     program(folder / "b.sh")
     program(folder / "a test.sh")
@@ -57,7 +57,7 @@ def test_each_program_of_a_plain_folder_is_a_test(tmp_path: Path) -> None:
 def test_installed_selftests_are_the_entries_of_kselftest_list_that_match_a_given_pattern(
     tmp_path: Path,
 ) -> None:
-    """The file kselftest-list.txt names the tests; each is started in its collection's folder."""
+    """Each kernel selftest of kselftest-list.txt starts in its collection's folder."""
     folder = tmp_path / "kselftest"
     program(folder / "net" / "one.sh")
     program(folder / "run_kselftest.sh")
@@ -105,7 +105,7 @@ def test_a_compiler_error_in_a_selftest_raises_tests_broken_with_the_compilers_m
 
 
 def test_the_tests_of_blktests_are_its_numbered_files(tmp_path: Path) -> None:
-    """Each tests/GROUP/NNN is a test that `check` runs; git's files and old results stay here."""
+    """Of a blktests checkout, git's files and old results are not copied to the guest."""
     folder = tmp_path / "blktests"
     program(folder / "check")
     for name in ("tests/loop/001", "tests/block/002", "tests/block/rc", "tests/block/002.out"):
@@ -122,7 +122,7 @@ def test_the_tests_of_blktests_are_its_numbered_files(tmp_path: Path) -> None:
 
 
 def test_a_test_folder_without_an_executable_program_is_an_error(tmp_path: Path) -> None:
-    """A folder in which no file may be executed ends in an error that names it."""
+    """The error for a suite's folder in which no file may be executed names the folder."""
     (tmp_path / "README").write_text("nothing\n")
 
     with pytest.raises(TestsBroken, match="no program that may be executed in"):

@@ -63,7 +63,7 @@ def blocks(page: Path) -> list[str]:
 def test_the_pipeline_of_gitlab_has_a_job_for_each_cell_and_its_schema_accepts_it(
     plan: PlanFile, tmp_path: Path
 ) -> None:
-    """A cell that is left out has no job, and the last stage merges."""
+    """A cell is one combination of target, kernel and tests; the last job merges the results."""
     found = gitlab.pipeline(plan, ("kvm",))
 
     jobs = set(found) - {"stages", "plan", "merge"}
@@ -76,7 +76,7 @@ def test_the_pipeline_of_gitlab_has_a_job_for_each_cell_and_its_schema_accepts_i
 def test_the_schema_of_gitlab_refuses_a_pipeline_with_a_wrong_key(
     plan: PlanFile, tmp_path: Path
 ) -> None:
-    """The schema that the other tests use is a strict one."""
+    """GitLab's schema, which other tests here use, objects to a wrong value of one key."""
     found = gitlab.pipeline(plan, ("kvm",))
     found["merge"]["artifacts"]["when"] = "sometimes"
 
@@ -86,7 +86,7 @@ def test_the_schema_of_gitlab_refuses_a_pipeline_with_a_wrong_key(
 def test_the_parent_pipeline_of_the_page_is_accepted_and_names_what_the_child_needs(
     plan: PlanFile, tmp_path: Path
 ) -> None:
-    """The page's pipeline makes the plan in the job that the child's first job asks for."""
+    """The .gitlab-ci.yml on the docs page hands plan.json to the pipeline that the plan makes."""
     (text,) = blocks(PAGE)
     parent: dict[str, Any] = YAML(typ="safe").load(text)
     (asked,) = gitlab.pipeline(plan, ("kvm",))["plan"]["needs"]
@@ -100,7 +100,7 @@ def test_the_parent_pipeline_of_the_page_is_accepted_and_names_what_the_child_ne
 def test_nightly_gitlab_prints_the_pipeline_of_a_plan(
     plan: PlanFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is printed is JSON, which is YAML; runners are chosen by tags."""
+    """The task prints JSON, which GitLab reads as YAML; --tag chooses the runners of all jobs."""
     file = tmp_path / "plan.json"
     file.write_text(plan_file.text(plan))
 
@@ -113,7 +113,7 @@ def test_nightly_gitlab_prints_the_pipeline_of_a_plan(
 def test_the_matrix_of_the_workflow_is_every_cell_of_the_plan(
     plan: PlanFile, tmp_path: Path
 ) -> None:
-    """The workflow's own script turns a plan into the matrix."""
+    """The script in the GitHub workflow turns the night's plan.json into a matrix of jobs."""
     workflow: dict[str, Any] = YAML(typ="safe").load(WORKFLOW.read_text())
     jobs = workflow["jobs"]
     step = next(one for one in jobs["plan"]["steps"] if one.get("id") == "plan")
@@ -135,7 +135,7 @@ def test_the_matrix_of_the_workflow_is_every_cell_of_the_plan(
 
 
 def test_every_command_of_the_workflow_is_a_task_with_such_options() -> None:
-    """A task that is renamed is also renamed in the workflow."""
+    """The GitHub workflow of the night calls only tasks and options that exist."""
     workflow: dict[str, Any] = YAML(typ="safe").load(WORKFLOW.read_text())
     tasks = shared_tasks()
     known = {tasks.transform(task.name): task for task in tasks.tasks.values()}
@@ -157,7 +157,7 @@ def test_every_command_of_the_workflow_is_a_task_with_such_options() -> None:
 
 
 def test_the_file_of_a_result_is_where_the_workflow_collects_it() -> None:
-    """The workflow uploads the folder in which nightly-cell leaves results by default."""
+    """The GitHub workflow uploads the folder into which nightly-cell writes by default."""
     workflow: dict[str, Any] = YAML(typ="safe").load(WORKFLOW.read_text())
     uploads = [
         step["with"]["path"]

@@ -32,7 +32,7 @@ def the_news(seed: int, kind: Kind) -> tuple[int, Finding]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sixty_nights_have_the_planted_events_as_news_and_nothing_else(seed: int) -> None:
-    """Over all nights, the news are the five planted events, each reported once."""
+    """In a synthetic history, each of five planted events is reported in one night as news."""
     found = sorted(
         (one.kind.value, one.subject.name) for each in judged(seed) for one in each.news
     )
@@ -51,7 +51,7 @@ def test_sixty_nights_have_the_planted_events_as_news_and_nothing_else(seed: int
 def test_a_regression_is_reported_in_its_night_with_the_last_good_and_the_first_bad_commit() -> (
     None
 ):
-    """The regression's cause is the module's commits, with the commits of the two nights."""
+    """In the synthetic history, the planted regression is blamed on commits of the module."""
     night = synthetic.REGRESSION_NIGHT
     found = next(one for one in judged(1)[night].news if one.kind is Kind.NEW)
 
@@ -63,7 +63,7 @@ def test_a_regression_is_reported_in_its_night_with_the_last_good_and_the_first_
 
 
 def test_a_regression_still_fails_in_the_last_night_since_its_first() -> None:
-    """A later night has the same finding, with the same key and cause, and as no news."""
+    """In the synthetic history, later nights repeat finding and cause, but not as news."""
     first = next(one for one in judged(1)[synthetic.REGRESSION_NIGHT].news if one.signature)
     still = next(one for one in judged(1)[-1].findings if one.kind is Kind.STILL)
 
@@ -72,7 +72,7 @@ def test_a_regression_still_fails_in_the_last_night_since_its_first() -> None:
 
 
 def test_a_build_that_a_kernel_update_breaks_names_the_two_versions_of_the_kernel() -> None:
-    """The broken build is in the cells of that kernel, and its cause the kernel's package."""
+    """In the synthetic history, the broken build is blamed on the kernel's package, no commit."""
     found = next(one for one in judged(1)[synthetic.BUILD_NIGHT].news if one.kind is Kind.NEW)
 
     assert all(f"/{synthetic.BUILD_KERNEL}/" in cell for cell in found.cells)
@@ -84,7 +84,7 @@ def test_a_build_that_a_kernel_update_breaks_names_the_two_versions_of_the_kerne
 
 
 def test_a_flake_of_8_percent_has_its_rate_after_sixty_nights() -> None:
-    """The last report of the flaky test has a rate whose count is exactly that of the history."""
+    """In the synthetic history, the flaky test's reported rate is 8 %, within two deviations."""
     nights = synthetic.history(1)
     runs = [
         test
@@ -108,7 +108,7 @@ def test_a_flake_of_8_percent_has_its_rate_after_sixty_nights() -> None:
 
 
 def test_a_lost_worker_is_one_finding_with_all_its_cells() -> None:
-    """The ten cells of the lost worker are one finding, and no cell of it counts as failed."""
+    """In the synthetic history, a worker that dies with ten cells is one finding, no failures."""
     number, found = the_news(1, Kind.LOST)
 
     assert number == synthetic.LOST_NIGHT
@@ -118,7 +118,7 @@ def test_a_lost_worker_is_one_finding_with_all_its_cells() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_slow_drift_is_found_within_twenty_nights(seed: int) -> None:
-    """A rise of 1.2 % a night is beyond the noise before it has reached a quarter."""
+    """In the synthetic history, a test that gets 1.2 % slower each night is reported in time."""
     number, found = the_news(seed, Kind.DRIFT)
 
     assert synthetic.DRIFT_NIGHT < number <= synthetic.DRIFT_NIGHT + 20
@@ -127,7 +127,7 @@ def test_a_slow_drift_is_found_within_twenty_nights(seed: int) -> None:
 
 
 def test_a_history_without_planted_events_has_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the events put after the last night, sixty nights of noise report nothing."""
+    """In a synthetic history of sixty nights with nothing but noise, nothing is reported."""
     for name in ("REGRESSION_NIGHT", "DRIFT_NIGHT", "LOST_NIGHT", "BUILD_NIGHT"):
         monkeypatch.setattr(synthetic, name, synthetic.NIGHTS)
     monkeypatch.setattr(synthetic, "FLAKE_RATE", 0.0)

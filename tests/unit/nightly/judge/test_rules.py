@@ -58,17 +58,17 @@ def kinds(*verdicts: Verdict, commits: bool = True) -> list[Kind]:
 def test_the_course_of_a_test_decides_what_a_failure_is(
     verdicts: list[Verdict], expected: list[Kind]
 ) -> None:
-    """New, still failing, fixed; a skipped result changes nothing; the third spell is flaky."""
+    """By its verdicts over the nights, a failure is new, still failing, fixed or flaky."""
     assert kinds(*verdicts) == expected
 
 
 def test_a_test_that_passes_again_with_nothing_changed_is_flaky_and_not_fixed() -> None:
-    """The same commit on the same kernel with two verdicts is a flake."""
+    """Pass, fail and pass in three nights with one commit and one kernel are a flake."""
     assert kinds(P, F, P, commits=False) == [Kind.FLAKY]
 
 
 def test_a_failure_whose_rerun_passes_is_flaky_and_its_first_verdict_counts() -> None:
-    """The rate counts first verdicts, not the reruns in fresh guests."""
+    """A flaky test's rate counts a night's first verdicts; reruns in fresh guests are extra."""
     good = cell("one", result("test_a"))
     bad = cell("one", result("test_a", F, reruns=(F, P)))
 
@@ -81,7 +81,7 @@ def test_a_failure_whose_rerun_passes_is_flaky_and_its_first_verdict_counts() ->
 
 
 def test_a_failure_of_all_reruns_is_new_although_the_test_is_known_to_be_flaky() -> None:
-    """A flaky test can break for good, and that is news."""
+    """If a flaky test also fails in all of a night's reruns, it is reported as newly broken."""
     flaky = cell("one", result("test_a", F, reruns=(P,)), commit="a")
     broken = cell("one", result("test_a", F, reruns=(F, F, F)), commit="b")
 
@@ -89,7 +89,7 @@ def test_a_failure_of_all_reruns_is_new_although_the_test_is_known_to_be_flaky()
 
 
 def test_another_crash_of_a_failing_test_is_a_new_failure() -> None:
-    """The signature tells whether it is the same failure."""
+    """A crash with another signature than the night before is news; the same one is not."""
     first = cell("one", result("test_a", C), crashes=(crash("test_a", "BUG: a", "a" * 12),))
     second = cell("one", result("test_a", C), crashes=(crash("test_a", "BUG: b", "b" * 12),))
 
@@ -98,7 +98,7 @@ def test_another_crash_of_a_failing_test_is_a_new_failure() -> None:
 
 
 def test_one_crash_in_two_tests_is_one_finding() -> None:
-    """Failures with the same signature are the same thing."""
+    """Two tests of a night that crash with the same signature are reported once."""
     good = cell("one", result("test_a"), result("test_b"))
     bad = cell(
         "one",
@@ -111,7 +111,7 @@ def test_one_crash_in_two_tests_is_one_finding() -> None:
 
 
 def test_a_crash_between_tests_and_a_failed_stage_are_findings_of_their_own() -> None:
-    """A cell can be bad although no test of it is."""
+    """A night's cell can be bad although no test of it failed, for example if insmod fails."""
     good = cell("one", result("test_a"))
     between = cell("one", result("test_a"), verdict=C, crashes=(crash(""),))
     no_load = cell("one", verdict=F, ended_in="load", reason="insmod: Invalid argument")
@@ -134,7 +134,7 @@ def test_a_crash_between_tests_and_a_failed_stage_are_findings_of_their_own() ->
 def test_what_changed_since_the_last_pass_is_the_suspect(
     commit: str, version: str, suspect: Suspect
 ) -> None:
-    """Commits, kernel versions, both, or nothing that is recorded."""
+    """A new failure is blamed on the commits, the kernel's versions, both or something unknown."""
     good = cell("one", result("test_a"), commit="a", kernel_version="1")
     bad = cell("one", result("test_a", F), commit=commit, kernel_version=version)
 
@@ -145,7 +145,7 @@ def test_what_changed_since_the_last_pass_is_the_suspect(
 
 
 def test_a_cell_in_which_only_the_commit_changed_decides_for_the_others() -> None:
-    """When commit and kernel changed in one failing cell, another failing cell decides."""
+    """Where both commit and kernel changed, another cell with the same failure tells which."""
     good = (
         cell("one", result("test_a"), commit="a", kernel_version="1"),
         cell("two", result("test_a"), commit="a", kernel_version="9"),
@@ -163,7 +163,7 @@ def test_a_cell_in_which_only_the_commit_changed_decides_for_the_others() -> Non
 
 
 def test_a_test_that_never_passed_has_no_suspect() -> None:
-    """Without an earlier good result there is nothing to compare with."""
+    """A failure in a test's first night cannot be blamed on a change."""
     (found,) = last_of(cell("one", result("test_a", F)))
 
     assert found.cause is not None
@@ -171,7 +171,7 @@ def test_a_test_that_never_passed_has_no_suspect() -> None:
 
 
 def test_the_range_of_commits_begins_at_the_last_pass_across_lost_nights() -> None:
-    """A lost night proves nothing, so the range reaches back beyond it."""
+    """A night without a verdict is skipped, so a failure's range of commits reaches beyond it."""
     good = cell("one", result("test_a"), commit="a")
     lost = cell("one", verdict=L, commit="b")
     bad = cell("one", result("test_a", F), commit="c")
@@ -183,7 +183,7 @@ def test_the_range_of_commits_begins_at_the_last_pass_across_lost_nights() -> No
 
 
 def test_a_cell_that_was_run_again_elsewhere_names_the_worker_that_was_lost() -> None:
-    """A cell that passed on its second worker is not lost, but its first worker was."""
+    """A night's cell that passed on its second worker is not lost, but its first worker is."""
     moved = cell("one", result("test_a"), lost_tries=(LostTry(worker="kvm-1", reason="gone"),))
 
     (found,) = last_of(moved)
@@ -192,7 +192,7 @@ def test_a_cell_that_was_run_again_elsewhere_names_the_worker_that_was_lost() ->
 
 
 def test_a_worker_that_also_finished_a_cell_was_not_lost() -> None:
-    """Two cells that end at their deadline say nothing of a worker on which another one passed."""
+    """Two unfinished cells of a worker are themselves lost if the worker finished a third one."""
     late: dict[str, object] = {"verdict": L, "worker": "kvm-1", "reason": "not finished"}
     cells = (cell("one", **late), cell("two", **late), cell("three", result("t"), worker="kvm-1"))
 
@@ -204,7 +204,7 @@ def test_a_worker_that_also_finished_a_cell_was_not_lost() -> None:
 
 
 def test_a_warning_is_new_once_and_not_in_the_first_night_of_a_cell() -> None:
-    """A cell's first night has nothing to compare with; later a new text is news once."""
+    """A kernel's or compiler's warning is news only in the night after one without it."""
     plain = cell("one", result("test_a"))
     warns = cell("one", result("test_a"), warnings=("f.c:7: unused",))
 
@@ -223,7 +223,7 @@ def timed(*seconds: float) -> list[list[Kind]]:
 
 
 def test_a_step_is_reported_when_it_has_held_for_four_nights() -> None:
-    """A lasting change of the duration is reported once, in the fourth night."""
+    """A test that is 40 % slower from one night on is reported once, in the fourth night."""
     found = timed(*[1.0, 1.02, 0.98, 1.01] * 4, *[1.4] * 10)
 
     assert [number for number, each in enumerate(found) if each] == [16 + 3]
@@ -231,13 +231,13 @@ def test_a_step_is_reported_when_it_has_held_for_four_nights() -> None:
 
 
 def test_three_slow_nights_and_a_faster_test_are_no_findings() -> None:
-    """What does not last is noise, and what becomes faster harms nobody."""
+    """A test slow for three nights only, and one that gets faster, are not reported."""
     assert not any(timed(*[1.0, 1.02, 0.98, 1.01] * 4, *[1.4] * 3, *[1.0, 1.01] * 6))
     assert not any(timed(*[1.0, 1.02, 0.98, 1.01] * 4, *[0.6] * 10))
 
 
 def test_a_failed_test_gives_no_duration() -> None:
-    """A test that fails at its deadline does not become slower."""
+    """A test that fails at its deadline night after night is not reported as slower."""
     good = [result("test_a", duration_s=1.0)] * 16
     bad: list[TestOnce] = [result("test_a", F, duration_s=60.0)] * 6
     nights = [night(number, cell("one", one)) for number, one in enumerate([*good, *bad], 1)]

@@ -14,7 +14,7 @@ from tests.unit.nightly import mornings, synthetic
 
 
 def test_markdown_shows_the_news_with_cause_and_commands() -> None:
-    """The broken build is shown with both versions and the command that repeats it."""
+    """The night's summary has both kernel versions of a broken build and the command for it."""
     html = (
         MarkdownIt("commonmark").enable("table").render(digest.markdown(mornings.long_morning()))
     )
@@ -27,7 +27,7 @@ def test_markdown_shows_the_news_with_cause_and_commands() -> None:
 
 
 def test_markdown_shows_what_a_guest_printed_as_it_is() -> None:
-    """Neither HTML nor Markdown in a text of a guest has an effect, and nobody is notified."""
+    """In the night's summary, HTML, Markdown and @names in a guest's text have no effect."""
     text = digest.markdown(mornings.colourful_morning())
     html = MarkdownIt("commonmark").render(text)
 
@@ -37,7 +37,7 @@ def test_markdown_shows_what_a_guest_printed_as_it_is() -> None:
 
 
 def test_a_night_without_news_says_so() -> None:
-    """The summary of a quiet night is one sentence."""
+    """The night's Markdown summary says 'Nothing changed since the night before'."""
     quiet = mornings.long_morning()
     # The night before the regression has no news.
     size = synthetic.REGRESSION_NIGHT
@@ -48,7 +48,7 @@ def test_a_night_without_news_says_so() -> None:
 
 
 def test_a_chat_message_is_short() -> None:
-    """The message has a line for each of the news, and the address."""
+    """The night's message has a count, a line for each piece of news, and the page's address."""
     lines = digest.chat(mornings.long_morning()).splitlines()
 
     assert lines == [
@@ -59,7 +59,7 @@ def test_a_chat_message_is_short() -> None:
 
 
 def test_annotations_are_workflow_commands_at_the_place_of_the_failure() -> None:
-    """Each of the news is one line that GitHub parses: level, properties, escaped message."""
+    """Each piece of the night's news is a line '::error file=...,line=...' for GitHub."""
     found = digest.annotations(mornings.long_morning())
 
     assert found.count("\n") == 1
@@ -70,7 +70,7 @@ def test_annotations_are_workflow_commands_at_the_place_of_the_failure() -> None
 
 
 def test_annotations_have_a_level_for_each_kind() -> None:
-    """A failure is an error, a repair a notice, everything else a warning."""
+    """In GitHub's annotations of a night, a failure is an error and a repaired test a notice."""
     lines = digest.annotations(mornings.colourful_morning()).splitlines()
 
     assert [line.split(" ")[0] for line in lines] == [
@@ -81,7 +81,7 @@ def test_annotations_have_a_level_for_each_kind() -> None:
 
 
 def test_more_annotations_than_github_shows_are_left_out() -> None:
-    """Of twelve new failures, ten become annotations."""
+    """Of a night's twelve new failures, ten become annotations, GitHub's limit for a step."""
     tests = [mornings.result(f"test_{number}") for number in range(12)]
     failed = [replace(one, verdict=Verdict.FAILED) for one in tests]
     nights = (

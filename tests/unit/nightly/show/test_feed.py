@@ -43,7 +43,7 @@ def _faults_of(element: ET.Element) -> list[str]:
 
 
 def test_the_feed_keeps_the_rules_of_atom() -> None:
-    """The feeds with and without an address are valid."""
+    """The Atom feed of the nights is valid with and without the address of its page."""
     assert faults(feed.render(mornings.long_morning())) == []
     assert faults(feed.render(mornings.colourful_morning())) == []
 
@@ -58,12 +58,12 @@ def test_the_feed_keeps_the_rules_of_atom() -> None:
     ],
 )
 def test_the_check_of_the_feed_finds_a_broken_rule(old: str, new: str) -> None:
-    """A wrong date, no author, a wrong id or a second title is a fault."""
+    """The tests' check of Atom reports a wrong date, no author, a wrong id or a second title."""
     assert faults(feed.render(mornings.long_morning()).replace(old, new)) != []
 
 
 def test_the_feed_has_an_entry_for_each_night_with_news_the_latest_first() -> None:
-    """Five planted events in five nights are five entries."""
+    """A history with five planted events in five nights gives five entries of the Atom feed."""
     text = feed.render(mornings.long_morning())
     root = ET.fromstring(text)  # noqa: S314 - our own feed
     titles = [one.findtext(f"{_ATOM}title") for one in root.findall(f"{_ATOM}entry")]
@@ -78,7 +78,7 @@ def test_the_feed_has_an_entry_for_each_night_with_news_the_latest_first() -> No
 
 
 def test_an_entry_keeps_its_id_when_the_feed_is_made_again() -> None:
-    """Two versions of the feed have the same ids, so no reader shows an entry twice."""
+    """Equal ids keep a feed reader from showing a night's news twice."""
     first, second = (feed.render(mornings.colourful_morning()) for _ in range(2))
 
     assert first == second

@@ -78,7 +78,7 @@ def both(verdict: Verdict) -> tuple[TestResult, ...]:
 def test_a_crash_is_explained_with_its_source_its_console_and_commands(
     history: History, tmp_path: Path
 ) -> None:
-    """What the run found out about a crash stands in the page, after its folder has gone."""
+    """The night's page is made from the history alone, when the run's folder has gone."""
     add_night(history, 1, result(GUEST, P, tests=both(P), measures={"boot_s": 9.0}))
     bad = replace(crash(tmp_path), test="test_a")
     last = result(GUEST, C, commit="b" * 40, tests=both(C), crashes=(bad,))
@@ -105,7 +105,7 @@ def test_a_crash_is_explained_with_its_source_its_console_and_commands(
 
 
 def test_the_reruns_of_a_cell_make_its_failed_test_flaky(history: History) -> None:
-    """Attempt 0 is the first verdict; the others are reruns in fresh guests."""
+    """A test that failed in a night's first attempt and passed in a rerun counts as flaky."""
     again = result(GUEST, P, attempt=1, tests=both(P))
     add_night(history, 1, result(GUEST, F, tests=both(F)), again)
 
@@ -117,7 +117,7 @@ def test_the_reruns_of_a_cell_make_its_failed_test_flaky(history: History) -> No
 
 
 def test_a_broken_build_ended_in_the_build_and_names_the_versions(history: History) -> None:
-    """A cell of the kind build, and a run that ended in its stage build, are the same thing."""
+    """A failed kernel-build and a test run that failed in its build are one finding."""
     stages = {"stage_kernel_s": 1.0, "stage_build_s": 2.0}
     good = (result(GUEST, P, tests=both(P)), result(BUILD, P))
     changed = {"kernel_version": "6.12.63-1", "evidence": ("hooks.c:57: error",)}
@@ -140,7 +140,7 @@ def test_a_broken_build_ended_in_the_build_and_names_the_versions(history: Histo
 
 
 def test_the_cells_that_were_left_out_are_those_of_the_plan(history: History) -> None:
-    """What the budget left out is named."""
+    """The night's report names each cell that did not run, with the reason from the plan."""
     add_night(history, 1, left_out="the budget is used up")
 
     morning = from_history.morning(history, project="greeter")
@@ -150,7 +150,7 @@ def test_the_cells_that_were_left_out_are_those_of_the_plan(history: History) ->
 
 
 def test_an_earlier_night_can_be_reported_and_an_unknown_one_is_refused(history: History) -> None:
-    """The nights after the reported one are not read."""
+    """A report of an earlier night reads no later ones; an unknown night is a UsageError."""
     first = add_night(history, 1, result(GUEST, P, tests=both(P)))
     add_night(history, 2, result(GUEST, F, commit="b" * 40, tests=both(F)))
 
@@ -162,7 +162,7 @@ def test_an_earlier_night_can_be_reported_and_an_unknown_one_is_refused(history:
 
 
 def test_the_worker_of_a_cell_is_named_only_when_there_are_several(history: History) -> None:
-    """A night of one host says nothing of it; with two hosts each cell has its own."""
+    """The report of a night on one host names no worker, that of two hosts one for each cell."""
     one, two = (result(cell, P, worker="kvm-1") for cell in (GUEST, BUILD))
     add_night(history, 1, one, two)
     alone = from_history.morning(history, project="greeter")

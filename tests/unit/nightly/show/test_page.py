@@ -39,7 +39,7 @@ def tab() -> Iterator[browser.Page]:
 
 
 def test_the_report_of_sixty_nights_names_each_planted_event(files: dict[str, Path]) -> None:
-    """The page has the known commit, the rate, the drift, the worker and the two versions."""
+    """The HTML page of a synthetic history names the commit at fault, the flake and the rest."""
     text = files["long"].read_text()
 
     assert f"Commit {mornings.COMMIT[:12]} introduced it" in text
@@ -52,7 +52,7 @@ def test_the_report_of_sixty_nights_names_each_planted_event(files: dict[str, Pa
 def test_the_report_of_sixty_nights_is_small_and_opens_quickly(
     files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """Sixty nights of forty cells stay below 3 MB, and are loaded in less than 2 s."""
+    """A browser loads the page of sixty nights, below 3 MB, in less than 2 s."""
     tab.show(files["pale"], width=1280, height=900)
     load_s = min(tab.show(files["long"], width=1280, height=900) for _ in range(3))
 
@@ -63,7 +63,7 @@ def test_the_report_of_sixty_nights_is_small_and_opens_quickly(
 def test_the_page_asks_nothing_of_the_network_and_runs_no_script(
     files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """Only the file itself is requested, and the text of a guest is text."""
+    """In a browser the night's page loads one file; a <script> in a guest's text is escaped."""
     tab.show(files["colourful"], width=1280, height=900)
 
     sent = [one for one in tab.events if one.get("method") == "Network.requestWillBeSent"]
@@ -77,7 +77,7 @@ def test_the_page_asks_nothing_of_the_network_and_runs_no_script(
 def test_the_page_does_not_scroll_sideways(
     name: str, width: int, files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """The page fits the width of a phone; what is wider scrolls within itself."""
+    """In a browser as wide as a phone, the night's page fits; wide parts scroll themselves."""
     tab.show(files[name], width=width, height=800)
     tab.value("document.querySelectorAll('details').forEach(one => one.open = true)")
 
@@ -89,7 +89,7 @@ def test_the_page_does_not_scroll_sideways(
 def test_every_colour_has_the_contrast_of_wcag_aa(
     name: str, files: dict[str, Path], tab: browser.Page, *, dark: bool
 ) -> None:
-    """As computed by the browser: 4.5 for each text, 3 for each bar and line with a meaning."""
+    """On the night's page a browser computes at least 4.5 for text, 3 for bars and lines."""
     tab.show(files[name], width=1280, height=900, dark=dark)
     tab.value("document.querySelectorAll('details').forEach(one => one.open = true)")
 
@@ -99,14 +99,14 @@ def test_every_colour_has_the_contrast_of_wcag_aa(
 def test_the_check_of_contrast_finds_a_pale_text(
     files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """Light grey on white is reported, with its contrast."""
+    """Light grey text on white in the night's page is reported with its contrast."""
     tab.show(files["pale"], width=1280, height=900)
 
     assert tab.value(_CONTRAST) == ["2.32 p: pale"]
 
 
 def test_the_page_can_be_read_with_a_keyboard(files: dict[str, Path], tab: browser.Page) -> None:
-    """Tab reaches the link past the header first, then each control; Enter opens a detail."""
+    """On the night's page in a browser, Tab reaches each control and Enter opens a detail."""
     tab.show(files["long"], width=1280, height=900)
     tab.press("Tab", 9)
 
@@ -127,7 +127,7 @@ def test_the_page_can_be_read_with_a_keyboard(files: dict[str, Path], tab: brows
 def test_the_page_has_the_landmarks_and_names_that_a_screen_reader_needs(
     files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """One h1, a main part, no skipped level of headings, and a name for each drawing."""
+    """The night's page has one h1, a main part, no skipped heading level and named drawings."""
     tab.show(files["colourful"], width=1280, height=900)
 
     levels = tab.value("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
@@ -146,7 +146,7 @@ def test_the_page_has_the_landmarks_and_names_that_a_screen_reader_needs(
 
 
 def test_the_page_can_be_printed(files: dict[str, Path], tab: browser.Page) -> None:
-    """A printer gets a few pages, not the height of the screen."""
+    """A browser prints the night's page on a few sheets, and not as high as the screen."""
     tab.show(files["long"], width=1280, height=900)
 
     found = tab.printed()

@@ -9,17 +9,17 @@ SECTIONS = contention.Sections(clock_ns=30.0, held_ns=20.0, foreign_ns=200.0, co
 
 
 def test_one_cpu_alone_never_waits() -> None:
-    """A single CPU has the lock in its own cache: clock, copy and its own sections add up."""
+    """The model of the ring's lock gives one CPU the sum of clock, copy and locked sections."""
     assert contention.mean_ns(SECTIONS, cpus=1, gap_ns=0.0) == pytest.approx(60.0)
 
 
 def test_cpus_without_pause_are_as_slow_as_the_lock() -> None:
-    """Each of 64 records waits for all others: 64 times the two sections of 100 ns."""
+    """In the model, each of 64 CPUs waits for all others: 64 times two locked parts of 100 ns."""
     assert contention.mean_ns(SECTIONS, cpus=64, gap_ns=0.0) == pytest.approx(64 * 200, rel=0.02)
 
 
 def test_rare_records_wait_for_nobody() -> None:
-    """At 1,000 records/s none waits; about one in 64 comes after one of the same CPU."""
+    """In the model of the ring's lock, CPUs that each make 1,000 records/s never wait."""
     found = contention.mean_ns(SECTIONS, cpus=64, gap_ns=64e6)
 
     assert found == pytest.approx(SECTIONS.alone_ns, rel=0.02)
@@ -27,7 +27,7 @@ def test_rare_records_wait_for_nobody() -> None:
 
 
 def test_a_longer_section_and_more_cpus_lower_the_limit() -> None:
-    """The limit is below what the lock can do at most, and falls as the lock gets slower."""
+    """The modelled greatest rate of records falls as the ring's lock is held longer."""
     slow = contention.Sections(clock_ns=30.0, held_ns=20.0, foreign_ns=800.0, copy_ns=10.0)
     fast_limits, slow_limits = contention.limits(SECTIONS), contention.limits(slow)
 
@@ -42,7 +42,7 @@ def test_a_longer_section_and_more_cpus_lower_the_limit() -> None:
 
 
 def test_a_machine_with_one_cpu_has_no_limits() -> None:
-    """What was not measured is not modelled."""
+    """Where waiting for the ring's lock could not be measured, the model gives no limit."""
     unknown = contention.Sections(clock_ns=30.0, held_ns=20.0, foreign_ns=0.0, copy_ns=10.0)
 
     assert contention.limits(unknown) == ()

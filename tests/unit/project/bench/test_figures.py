@@ -32,7 +32,7 @@ def held(*lines: str) -> list[bool | None]:
 
 
 def test_a_ratio_is_taken_within_each_round() -> None:
-    """A machine that is busy in some rounds does not change the ratio of these rounds."""
+    """Our ring and LTTng are compared round by round, so a busy machine does not matter."""
     measured = figures.parse(
         [cost("floor", [10.0, 100.0, 10.0]), cost("ours", [12.0, 120.0, 12.0])]
     )
@@ -44,7 +44,7 @@ def test_a_ratio_is_taken_within_each_round() -> None:
 
 
 def test_an_interval_contains_the_median_and_is_the_same_for_the_same_values() -> None:
-    """Resampling has a fixed seed, and wide values give a wide interval."""
+    """The confidence interval of a benchmark comes from resampling with a fixed seed."""
     values = [1.0, 1.1, 1.2, 1.5, 1.9, 2.4, 3.0]
 
     found = figures.interval(values)
@@ -64,14 +64,14 @@ def test_an_interval_contains_the_median_and_is_the_same_for_the_same_values() -
 def test_goals_of_time_are_missed_above_their_limits(
     floor_ns: float, lttng_ns: float, reached: list[bool | None]
 ) -> None:
-    """125 ns reach 1.25 x 100 ns and not 1.25 x 99 ns; as slow as LTTng is not ahead of it."""
+    """A benchmark's goals: at most 1.25 times the rival's time, or less time than LTTng's."""
     costs = [cost("floor", [floor_ns] * 5), cost("ours", [125.0] * 5)]
 
     assert held(*costs, cost("lttng-ust", [lttng_ns] * 5)) == reached
 
 
 def test_what_a_run_has_not_measured_is_no_reached_goal() -> None:
-    """Without LTTng and without loads these goals are neither reached nor missed."""
+    """A benchmark without LTTng and without loads has neither reached nor missed those goals."""
     assert held(cost("floor", [10.0]), cost("ours", [11.0])) == [True, None, None]
 
 
@@ -89,19 +89,19 @@ def test_the_goal_of_exact_accounting_is_missed_by_one_record(
     line: str,
     exact: bool | None,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """One record too few or too many, or garbage, misses the goal; a rival's error does not."""
+    """A benchmark's records read plus dropped must equal those made; a rival's may differ."""
     assert held(line)[2] is exact
 
 
 def test_opposite_errors_of_two_loads_do_not_cancel() -> None:
-    """One record too few in one load and one too many in another still miss the goal."""
+    """One record lost in one load and one surplus in another miss the benchmark's goal."""
     lines = [load("ours", read=90, drops=9), load("ours", read=91, drops=10)]
 
     assert held(*lines)[2] is False
 
 
 def test_lttng_has_the_sums_of_all_loads_without_its_false_bit() -> None:
-    """What LTTng's daemon reports is compared with what was made in all cells."""
+    """LTTng's own counts of the benchmark are compared with the records made in all loads."""
     drops = [2**63 + 4, 6]
     lines = [
         load("lttng-ust", read=0, drops=0),
@@ -119,7 +119,7 @@ def test_the_goal_of_one_lock_is_missed_below_300000_records_a_second(
     rate: float,
     reached: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """The rate of 64 CPUs decides; without a model the goal is neither reached nor missed."""
+    """The rate that the model of the ring's lock gives for 64 CPUs decides on this goal."""
     limits = [contention.Limit(cpus=64, records_per_s=rate, most_per_s=9e6)]
 
     assert figures.goals(figures.parse([]), limits)[3].held is reached
@@ -127,7 +127,7 @@ def test_the_goal_of_one_lock_is_missed_below_300000_records_a_second(
 
 
 def test_the_sections_of_the_lock_are_read() -> None:
-    """The line of bench_ring about sections is the input of the model."""
+    """The printed times of bench_ring's locked sections become the input of the lock's model."""
     row = {"clock_ns": 32, "held_ns": 25, "foreign_ns": 220, "copy_ns": 9}
 
     found = figures.parse([json.dumps({"kind": "sections"} | row)])

@@ -36,7 +36,7 @@ calls=1 10
 
 
 def test_only_the_programs_own_lines_are_summed() -> None:
-    """The cost of a call is counted where the called function's own lines are, and only there."""
+    """From callgrind's file, costs of calls are left out, since the callee's lines have them."""
     assert instructions.own_cost(PROFILE, Path("/x/count_put")) == 7
     assert instructions.own_cost(PROFILE, Path("/lib/libc.so.6")) == 30
 
@@ -44,7 +44,7 @@ def test_only_the_programs_own_lines_are_summed() -> None:
 def test_work_added_to_a_record_is_an_objection_and_a_filtered_event_is_not(
     tmp_path: Path,
 ) -> None:
-    """One more store in osq_ring_put is seen; the number of the other function is unchanged."""
+    """One more store in osq_ring_put fails the count; the filtered event's count stays."""
     for name in ("tests/bench", "tests/core", "kernel"):
         shutil.copytree(PROJECT / name, tmp_path / name)
     ring = tmp_path / "kernel" / "core" / "osq_ring.c"
@@ -64,7 +64,7 @@ def test_work_added_to_a_record_is_an_objection_and_a_filtered_event_is_not(
 
 
 def test_missing_valgrind_is_an_objection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without valgrind the check fails and names the package, instead of passing unseen."""
+    """Without valgrind the check of instruction counts fails and names the package."""
     program = tmp_path / "count_put"
     program.touch()
     monkeypatch.setattr(instructions, "_built", lambda *_: program)
@@ -77,7 +77,7 @@ def test_missing_valgrind_is_an_objection(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_processor_without_numbers_is_an_objection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The numbers of another processor hold nothing, and the check says so."""
+    """Limits of instruction counts exist for named CPUs; on another one the check says so."""
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
 
     assert list(instructions.instructions(PROJECT)) == [

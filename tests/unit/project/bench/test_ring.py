@@ -34,7 +34,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> ring.Results:
 
 
 def test_the_smoke_form_measures_and_names_the_missing_rivals(alone: ring.Results) -> None:
-    """Every engine of the tree has figures in each cell, and the file of figures has them."""
+    """A short ring benchmark writes figures of each ring in this tree to its file."""
     text = "\n".join(ring.lines(alone))
     stored = json.loads(alone.figures_file.read_text())
 
@@ -50,7 +50,7 @@ def test_the_smoke_form_measures_and_names_the_missing_rivals(alone: ring.Result
 
 
 def test_the_plot_shows_every_engine_and_loads_nothing(alone: ring.Results) -> None:
-    """The SVG is well-formed, has a legend for each engine, and refers to no other file."""
+    """The ring benchmark's SVG has a legend entry for each ring and refers to no other file."""
     text = alone.plot_file.read_text()
     drawn = ET.fromstring(text)  # noqa: S314 - written by the line above
     words = {node.text for node in drawn.iter("{http://www.w3.org/2000/svg}text")}
@@ -61,7 +61,7 @@ def test_the_plot_shows_every_engine_and_loads_nothing(alone: ring.Results) -> N
 
 
 def test_lttng_records_what_bench_ring_makes(tmp_path: Path) -> None:
-    """Beside daemons of its own LTTng is measured, and accounts for every record."""
+    """A real LTTng with its own daemons is measured, and accounts for every record."""
     needed = [one for one in system_packages.listed() if one.group == "rivals"]
     if system_packages.missing(needed):
         pytest.skip("LTTng is not installed: ./dev setup bench-ring installs it")
@@ -74,7 +74,7 @@ def test_lttng_records_what_bench_ring_makes(tmp_path: Path) -> None:
 
 
 def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
-    """The exit code depends on this: one record that is missing in one load is enough."""
+    """The ring benchmark's exit code depends on it: one missing record in one load is enough."""
     (first, *others) = alone.measured.loads
     bad = figures.Load(engine=figures.OURS, cell=first.cell, made=10, read=8, drops=1, error=1)
     measured = figures.Measured(clock_ns=1.0, costs=alone.measured.costs, loads=(bad, *others))
@@ -95,7 +95,7 @@ def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
 def test_missing_rivals_are_named_with_what_brings_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Packages that are not installed are named with one command; DPDK with apt's reason."""
+    """The ring benchmark names the packages of rings that it could not measure."""
 
     def refuse(*_: object) -> None:
         raise KernelError("apt-get could not download libdpdk-dev", hint="look at the network")
@@ -116,7 +116,7 @@ def test_missing_rivals_are_named_with_what_brings_them(
 def test_a_library_that_dpdk_needs_is_named_with_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without it the measuring program could not be linked, and no rival be measured."""
+    """The ring benchmark's program for DPDK could not be linked without such a library."""
     monkeypatch.setattr(rivals, "find_library", lambda name: None if name == "bsd" else name)
 
     found = rivals.ensure(root=tmp_path, progress=lambda _: None)
