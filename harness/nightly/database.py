@@ -99,7 +99,7 @@ class History:
         raise UsageError(f"{self.file} has no night {night_id}")
 
     def cells(self) -> dict[str, Cell]:
-        """Return every cell that any night planned, by its id."""
+        """Return every cell of the nightly matrix that any night planned, by the cell's id."""
         return {row["id"]: rows.cell(row) for row in self._rows(select(tables.CELLS))}
 
     def planned(self, night_id: str) -> tuple[PlannedCell, ...]:
@@ -139,7 +139,7 @@ class History:
         return bool(self._rows(query))
 
     def has_run(self, run_id: str) -> bool:
-        """Return whether the result of a run is in the history."""
+        """Return whether the history has the result of a run, by the run's id."""
         return bool(
             self._rows(select(tables.RESULTS.c.id).where(tables.RESULTS.c.run_id == run_id))
         )
@@ -171,7 +171,7 @@ class History:
         return tuple(rows.result(row, details) for row in found)
 
     def cell_points(self, night_ids: Sequence[str]) -> tuple[CellPoint, ...]:
-        """Return the results of several nights without their tests, in order of time."""
+        """Return the cells' results in several nights, without tests, in order of time."""
         with self._transaction() as connection:
             found = rows.results(connection, night_ids)
             details = rows.Details.read(connection, night_ids, tests=False)

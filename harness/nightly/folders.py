@@ -19,7 +19,7 @@ def of_night(settings: Settings, night_id: str) -> Path:
 
 
 def log(settings: Settings, night_id: str, cell: Cell, attempt: int, start: int = 1) -> Path:
-    """Return the log file of a cell's command; each start of an attempt has its own file.
+    """Return the log file of a nightly cell's command; each start of an attempt has its own.
 
     Attempt 0 is the cell's first run of the night. `start` counts from 1 and grows when the
     command was killed and is started again.
@@ -29,12 +29,12 @@ def log(settings: Settings, night_id: str, cell: Cell, attempt: int, start: int 
 
 
 def worker_log(settings: Settings, night_id: str, cell: Cell, attempt: int) -> Path:
-    """Return the file that gets the error output of the worker process itself."""
+    """Return the file with the error output of the worker process of a nightly cell."""
     return of_night(settings, night_id) / f"{_name(cell, attempt)}.worker.log"
 
 
 def lock(settings: Settings, night_id: str, cell: Cell, attempt: int) -> Path:
-    """Return the file that a worker keeps locked while it runs one attempt at a cell."""
+    """Return the file that a worker keeps locked while it runs an attempt at a nightly cell."""
     return of_night(settings, night_id) / "locks" / _name(cell, attempt)
 
 

@@ -43,7 +43,7 @@ def now() -> str:
 
 
 def of_report(report: RunReport, attempt: Attempt) -> CellResult:
-    """Return the result of an attempt whose run has left a report."""
+    """Return the nightly result of an attempt at a cell, taken from its run's report."""
     known = report.provenance
     return CellResult(
         night=attempt.night,

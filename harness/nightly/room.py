@@ -28,7 +28,7 @@ _OTHERS_CORES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """A number of processors and an amount of memory: what a cell needs, or what a host has."""
+    """Processors and memory: those that a cell of the nightly matrix needs, or that a host has."""
 
     cores: int
     memory_mib: int
@@ -45,7 +45,7 @@ NO_ROOM = Room(cores=0, memory_mib=0)
 
 
 def needed(settings: Settings, cell: Cell) -> Room:
-    """Return the processors and the memory that a cell needs while it runs."""
+    """Return the processors and the memory that a nightly cell needs while it runs."""
     if cell.kind is CellKind.BUILD:
         return Room(cores=1, memory_mib=_BUILD_MIB)
     target = settings.targets[cell.target]
@@ -53,7 +53,7 @@ def needed(settings: Settings, cell: Cell) -> Room:
 
 
 def total(parts: Iterable[Room]) -> Room:
-    """Return the sum of the processors and of the memory of several cells."""
+    """Return the sum of the processors and of the memory of several nightly cells."""
     return sum(parts, NO_ROOM)
 
 

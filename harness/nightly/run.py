@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """An attempt at a planned cell that waits to be started or runs.
+    """An attempt at a planned cell of the night that waits to be started or runs.
 
     `attempt` is 0 for the cell's first attempt, and more for its repetitions.
     """

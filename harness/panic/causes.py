@@ -109,7 +109,7 @@ _BODY = ("Read of", "Write of", "CPU: ", "Modules linked", "Call Trace", "RIP: "
 
 
 def goes_on(kind: str, hit: tuple[Header, re.Match[str]], text: Sequence[str]) -> bool:
-    """Return whether a line that looks like a report's header is part of the report being read.
+    """Return whether a header-like line in a log is part of the kernel report being read.
 
     `kind` and `text` are the kind and the lines so far of that report; `hit` is the header with
     its match.
@@ -129,7 +129,7 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], text: Sequence[str]) -
 
 
 def names_inlined(text: Sequence[str]) -> bool:
-    """Return whether the lines of a report so far are only headers that name inlined functions.
+    """Return whether a kernel report's lines so far are only headers that name inlined functions.
 
     A tool that adds files and lines repeats the header for each inlined function. Only the last of
     these headers has an offset. In a mail, a header may be wrapped into several lines.
@@ -140,7 +140,7 @@ def names_inlined(text: Sequence[str]) -> bool:
 
 
 def _reasons(panic: str) -> frozenset[str]:
-    """Return the kinds of report that can have caused a 'Kernel panic' line with this text."""
+    """Return the kinds of kernel report that can have caused a 'Kernel panic' of this text."""
     return next((kinds for words, kinds in _REASONS if words.search(panic)), frozenset())
 
 
@@ -166,7 +166,7 @@ def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
 
 
 def main_report(reports: Sequence[KernelReport]) -> KernelReport | None:
-    """Return the report that names a crash: the first that follows from no other report.
+    """Return the kernel report that names a crash: the first that follows from no other one.
 
     If there is none, the result is the first of all reports, or None without any report.
     """
@@ -175,7 +175,7 @@ def main_report(reports: Sequence[KernelReport]) -> KernelReport | None:
 
 
 def _as_consequence(report: KernelReport, cause: int) -> KernelReport:
-    """Return a report that follows from the report at line `cause`.
+    """Return a kernel report, marked as a consequence of the report at line `cause`.
 
     The panic with which a watchdog ends the kernel gets the kind 'panic' instead of the
     watchdog's.
@@ -204,12 +204,15 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
 
 
 def _seconds_between(earlier: KernelReport, later: KernelReport) -> float:
-    """Return the seconds of the kernel's clock between two reports, 0 if one has no time."""
+    """Return the seconds between two reports by the kernel's clock, 0 if one has no time."""
     return 0.0 if earlier.at is None or later.at is None else later.at - earlier.at
 
 
 def _consequences(kind: str) -> frozenset[str]:
-    """Return the kinds of report that a task makes because of its earlier report of this kind."""
+    """Return the kinds of kernel report that a task makes because of an earlier one of `kind`.
+
+    A task that oopsed, for example, leaves locks held.
+    """
     if kind in DEADLY:
         return DEADLY | _CHECKED | _LEFT_BEHIND
     if kind in _CHECKED:

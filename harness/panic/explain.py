@@ -34,7 +34,7 @@ _MOST_TITLE = 120
 
 
 def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
-    """Return the parsed report whose lines are `text`; the first line must be the report's header.
+    """Return the parsed kernel report of these lines; the first one must be the report's header.
 
     The result is None without such a header, or if the kind of report needs a stack and has none.
     `line` is the number of the first line in the log.
@@ -72,7 +72,7 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
 
 
 def _header(text: Sequence[str]) -> tuple[Header, re.Match[str]] | None:
-    """Return the table row and the match of a report's header, None when the first line is none.
+    """Return the table row and the match of a kernel report's header, None when it has none.
 
     Of a header that is repeated for inlined functions, the last one counts.
     """
@@ -91,7 +91,7 @@ def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
 
 
 def _is_of_kernel(line: str) -> bool:
-    """Return whether a line of a report shows kernel code at fault, such as a stack frame."""
+    """Return whether a line of a kernel report shows kernel code at fault, such as a frame."""
     shown = frames.parse_frame(line) or frames.parse_where(line)
     return shown is not None or line.startswith("Internal error:")
 
@@ -108,7 +108,7 @@ def _named(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> tuple[str, str]:
-    """Return a report's kind, and the beginning of its title, which ' in FUNCTION' follows."""
+    """Return a kernel report's kind, and the beginning of its title, before ' in FUNCTION'."""
     stem = header.stem.format(text[0], **groups).strip()
     if header.kind == "warning":
         return _kind_of_warning(stem, groups, traces.pointer)
@@ -156,7 +156,7 @@ def _guilty(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> Frame | None:
-    """Return the frame of the function that a report blames, None when the text names none.
+    """Return the frame of the function that a kernel report blames, None when it names none.
 
     The kind of report decides how it is chosen. When the CPU could not fetch an instruction, the
     program counter is in no function, so the caller is taken.
@@ -223,7 +223,7 @@ def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Fram
 
 
 def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
-    """Return the report's own stack, innermost first, with the frame of the program counter."""
+    """Return a kernel report's own stack, innermost first, with the program counter's frame."""
     pointer = () if header.kind in _POINTLESS and traces.own else traces.pointer
     own = traces.own
     first = next((frame for frame in own if frame.reliable), None)
@@ -233,7 +233,7 @@ def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
 
 
 def _stacks(header: Header, traces: frames.Traces) -> tuple[Stack, ...]:
-    """Return every stack of a report: first its own, then those of other tasks or CPUs."""
+    """Return every stack of a kernel report: first its own, then those of other tasks and CPUs."""
     whole = _whole(header, traces)
     others = [stack for stack in traces.stacks if stack.frames is not traces.own]
     return ((Stack(name="", frames=whole),) if whole else ()) + tuple(others)
@@ -243,7 +243,7 @@ _REPORTERS = re.compile(r"dump_|show_|print_|panic|die|_*warn|.*_dump$|bug")
 
 
 def _under_reporters(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the innermost frame that is not of the code that prints reports, or None."""
+    """Return the innermost frame of a stack that is not of report-printing code, or None."""
     return next(
         (frame for frame in main if frame.reliable and not _REPORTERS.match(frame.function)), None
     )

@@ -223,11 +223,11 @@ _INTRUDING = "CPU: another one, which printed at the same time"
 
 @dataclass
 class _Reading:
-    """The state while a report is read line by line: the current stack and the complete ones.
+    """The state while a kernel report is read line by line: its current and its complete stacks.
 
     `name` is the line above the current stack, `frames` its frames so far. `own_seen` is true once
     the report's own stack is complete. `headed` is true after a line 'Call Trace:', and `of_trap`
-    for a report of a trap.
+    for a report of a trap such as a page fault.
     """
 
     name: str = ""
@@ -253,10 +253,10 @@ class _Reading:
         self.name = name
 
     def disown(self) -> None:
-        """Declare the frames read so far, and those up to 'Call Trace:', to be another CPU's.
+        """Count the frames read so far, and those up to 'Call Trace:', as another CPU's stack.
 
         A trap prints its program counter before its stack. So frames before the program counter
-        are those of a CPU that printed at the same time.
+        are those of a CPU that printed into the report at the same time.
         """
         if not self.frames and not self.own_seen:
             return
@@ -310,7 +310,7 @@ def where(lines: Sequence[str]) -> tuple[Frame, ...]:
 
 
 def _heading(reading: _Reading, text: str) -> None:
-    """Read a line that is no frame, and begin the next stack if the line introduces one."""
+    """Read a line of a kernel report that is no frame; it may introduce the next stack."""
     if text.startswith(_MEMORY):
         return
     # Blanks are stripped first, because on a line of a thousand blanks a pattern would be tried
@@ -331,7 +331,7 @@ def _heading(reading: _Reading, text: str) -> None:
 
 
 def _point(reading: _Reading, where: Frame) -> None:
-    """Add the frame of a line such as 'RIP:' to the stack that is being read.
+    """Add the frame of a line such as 'RIP:' to the stack of a kernel report that is being read.
 
     Between stacks, the first such frame is kept as the place where the fault happened.
     """
@@ -348,7 +348,10 @@ def _point(reading: _Reading, where: Frame) -> None:
 
 
 def _another_cpu(reading: _Reading, text: str) -> None:
-    """Begin a stack at a line such as 'NMI backtrace for cpu 1'; it may be the report's own."""
+    """Begin a stack of a kernel report at a line such as 'NMI backtrace for cpu 1'.
+
+    It may be the report's own stack, if that was not read before.
+    """
     if reading.frames:
         reading.introduce(text if reading.own_seen or not reading.name else "")
     elif reading.own_seen and not reading.name:
@@ -358,7 +361,10 @@ def _another_cpu(reading: _Reading, text: str) -> None:
 
 
 def _a_task(reading: _Reading, text: str) -> None:
-    """Begin a stack at a line such as 'task:NAME state:D'; the first is the report's own."""
+    """Begin a stack of a kernel report at a line such as 'task:NAME state:D'.
+
+    The first task's stack is the report's own.
+    """
     if reading.frames or "RCU grace" not in reading.name:
         reading.introduce(
             text if reading.own_seen or (reading.frames and not reading.name) else ""
@@ -366,7 +372,7 @@ def _a_task(reading: _Reading, text: str) -> None:
 
 
 def _own_trace(reading: _Reading) -> None:
-    """Begin the report's own stack at a line 'Call Trace:'.
+    """Begin a kernel report's own stack at a line 'Call Trace:'.
 
     If the line belongs to the task or CPU that the line above the current stack names, this does
     nothing.

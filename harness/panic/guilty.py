@@ -17,7 +17,10 @@ _COMPILERS = re.compile(r"\.(?:part|isra|constprop|cold|llvm|lto_priv)[.\w]*$")
 
 
 def serves(function: str) -> bool:
-    """Return whether a function is a service to its callers, such as memcpy or a lock."""
+    """Return whether functions.txt lists a function as a service to its callers, such as memcpy.
+
+    A fault in such a function is its caller's.
+    """
     return functions("serving").holds(stem(function))
 
 

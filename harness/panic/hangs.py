@@ -24,12 +24,12 @@ def _is(section: str, function: str) -> bool:
 
 
 def sleeps(kind: str) -> bool:
-    """Return whether reports of this kind are about a task that waits for ever."""
+    """Return whether reports of this kind, such as 'hung-task', are about a waiting task."""
     return kind in _SLEEPS
 
 
 def spins(kind: str) -> bool:
-    """Return whether reports of this kind are about a CPU that spins."""
+    """Return whether reports of this kind, such as 'soft-lockup', are about a spinning CPU."""
     return kind in _SPINS
 
 

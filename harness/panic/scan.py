@@ -106,7 +106,7 @@ class Scanner:
         self._recent.extend(lines)
 
     def finish(self) -> tuple[KernelReport, ...]:
-        """Return the reports that the end of the console ends."""
+        """Return the kernel reports that the end of the console ends."""
         done = [report for draft in tuple(self._open) for report in self._close(draft)]
         return tuple(sorted(done, key=lambda report: report.line))
 
@@ -114,7 +114,7 @@ class Scanner:
         return self._of_earlier_boot(line) + self._of_this_boot(line, plain=plain)
 
     def _of_earlier_boot(self, line: KernelLine) -> tuple[KernelReport, ...]:
-        """Return the reports that end because this line shows that the kernel was booted again.
+        """Return the kernel reports that end because this line shows another boot.
 
         A restarted clock shows it. The result is () for any other line.
         """
@@ -145,7 +145,7 @@ class Scanner:
         return ended + self._begin(hit[0], line)
 
     def _of(self, line: KernelLine) -> _Draft | None:
-        """Return the report being read to which a line belongs, by its thread or CPU, or None."""
+        """Return the open kernel report to which a line's thread or CPU belongs, or None."""
         for draft in reversed(self._open):
             if not line.context or not draft.contexts or line.context in draft.contexts:
                 return draft
@@ -224,7 +224,7 @@ class Scanner:
 
 
 def _counted(draft: _Draft) -> tuple[KernelReport, ...]:
-    """Return a report with only kind, title and line, as a tuple of one.
+    """Return a kernel report with only kind, title and line, as a tuple of one.
 
     The result is () if the report's kind needs a stack and it has none.
     """
@@ -283,7 +283,7 @@ def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[Kerne
 
 
 def is_quiet(block: str) -> bool:
-    """Return whether a block contains none of the words that reports and boots begin with."""
+    """Return whether a log block contains none of the words that reports and boots begin with."""
     return not any(word in block for word in (*HINTS, *_BEGINNINGS))
 
 
@@ -319,7 +319,7 @@ def _pass_over(scanner: Scanner, quiet: str | None) -> None:
 
 
 def _interesting(block: str) -> Iterator[int]:
-    """Yield the offset of each line that may begin a report or a boot, in order."""
+    """Yield the offset of each line in a log block that may begin a kernel report or a boot."""
     found: set[int] = set()
     for word in (*HINTS, *_BEGINNINGS):
         at = block.find(word)

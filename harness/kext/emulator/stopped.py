@@ -50,7 +50,7 @@ class StoppedMachine(ABC):
 
     @property
     def planted(self) -> frozenset[int]:
-        """The addresses at which a breakpoint is set."""
+        """The addresses at which the debugger has set a breakpoint."""
         return frozenset(self._planted)
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
@@ -108,11 +108,11 @@ class StoppedMachine(ABC):
             self.set(name, values[name])
 
     def get(self, name: str) -> int:
-        """Return the value of a processor register."""
+        """Return the value of a register of the stopped processor."""
         return int(self._engine.reg_read(_REGISTERS[name]))
 
     def set(self, name: str, value: int) -> None:
-        """Set a processor register."""
+        """Set a register of the stopped processor."""
         self._engine.reg_write(_REGISTERS[name], value)
 
     def run(self) -> ExceptionInfo | None:

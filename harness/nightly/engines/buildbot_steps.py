@@ -77,7 +77,7 @@ class RunCells(steps.Trigger):  # type: ignore[misc]
 
     @defer.inlineCallbacks
     def run(self) -> Steps:
-        """Cancel cell requests left by an earlier start of this build, and repeat them."""
+        """Cancel requests that an earlier start of this build left, and request the cells."""
         cells = yield self.master.data.updates.findBuilderId(CELL)
         requested = yield self.master.data.get(
             ("builders", cells, "buildrequests"), filters=[Filter("complete", "eq", [False])]
@@ -153,7 +153,7 @@ def lost_workers(master: Any, request: int) -> Steps:
 
 
 class NightBuild(Build):  # type: ignore[misc]
-    """The build of a night; Buildbot repeats it if its master is shut down meanwhile."""
+    """The build of a night; Buildbot repeats it if the master is shut down meanwhile."""
 
     def buildFinished(self, text: list[str], results: int) -> Any:  # noqa: N802 - Buildbot's name
         """End the build; if the master's shutdown cancelled it, its result is RETRY."""

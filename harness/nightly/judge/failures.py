@@ -106,7 +106,10 @@ def subject_of(test: TestOnce) -> Subject:
 
 
 def good_subjects(cell: CellOnce, known: set[Subject]) -> set[Subject]:
-    """Return the subjects that this cell shows to be good; `known` are those that were bad."""
+    """Return what a cell shows to be good: its passed tests, and stages or crashes that are gone.
+
+    `known` are the subjects that were followed in this cell so far.
+    """
     good = {subject_of(test) for test in cell.tests if test.verdict is Verdict.PASSED}
     if cell.verdict is Verdict.PASSED:
         good |= {one for one in known if one.area != Area.TEST.value}
@@ -124,11 +127,11 @@ def follow(
     ran: CellOnce | None,
     flaky: set[Subject],
 ) -> list[Event]:
-    """Add one cell's results of one night to its courses, and return what the judge makes of them.
+    """Add one cell's results of a night to `courses`; return a judgement for each changed subject.
 
-    `courses` are the earlier results of each subject in this cell. `ran` is the cell as it was
-    when it last had test results. `flaky` are the subjects that are known to be flaky, in any
-    cell.
+    A subject is a test, or what can end a cell. `courses` are its earlier results in this cell.
+    `ran` is the cell as it was when it last had test results. `flaky` are the subjects that are
+    known to be flaky, in any cell.
     """
     events = []
     bad = {one.subject: one for one in bad_subjects(cell)}
@@ -149,7 +152,7 @@ def follow(
 
 
 def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
-    """Return the event of a subject that passes after a failure: fixed, or flaky.
+    """Return the event of a test, or other subject, that passes after a failure: fixed or flaky.
 
     It is flaky when neither commit nor kernel has changed since. `since` is the first night of the
     failure.
@@ -166,7 +169,7 @@ def _recovery(course: Course, bad: Bad, cell: CellOnce) -> Event:
 
 
 def _failure(course: Course, bad: Bad, cell: CellOnce, night: str, *, known: bool) -> Event:
-    """Return the event of a bad result: new, still failing or flaky.
+    """Return the event of a failed test, or other subject: new, still failing or flaky.
 
     `course` then holds the failure, unless it is flaky. `known` is True when the subject has been
     reported as flaky.

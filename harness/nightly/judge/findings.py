@@ -22,7 +22,7 @@ class Kind(Enum):
 
 
 class Area(Enum):
-    """The kinds of things that a finding can be about."""
+    """The kinds of things that a finding can be about, such as a test, a stage or a worker."""
 
     TEST = "test"
     STAGE = "stage"
@@ -45,12 +45,12 @@ class Subject:
 
     @classmethod
     def of(cls, area: Area, name: str) -> "Subject":
-        """Return the subject of this area and name."""
+        """Return the subject of this kind and name, such as the test SUITE::NAME."""
         return cls(area=area.value, name=name)
 
     @property
     def text(self) -> str:
-        """The subject in words, for a headline."""
+        """The subject as the headline of a night's report names it, such as "stage build"."""
         if self.area == Area.TEST.value:
             return self.name
         if self.area == Area.BOOT.value:

@@ -83,8 +83,8 @@ class _History:
     def _report(self, kind: Kind, subject: Subject, number: int, within: int) -> bool:
         """Record that night `number` reports a finding; return whether it is news.
 
-        It is news when no report of the same kind and subject was made in the last `within`
-        nights.
+        It is news when no finding of the same kind about the same subject was reported in the last
+        `within` nights.
         """
         last = self._reported.get((kind, subject))
         self._reported[kind, subject] = number
@@ -122,7 +122,7 @@ class _History:
         return replace(found, cause=self._causes.get(found.key))
 
     def _good_tonight(self, subject: Subject, night: Night) -> list[tuple[CellOnce, CellOnce]]:
-        """Return the cells in which a subject passes tonight, each with its result before."""
+        """Return the cells in which a test, or other subject, passes, with their runs before."""
         good = []
         for cell in night.cells:
             before = self._ran.get(cell.cell)

@@ -62,7 +62,7 @@ def _durations(cell: CellOnce) -> Iterator[tuple[Subject, float]]:
 
 
 def _judge(pace: Pace, subject: Subject, cell: CellOnce) -> Slowdown | None:
-    """Return the slowdown with which the durations of a subject end, None without one.
+    """Return the slowdown with which a test's or the boot's durations end, None without one.
 
     A step also removes the values before it, and one to a shorter duration is no slowdown.
     """

@@ -115,7 +115,7 @@ def interval(bad: int, runs: int) -> tuple[float, float]:
 
 
 def suspect(cause: Cause) -> str:
-    """Return a sentence on what may have caused a failure, with last good and first bad."""
+    """Return a sentence on what may have caused a failure, with its good and bad commits."""
     line = f"The suspect is {cause.suspect.value}"
     ends = [tuple(commit[:_SHORT] for commit in cause.commits), cause.versions]
     ranges = [f"{end[0]} was good, {end[1]} is bad" for end in ends if end]

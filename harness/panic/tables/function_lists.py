@@ -52,7 +52,10 @@ class FunctionList:
         self.holds: Callable[[str], bool] = lru_cache(_KEPT_ANSWERS)(self._holds)
 
     def _holds(self, name: str) -> bool:
-        """Return whether a function, named without leading underscores, is in the section."""
+        """Return whether this section of functions.txt has a function.
+
+        `name` is given without leading underscores.
+        """
         if name.startswith(self._never):
             return False
         if self._fits(name):
@@ -74,9 +77,10 @@ class FunctionList:
         )
 
     def _is_variant(self, name: str) -> bool:
-        """Return whether a name is listed, or is a listed name with words such as _irq after it.
+        """Return whether a function is listed, or is a variant such as NAME_irq of a listed one.
 
-        The words are those of the section [variants]; a number counts as such a word.
+        The words after the name are those of the section [variants]; a number counts as such a
+        word.
         """
         while name not in self._named:
             name, cut, word = name.rpartition("_")

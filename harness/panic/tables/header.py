@@ -28,7 +28,7 @@ class Header:
 
     @property
     def asks_all(self) -> bool:
-        """Whether the report makes other CPUs print their stacks, which then belong to it."""
+        """Whether the kernel makes other CPUs print their stacks into a report of this kind."""
         return self.kind in _STUCK
 
 
