@@ -132,8 +132,12 @@ class Scene:
         spans = {"path": path.encode(), "dest_path": to.encode()}
         return record_bytes("file", spans=spans, **self._of(pid), action=action, mode=0o100644)
 
-    def rise(self, pid: int) -> bytes:
-        """Return the record of alice's process that becomes root by a setuid program."""
+    def rise(self, pid: int, path: str) -> bytes:
+        """Return the record of alice's process that becomes root by a setuid program.
+
+        As in the kernel, it comes before the record of the exec, and the process runs the program.
+        """
+        self._runs[pid] = path
         alice = dict.fromkeys(("uid", "euid", "suid", "fsuid"), ALICE)
         root = {"uid": ALICE, "permitted": _ALL_CAPABILITIES, "effective": _ALL_CAPABILITIES}
         changed = lib.OSQ_CRED_UIDS | lib.OSQ_CRED_CAPS
@@ -175,7 +179,7 @@ class Scene:
 
     def _become_root(self) -> Iterator[bytes]:
         yield self.fork(_SUDO)
-        yield self.rise(_SUDO)
+        yield self.rise(_SUDO, "/usr/bin/sudo")
         yield self.exec(_SUDO, "/usr/bin/sudo", "sudo", "-i", uid=ALICE, euid=0, suid=0, fsuid=0)
         yield self.fork(_ROOT)
         yield self.exec(_ROOT, "/usr/bin/bash", "-bash")

@@ -2,7 +2,6 @@
 """Tests of the tables of sockets, files, modules, credentials, ptrace: right rows."""
 
 import ipaddress
-import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,22 @@ from osq.completeness import Totals
 from osq.file_events import ACTIONS
 from osq.layout import TYPES_BY_NAME, decode
 from osq.paths import compiled, paths_of, watched
-from osq.programs import MOST_PROCESSES, Program, Programs, running
+from osq.programs import Program, Programs
 from osq.records import Event, File
 from osq.retention import Limits
 from osq.store import Store
-from tests.subscriber.events import a_fork, a_record, an_exec
+from tests.subscriber.events import a_record, an_exec
 from tests.subscriber.host import ask
 
-
-def an_event(**changed: int) -> Event:
-    """Return an event in which only the given fields matter."""
-    return Event(**{**dict.fromkeys(Event.__dataclass_fields__, 0), **changed})
+# The file of the programs of these tests, as a record has it.
+ACTOR = {"program_dev": 1, "program_ino": 2}
+FILE = {"dev": 1, "ino": 2}
 
 
 def stored(folder: Path, *events: Event, categories: dict[int, str] | None = None) -> Path:
     """Store events of one stream, and return the store."""
-    programs = Programs({77: next(iter(running().values()))}).follow(events)
+    before = Program(path="/usr/bin/top", dev=1, ino=3, was_there=True)
+    programs = Programs({(77, 0): before}).follow(events)
     context = Context(realtime_offset_ns=0, programs=programs, categories=categories or {})
     path = folder / "events.db"
     with Store(path, Limits()) as store:
@@ -55,8 +54,9 @@ def test_a_connect_is_a_socket_event_with_both_addresses_and_its_program(folder:
         local_port=40000,
         remote_addr=bytes([10, 0, 0, 2]) + bytes(12),
         remote_port=443,
+        actor=ACTOR,
     )
-    store = stored(folder, an_exec(seq=1, pid=5), event)
+    store = stored(folder, an_exec(seq=1, pid=5, **FILE), event)
 
     sql = """SELECT action, path, status, success, error, family, protocol, local_address,
         local_port, remote_address, remote_port, socket FROM ksocket_events"""
@@ -101,11 +101,12 @@ def test_a_module_events_row_has_the_modules_name_source_version_and_taints(fold
         action=lib.OSQ_MODULE_LOADED,
         taints=1 << 63,
         size_bytes=65536,
+        actor=ACTOR,
     )
     sql = """SELECT action, name, version, srcversion, args, taints, size_bytes, path
         FROM kmodule_events"""
 
-    assert ask(stored(folder, an_exec(seq=1, pid=5), event), sql) == [
+    assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
         ("loaded", "osq", "", "AB", "a=1", -(1 << 63), 65536, "/usr/bin/printf")
     ]
 
@@ -133,7 +134,7 @@ def test_old_and_new_credentials_are_stored_in_separate_columns(folder: Path) ->
 
 def test_a_ptrace_events_row_has_the_call_the_target_and_who_acts(folder: Path) -> None:
     """A row of ptrace has the call and its target, and both programs with the parent's start."""
-    actor = {"program_dev": 1 << 32, "program_ino": 2**64 - 1, "parent_dev": 3, "parent_ino": 4}
+    actor = {**ACTOR, "program_ino": 2**64 - 1, "parent_dev": 3, "parent_ino": 4}
     event = a_record(
         "ptrace",
         spans={},
@@ -152,10 +153,11 @@ def test_a_ptrace_events_row_has_the_call_the_target_and_who_acts(folder: Path) 
         target_uid, parent_start_ntime, program_device, program_inode, parent_device, parent_inode
         FROM kptrace_events"""
 
-    assert ask(stored(folder, an_exec(seq=1, pid=5), event), sql) == [
+    started = an_exec(seq=1, pid=5, dev=1, ino=2**64 - 1)
+    assert ask(stored(folder, started, event), sql) == [
         (
             *("access", 311, "/usr/bin/printf", 7, 8, 9, 1000),
-            *(6, 1 << 32, -1, 3, 4),
+            *(6, 1, -1, 3, 4),
         )
     ]
 
@@ -165,9 +167,11 @@ def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) 
     spans = {"path": b"/etc/a", "dest_path": b"/etc/b"}
     rename = lib.OSQ_FILE_RENAME
     events = (
-        an_exec(seq=1, pid=5),
-        a_record("file", spans=spans, seq=2, pid=5, action=rename, uid=1000),
-        a_record("file", spans=spans, seq=3, pid=77, action=rename),
+        an_exec(seq=1, pid=5, **FILE),
+        a_record("file", spans=spans, seq=2, pid=5, action=rename, uid=1000, actor=ACTOR),
+        a_record(
+            "file", spans=spans, seq=3, pid=77, action=rename, actor={**ACTOR, "program_ino": 3}
+        ),
     )
     sql = """SELECT operation, executable != '', partial, path, dest_path, uid, category
         FROM kfile_events ORDER BY eid"""
@@ -176,39 +180,6 @@ def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) 
         ("rename", 1, "false", "/etc/a", "/etc/b", "1000", "etc"),
         ("rename", 1, "true", "/etc/a", "/etc/b", "0", None),
     ]
-
-
-def test_a_processs_program_is_that_of_its_last_exec_or_else_its_parents_at_the_fork() -> None:
-    """A fork copies the parent's program, an exec replaces it, and an unknown process has none.
-
-    A later exec of the parent does not change the child's program.
-    """
-    programs = Programs({})
-    other = an_exec(seq=9)
-    stream = [
-        an_exec(seq=1, pid=5, path=b"/bin/a"),
-        a_fork(seq=2, pid=5, child_pid=6),
-        an_exec(seq=3, pid=5, path=b"/bin/b"),
-        an_event(seq=5, pid=6),
-        an_event(seq=6, pid=5),
-        an_event(seq=7, pid=8),
-        other,
-    ]
-
-    found = programs.follow(stream)
-
-    assert {seq: program.path for seq, program in found.items()} == {5: "/bin/a", 6: "/bin/b"}
-
-
-def test_of_too_many_remembered_processes_an_old_dead_one_is_removed_and_a_live_one_kept() -> None:
-    """When exits were lost, dead processes are forgotten; live and recent ones are kept."""
-    alive = os.getpid()
-    programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
-    gone = range(10_000_000, 10_000_000 + MOST_PROCESSES)
-    programs.follow([an_exec(seq=1, pid=pid) for pid in gone])
-    events = [an_event(seq=pid, pid=pid) for pid in (alive, gone[0], gone[-1])]
-
-    assert set(programs.follow(events)) == {alive, gone[-1]}
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,24 @@ def test_no_terminal_and_no_spreadsheet_obeys_a_value() -> None:
     ]
 
 
+def test_the_table_for_people_has_names_of_users_and_the_other_formats_have_numbers() -> None:
+    """A uid is shown with its name; one without a name, and other numbers, stay as they are."""
+    columns = ("uid", "now_euid", "auid", "pid", "uid")
+    answer = (1000, "0", 4294967295, 1000, None)
+    users = {1000: "ali\x1bce", 0: "root"}
+
+    def shown(form: Format) -> str:
+        out = io.StringIO()
+        printer = Printer(out, form, name_of=lambda uid: users.get(uid, ""))
+        printer.print(Result(columns=columns, rows=iter([answer])))
+        printer.close()
+        return out.getvalue()
+
+    table = shown(Format.TABLE).splitlines()[2]
+    assert re.split(" {2,}", table) == ["ali\\x1bce (1000)", "root (0)", "4294967295", "1000"]
+    assert shown(Format.CSV).splitlines()[1] == "1000,0,4294967295,1000,"
+
+
 def test_query_with_option_json_prints_an_empty_array_if_no_row_matches(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

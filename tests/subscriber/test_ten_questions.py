@@ -14,6 +14,8 @@ from tests.subscriber.building import ROOT
 from tests.subscriber.host import QUERY_S, Host
 from tests.subscriber.scene import record
 
+# The users of the page's machine.
+USERS = {0: "root", 1000: "alice"}
 PAGE = ROOT / "docs" / "howto" / "ten-questions.md"
 QUESTION = re.compile(
     r"^## (?P<title>\d+\..*?)$.*?```sql\n(?P<sql>.*?)```\n\n```text\n(?P<answer>.*?)```",
@@ -41,7 +43,8 @@ def answer(store: Path, sql: str) -> str:
     """Return what `osq query` prints for a query."""
     out = io.StringIO()
     with Reader(store) as reader:
-        Printer(out, Format.TABLE).print(reader.query(sql, deadline_s=QUERY_S))
+        printer = Printer(out, Format.TABLE, name_of=lambda uid: USERS.get(uid, ""))
+        printer.print(reader.query(sql, deadline_s=QUERY_S))
     return out.getvalue()
 
 

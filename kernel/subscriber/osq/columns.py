@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
+from osq.layout import FLAG_NAMES
 from osq.programs import Program
 from osq.values import signed
 
@@ -189,6 +190,16 @@ EID = Column(
 )
 
 
+_FLAG_NAMES = Column(
+    name="flag_names",
+    kind="TEXT",
+    select="rtrim("
+    + " || ".join(
+        f"CASE WHEN flags & {bit} THEN '{name},' ELSE '' END" for bit, name in FLAG_NAMES.items()
+    )
+    + ", ',')",
+    source="flags by name, with commas",
+)
 _TIME = Column(
     name="time",
     kind="BIGINT",
@@ -240,6 +251,30 @@ def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
     )
 
 
+def program_column(event: type, name: str, *, origin: str = "osq", later: str = "") -> Column:
+    """Return the column with the path of the program that acts.
+
+    later: the SQL expression for the path of a program whose exec comes after the event.
+    """
+
+    def path(one: Any, context: Context) -> SqlValue:
+        program = context.programs.get(one.seq)
+        return program.path if program else None
+
+    source = "of the exec that has started program_inode, or /proc/PID/exe; NULL: not known"
+    if later:
+        source = f"{source}. In an exec: of the program that is started"
+    return Column(
+        name=name,
+        kind="TEXT",
+        by={event: path},
+        source=source,
+        origin=origin,
+        shared=True,
+        otherwise=later,
+    )
+
+
 def common_columns(events: Sequence[type]) -> tuple[Column, ...]:
     """Return the columns at the end of every table of events."""
 
@@ -267,5 +302,6 @@ def common_columns(events: Sequence[type]) -> tuple[Column, ...]:
             "head.flags: OSQ_FLAG_* of osq.h, what is not whole",
             "osq",
         ),
+        _FLAG_NAMES,
         of_head("cpu", "INTEGER", "cpu", "head.cpu", "osq"),
     )

@@ -13,6 +13,8 @@ from osq.columns import (
     Table,
     actor_columns,
     common_columns,
+    program_column,
+    shared_text,
 )
 from osq.layout import enum_names
 from osq.records import Cred
@@ -28,16 +30,22 @@ _CHANGES = {
     lib.OSQ_CRED_GROUPS: "groups",
 }
 _IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
+# The credentials of an exec change before its record is made, when the process runs the new
+# program already.
+_OWN = "kcredential_events_store"
+_NEXT_PATH = f"""(
+    SELECT CASE WHEN x.device = {_OWN}.program_device AND x.inode = {_OWN}.program_inode
+        THEN x.path END
+    FROM kprocess_events_store x
+    WHERE x.event_type = 'exec' AND x.pid = {_OWN}.pid AND x.start_ntime = {_OWN}.start_ntime
+        AND x.id > {_OWN}.id
+    ORDER BY x.id LIMIT 1)"""
+_OF_NEXT_EXEC = f"CASE WHEN {_OWN}.action = 'exec' THEN {shared_text(_NEXT_PATH)} END"
 _CAPABILITIES = ("permitted", "effective", "inheritable", "bounding", "ambient")
 
 
 def _changed(event: Cred, _: Context) -> SqlValue:
     return ",".join(name for bit, name in _CHANGES.items() if event.changed & bit)
-
-
-def _path(event: Cred, context: Context) -> SqlValue:
-    program = context.programs.get(event.seq)
-    return program.path if program else ""
 
 
 def _col(name: str, kind: SqlType, by: str | Source, source: str) -> Column:
@@ -78,7 +86,7 @@ _COLUMNS = (
     _col("pid", "BIGINT", "pid", "head.pid"),
     _col("parent", "BIGINT", "ppid", "head.ppid"),
     _col("tid", "BIGINT", "tid", "head.tid"),
-    _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
+    program_column(Cred, "path", later=_OF_NEXT_EXEC),
     _col("auid", "BIGINT", "auid", "cred.auid; 4294967295 when not set"),
     _col("session_id", "BIGINT", "session", "cred.session: audit's"),
     *_side("old"),

@@ -68,7 +68,7 @@ class Daemon:
         self._variables = frozenset(one.encode() for one in config.environment_variables)
         self._interval_end_s = time.monotonic() + config.interval_s
         self._boundary: Boundary | None = None
-        self._programs = Programs(running())
+        self._programs = Programs({})
         self._filters = tuple(one.resolved() for one in config.filters)
         self._reported = Totals()
         self._retention = Repeats()
@@ -79,6 +79,8 @@ class Daemon:
     def run(self) -> None:
         """Store events until stopped, then every event that was attempted before that."""
         self._subscribe(compare=True)
+        # From here on the stream has each change of what was found.
+        self._programs = Programs(running())
         # To open the device and to read /proc/PID are done; paths will be looked up again.
         self._ring.limit_rights(CAP_DAC_READ_SEARCH)
         # Events before this moment belong to no session, and their types may not all be recorded.

@@ -10,6 +10,7 @@ from osq.columns import (
     Table,
     actor_columns,
     common_columns,
+    program_column,
 )
 from osq.layout import enum_names
 from osq.records import File
@@ -26,11 +27,6 @@ def watch_actions(*, with_opens: bool) -> int:
     return sum(1 << number for number in wanted)
 
 
-def _executable(event: File, context: Context) -> SqlValue:
-    program = context.programs.get(event.seq)
-    return program.path if program else ""
-
-
 def _partial(event: File, context: Context) -> SqlValue:
     program = context.programs.get(event.seq)
     return "true" if program is None or program.was_there else "false"
@@ -45,7 +41,7 @@ def _id(name: str) -> Source:
 
 
 # Texts that many rows have.
-_SHARED = frozenset({"executable", "path", "dest_path", "category"})
+_SHARED = frozenset({"path", "dest_path", "category"})
 
 
 def _col(
@@ -69,13 +65,10 @@ _OF_OSQUERY = (
     _col("operation", "TEXT", lambda e, _: ACTIONS.get(e.action, ""), "file.action"),
     _col("pid", "BIGINT", "pid", "head.pid"),
     _col("ppid", "BIGINT", "ppid", "head.ppid"),
+    program_column(File, "executable", origin="process_file_events"),
     _col(
-        "executable",
-        "TEXT",
-        _executable,
-        "of the exec before it in the stream, or /proc/PID/exe",
+        "partial", "TEXT", _partial, "true: its program ran before the daemon did, or is not known"
     ),
-    _col("partial", "TEXT", _partial, "true: the process ran before the daemon did"),
     Column(
         name="cwd",
         kind="TEXT",

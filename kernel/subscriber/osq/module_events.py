@@ -3,24 +3,18 @@
 
 from osq.columns import (
     Column,
-    Context,
     Source,
     SqlType,
-    SqlValue,
     Table,
     actor_columns,
     common_columns,
+    program_column,
 )
 from osq.layout import enum_names
 from osq.records import Module
 from osq.values import signed, text
 
 _ACTIONS = enum_names("osq_module_action", "OSQ_MODULE_")
-
-
-def _path(event: Module, context: Context) -> SqlValue:
-    program = context.programs.get(event.seq)
-    return program.path if program else ""
 
 
 def _col(name: str, kind: SqlType, by: str | Source, source: str) -> Column:
@@ -36,6 +30,7 @@ _COLUMNS = (
     _col("version", "TEXT", lambda e, _: text(e.version), "module.version; empty: it has none"),
     _col("srcversion", "TEXT", lambda e, _: text(e.srcversion), "module.srcversion"),
     _col("args", "TEXT", lambda e, _: text(e.args), "module.args: its parameters, when loading"),
+    _col("args_size", "BIGINT", "args_bytes", "module.args_bytes, before any cut"),
     _col(
         *("taints", "BIGINT", lambda e, _: signed(e.taints)),
         "module.taints: bits as in /proc/sys/kernel/tainted",
@@ -47,7 +42,7 @@ _COLUMNS = (
     _col("pid", "BIGINT", "pid", "head.pid: of who loads or unloads it"),
     _col("parent", "BIGINT", "ppid", "head.ppid"),
     _col("tid", "BIGINT", "tid", "head.tid"),
-    _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
+    program_column(Module, "path"),
     _col("start_ntime", "BIGINT", "start_boot_ns", "head.start_boot_ns"),
 )
 

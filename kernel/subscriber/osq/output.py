@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Query results as text: an aligned table, JSON objects (one a line, in an array), or CSV."""
+"""Query results as text: an aligned table, JSON objects (one a line, in an array), or CSV.
+
+The table is for people: it has the names of users beside their uids. The other formats have the
+values as the store has them.
+"""
 
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TextIO
 
 from osq.columns import SqlValue
 from osq.reader import Result
+from osq.users import name_of
 
 # The first rows set the column widths. A later, wider value is not cut; it breaks the alignment.
 _MEASURED_ROWS = 200
@@ -27,10 +32,18 @@ class Printer:
     """Writes answers to a stream, row by row; `close` writes what the format needs at its end.
 
     lines: write one JSON object a line without an array, for answers that continue.
+    name_of: returns the name of a uid, "" for none.
     """
 
-    def __init__(self, out: TextIO, form: Format, *, lines: bool = False) -> None:
-        self._out, self._form, self._lines = out, form, lines
+    def __init__(
+        self,
+        out: TextIO,
+        form: Format,
+        *,
+        lines: bool = False,
+        name_of: Callable[[int], str] = name_of,
+    ) -> None:
+        self._out, self._form, self._lines, self._name_of = out, form, lines, name_of
         self._rows = 0
         self._headed = False
 
@@ -68,7 +81,10 @@ class Printer:
         writer.writerows([_plain(value) for value in values] for values in answer.rows)
 
     def _table(self, answer: Result) -> None:
-        rows = ([_cell(value) for value in values] for values in answer.rows)
+        rows = (
+            [self._cell(name, value) for name, value in zip(answer.columns, values, strict=True)]
+            for values in answer.rows
+        )
         first = [row for row, _ in zip(rows, range(_MEASURED_ROWS), strict=False)]
         widths = [
             max([len(name), *(len(row[place]) for row in first)])
@@ -83,14 +99,20 @@ class Printer:
         for row in rows:
             self._line(row, widths)
 
+    def _cell(self, column: str, value: SqlValue) -> str:
+        """Return a value as one line, because a newline would break the table."""
+        if value is None:
+            return ""
+        cell = shown(str(value))
+        # The columns of user ids, such as euid and now_uid, all end so; kfile_events has them as
+        # text.
+        is_user = column.endswith("uid") and cell.isdecimal()
+        name = self._name_of(int(cell)) if is_user else ""
+        return f"{shown(name)} ({cell})" if name else cell
+
     def _line(self, cells: Iterable[str], widths: list[int]) -> None:
         padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         self._out.write("  ".join(padded).rstrip() + "\n")
-
-
-def _cell(value: SqlValue) -> str:
-    """Return a value as one line, because a newline would break the table."""
-    return "" if value is None else shown(str(value))
 
 
 def shown(value: str) -> str:

@@ -2,6 +2,7 @@
 """The table kprocess_events: started programs, and processes and threads that begin and end."""
 
 import json
+import re
 from dataclasses import replace
 
 from osq.columns import (
@@ -26,7 +27,9 @@ _NS_PER_S = 1_000_000_000
 _OVERFLOWS = {"trunc_argv": "cmdline", "trunc_env": "env", "trunc_filename": "filename"}
 _TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 # Texts that many rows have.
-_SHARED = frozenset({"path", "cmdline", "env", "cwd", "filename"})
+_SHARED = frozenset({"path", "cmdline", "env", "cwd", "filename", "cgroup", "container_id"})
+# Runtimes of containers name the control group of a container after its id.
+_CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _JSON_FROM_CMDLINE = f"""'["' || replace({shared_text("cmdline")}, ' ', '", "') || '"]'"""
 _PROBE_ERRORS = frozenset({"partial_argv", "partial_env", "no_path", "no_cwd"})
 
@@ -63,6 +66,12 @@ def _probe_error(event: Event, _: Context) -> SqlValue:
 
 def _bytes_as_text(name: str) -> Source:
     return lambda event, _: text(getattr(event, name))
+
+
+def _container_id(event: Exec, _: Context) -> SqlValue:
+    """Return the innermost container's id, or None for a process that is in none."""
+    ids = _CONTAINER_ID.findall(text(event.cgroup))
+    return ids[-1] if ids else None
 
 
 def _seconds(name: str) -> Source:
@@ -113,7 +122,7 @@ def _of_all(name: str, kind: SqlType, by: str | Source, source: str, origin: str
     return Column(name=name, kind=kind, by=dict.fromkeys(_ALL, by), source=source, origin=origin)
 
 
-_FILE_SOURCE = "of the file that runs, as stat gives it"
+_OF_FILE = "of the file that runs, as stat gives it"
 _AUDIT = (
     _of_all("pid", "BIGINT", "pid", "head.pid", "process_events"),
     _of_exec("path", "TEXT", _bytes_as_text("path"), "exec.path, within the process's own root"),
@@ -133,11 +142,12 @@ _AUDIT = (
         _of_exec(name, "BIGINT", name, f"exec.{name}")
         for name in ("uid", "euid", "gid", "egid", "suid", "fsuid", "sgid", "fsgid")
     ),
-    _of_exec("owner_uid", "BIGINT", "owner_uid", _FILE_SOURCE),
-    _of_exec("owner_gid", "BIGINT", "owner_gid", _FILE_SOURCE),
-    _of_exec("atime", "BIGINT", _seconds("atime_ns"), _FILE_SOURCE),
-    _of_exec("mtime", "BIGINT", _seconds("mtime_ns"), _FILE_SOURCE),
-    _of_exec("ctime", "BIGINT", _seconds("ctime_ns"), _FILE_SOURCE),
+    _of_exec("owner_uid", "BIGINT", "owner_uid", f"exec.owner_uid, {_OF_FILE}"),
+    _of_exec("owner_gid", "BIGINT", "owner_gid", f"exec.owner_gid, {_OF_FILE}"),
+    *(
+        _of_exec(name, "BIGINT", _seconds(f"{name}_ns"), f"exec.{name}_ns in seconds, {_OF_FILE}")
+        for name in ("atime", "mtime", "ctime")
+    ),
     _empty("btime", "BIGINT", "not every file system has it, and no record"),
     _of_exec("overflows", "TEXT", _overflows, "head.flags: columns that were cut", hidden=True),
     _of_all("parent", "BIGINT", "ppid", "head.ppid", "process_events"),
@@ -215,6 +225,12 @@ _OWN = (
         by={Exit: lambda e, _: e.status & 0x7F},
         source="exit.status, bits 0 to 6: what it died of",
     ),
+    Column(
+        name="core_dumped",
+        kind="INTEGER",
+        by={Exit: lambda e, _: e.status >> 7 & 1},
+        source="exit.status, bit 7",
+    ),
     _of_exec(
         "filename", "TEXT", _bytes_as_text("filename"), "exec.filename: as it was asked for", "osq"
     ),
@@ -222,6 +238,18 @@ _OWN = (
     _of_exec("device", "BIGINT", _number("dev"), "exec.dev: major << 32 | minor", "osq"),
     _of_exec("inode", "BIGINT", _number("ino"), "exec.ino", "osq"),
     _of_exec("cgroup_id", "BIGINT", _number("cgroup_id"), "exec.cgroup_id", "osq"),
+    _of_exec(
+        *("cgroup", "TEXT", _bytes_as_text("cgroup")),
+        "exec.cgroup: path of the control group; empty: too long",
+        "osq",
+    ),
+    _of_exec(
+        *("container_id", "TEXT", _container_id),
+        "exec.cgroup: the last 64 hexadecimal digits in it, as Docker, Podman and Kubernetes name"
+        " groups; NULL: none",
+        "osq",
+    ),
+    _of_exec("tty", "BIGINT", _number("tty"), "exec.tty: major << 32 | minor; 0: none", "osq"),
     *(
         _of_exec(name, "BIGINT", name, f"exec.{name}: inode of /proc/PID/ns", "osq")
         for name in ("pid_ns", "mnt_ns", "net_ns", "uts_ns", "ipc_ns", "user_ns", "cgroup_ns")

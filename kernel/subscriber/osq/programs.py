@@ -1,35 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The program of each process, for events whose records name only the process.
+"""The path of the program that a process runs, for events whose records have no path.
 
-The stream itself keeps the map up to date: an exec sets the program, a fork copies it, an exit
-removes it. Programs that ran before the daemon are looked up once, in /proc.
+The stream keeps what is known of each process: an exec names its program, a fork passes the
+program on. Programs that ran before the daemon are looked up once, in /proc. A record has the
+device and the inode number of the file that its process runs, so a path is used only if it is the
+path of that file. It is not known for a program whose exec was filtered or lost.
 """
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from osq.records import Event, Exec, Exit, Fork
+from osq.records import Acted, Event, Exec, Exit, Fork
 from osq.values import text
 
 # A dropped exit leaves its process in the map. Above this size, dead processes are removed.
 MOST_PROCESSES = 65_536
+# What a process has left open is closed after its exit record. The driver, too, remembers the
+# programs of so many ending threads.
+MOST_ENDED = 4_096
+# /proc has the start of a process in ticks of a hundredth of a second.
+_TICK_NS = 10_000_000
+_START_FIELD = 19
+
+# A pid and the tick in which its process began: together they name a process for good.
+Process = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program by its path; was_there is True if it ran before the daemon began to read."""
+    """A program: its path, and device and inode number of its file as records have them.
+
+    was_there is True if the program ran before the daemon began to read.
+    """
 
     path: str
-    was_there: bool
+    dev: int
+    ino: int
+    was_there: bool = False
 
 
 class Programs:
     """The program of every live process, as of the last event that was read."""
 
-    def __init__(self, begin: Mapping[int, Program]) -> None:
-        self._by_pid = dict(begin)
+    def __init__(self, begin: Mapping[Process, Program]) -> None:
+        self._alive = dict(begin)
+        self._ended: dict[Process, Program] = {}
 
     def follow(self, events: Iterable[Event]) -> dict[int, Program]:
         """Return the program of each event that does not name one, as a map by event number.
@@ -38,18 +56,42 @@ class Programs:
         """
         found: dict[int, Program] = {}
         for event in events:
+            process = _process(event.pid, event.start_boot_ns)
             if isinstance(event, Exec):
-                self._by_pid[event.pid] = Program(path=text(event.path), was_there=False)
+                self._begin(process, event)
             elif isinstance(event, Fork):
-                self._pass_on(event)
+                self._pass_on(process, event)
             elif isinstance(event, Exit):
                 if event.last:
-                    self._by_pid.pop(event.pid, None)
-            elif event.pid in self._by_pid:
-                found[event.seq] = self._by_pid[event.pid]
-        if len(self._by_pid) > MOST_PROCESSES:
+                    self._end(process)
+            elif isinstance(event, Acted):
+                program = self._alive.get(process) or self._ended.get(process)
+                if program and _is_of(program, event):
+                    found[event.seq] = program
+        if len(self._alive) > MOST_PROCESSES:
             self._forget_the_dead()
         return found
+
+    def _begin(self, process: Process, event: Exec) -> None:
+        """Take the program of an exec; one without a path makes that of its process unknown."""
+        if event.path:
+            self._alive[process] = Program(path=text(event.path), dev=event.dev, ino=event.ino)
+        else:
+            self._alive.pop(process, None)
+
+    def _pass_on(self, parent: Process, event: Fork) -> None:
+        program = self._alive.get(parent)
+        if program is not None and event.child_pid != event.pid:
+            child = _process(event.child_pid, event.child_start_boot_ns)
+            self._alive[child] = replace(program, was_there=False)
+
+    def _end(self, process: Process) -> None:
+        program = self._alive.pop(process, None)
+        if program is None:
+            return
+        self._ended[process] = program
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
 
     def _forget_the_dead(self) -> None:
         """Remove dead processes from the older half of the map.
@@ -57,26 +99,72 @@ class Programs:
         The exit records of processes in the newer half may still be in the ring.
         """
         alive = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-        older = list(self._by_pid)[: len(self._by_pid) - MOST_PROCESSES // 2]
-        for pid in older:
-            if pid not in alive:
-                del self._by_pid[pid]
-
-    def _pass_on(self, event: Fork) -> None:
-        parent = self._by_pid.get(event.pid)
-        if parent is not None and event.child_pid != event.pid:
-            self._by_pid[event.child_pid] = Program(path=parent.path, was_there=False)
+        older = list(self._alive)[: len(self._alive) - MOST_PROCESSES // 2]
+        for process in older:
+            if process[0] not in alive:
+                del self._alive[process]
 
 
-def running(proc: Path = Path("/proc")) -> dict[int, Program]:
+def _process(pid: int, start_boot_ns: int) -> Process:
+    return pid, start_boot_ns // _TICK_NS
+
+
+def _is_of(program: Program, event: Any) -> bool:
+    """Return whether the file of a program is known to be the one that an event's process runs."""
+    of_event = (event.program_dev, event.program_ino)
+    return (program.dev, program.ino) == of_event != (0, 0)
+
+
+def running(proc: Path = Path("/proc")) -> dict[Process, Program]:
     """Return the program of every process that runs now; a process without a file has none."""
-    found = {}
+    found: dict[Process, Program] = {}
+    devices: dict[int, int] = {}
     for entry in proc.iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            path = os.fsencode((entry / "exe").readlink())
+            # A pid that is used again in between has another start, so its key matches no event.
+            stat = (entry / "stat").read_bytes()
+            start = int(stat.rpartition(b")")[2].split()[_START_FIELD])
+            found[int(entry.name), start] = _program_of(entry, devices)
         except OSError:
             continue
-        found[int(entry.name)] = Program(path=text(path), was_there=True)
     return found
+
+
+def _program_of(process: Path, devices: dict[int, int]) -> Program:
+    """Return the program of a process by its folder in /proc.
+
+    devices: those of the mounts that were met so far, by the number of the mount; more are added.
+    Raises: OSError when there is none, or the process has ended.
+    """
+    file = os.open(process / "exe", os.O_PATH | os.O_CLOEXEC)
+    try:
+        path = os.fsencode(Path(f"/proc/self/fd/{file}").readlink())
+        lines = Path(f"/proc/self/fdinfo/{file}").read_text().splitlines()
+        stat = os.fstat(file)
+    finally:
+        os.close(file)
+    # stat of a file in btrfs or overlayfs has another device than its file system, and sometimes
+    # another inode number. Before 5.14 fdinfo has no inode number.
+    facts = dict(line.split(":", 1) for line in lines)
+    mount, ino = int(facts["mnt_id"]), int(facts.get("ino", stat.st_ino))
+    if mount not in devices:
+        devices |= _devices(process)
+    dev = devices.setdefault(mount, _device(os.major(stat.st_dev), os.minor(stat.st_dev)))
+    return Program(path=text(path), dev=dev, ino=ino, was_there=True)
+
+
+def _devices(process: Path) -> dict[int, int]:
+    """Return the device of each mount that a process sees, by the number of the mount."""
+    found = {}
+    # The kernel escapes a newline in a path, and no other end of a line.
+    for line in filter(None, (process / "mountinfo").read_bytes().split(b"\n")):
+        mount, _, device, _ = line.split(b" ", 3)
+        major, _, minor = device.partition(b":")
+        found[int(mount)] = _device(int(major), int(minor))
+    return found
+
+
+def _device(major: int, minor: int) -> int:
+    return major << 32 | minor

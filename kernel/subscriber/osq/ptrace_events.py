@@ -3,24 +3,18 @@
 
 from osq.columns import (
     Column,
-    Context,
     Source,
     SqlType,
-    SqlValue,
     Table,
     actor_columns,
     common_columns,
+    program_column,
 )
 from osq.layout import enum_names
 from osq.records import Ptrace
 from osq.values import signed
 
 _ACTIONS = enum_names("osq_ptrace_action", "OSQ_PTRACE_")
-
-
-def _path(event: Ptrace, context: Context) -> SqlValue:
-    program = context.programs.get(event.seq)
-    return program.path if program else ""
 
 
 def _col(name: str, kind: SqlType, by: str | Source, source: str) -> Column:
@@ -35,7 +29,7 @@ _COLUMNS = (
     _col("pid", "BIGINT", "pid", "head.pid: of who gets hold; for traceme, of who is traced"),
     _col("parent", "BIGINT", "ppid", "head.ppid"),
     _col("tid", "BIGINT", "tid", "head.tid"),
-    _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
+    program_column(Ptrace, "path"),
     _col("syscall", "BIGINT", "syscall", "ptrace.syscall: its number; 4294967295: in none"),
     _col("uid", "BIGINT", "uid", "ptrace.uid"),
     _col("euid", "BIGINT", "euid", "ptrace.euid"),

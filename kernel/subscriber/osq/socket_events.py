@@ -14,6 +14,7 @@ from osq.columns import (
     Table,
     actor_columns,
     common_columns,
+    program_column,
 )
 from osq.layout import enum_names
 from osq.records import Socket
@@ -51,18 +52,13 @@ def _address(name: str) -> Source:
     return of
 
 
-def _unix(event: Socket, _: Context) -> SqlValue:
-    # An abstract name begins with a NUL, which is shown as @, as in ss(8).
-    return text(event.local_path or event.remote_path).replace("\0", "@")
-
-
-def _path(event: Socket, context: Context) -> SqlValue:
-    program = context.programs.get(event.seq)
-    return program.path if program else ""
+def _name(path: bytes) -> str:
+    """Return the name of a UNIX socket; the NUL of an abstract one is shown as @, as in ss(8)."""
+    return text(path).replace("\0", "@")
 
 
 # Texts that many rows have.
-_SHARED = frozenset({"path", "socket"})
+_SHARED = frozenset({"socket", "remote_socket"})
 
 
 def _col(
@@ -85,7 +81,7 @@ def _col(
 _OF_OSQUERY = (
     _col("action", "TEXT", lambda e, _: ACTIONS.get(e.action, ""), "socket.action"),
     _col("pid", "BIGINT", "pid", "head.pid; 0: not known"),
-    _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
+    program_column(Socket, "path", origin="socket_events"),
     Column(
         name="fd",
         kind="TEXT",
@@ -100,11 +96,19 @@ _OF_OSQUERY = (
     _col("remote_address", "TEXT", _address("remote"), "socket.remote_addr"),
     _col("local_port", "INTEGER", "local_port", "socket.local_port"),
     _col("remote_port", "INTEGER", "remote_port", "socket.remote_port"),
-    _col("socket", "TEXT", _unix, "socket.local_path, or remote_path; @ for a NUL"),
+    _col(
+        *("socket", "TEXT", lambda e, _: _name(e.local_path or e.remote_path)),
+        "socket.local_path, or remote_path; @ for a NUL",
+    ),
     _col("success", "INTEGER", lambda e, _: int(e.error == 0), "socket.error is 0"),
 )
 _OWN = (
     _col("error", "INTEGER", "error", "socket.error: errno as the caller got it", "osq"),
+    _col(
+        *("remote_socket", "TEXT", lambda e, _: _name(e.remote_path)),
+        "socket.remote_path; @ for a NUL",
+        "osq",
+    ),
     _col("parent", "BIGINT", "ppid", "head.ppid", "osq"),
     _col("tid", "BIGINT", "tid", "head.tid", "osq"),
     _col("socktype", "INTEGER", "socktype", "socket.socktype", "osq"),

@@ -291,6 +291,7 @@ PUBLISHER(socket, SOCKET)
 PUBLISHER(file, FILE)
 PUBLISHER(module, MODULE)
 PUBLISHER(cred, CRED)
+PUBLISHER(ptrace, PTRACE)
 
 const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
@@ -331,5 +332,10 @@ const struct osq_publisher osq_publishers[] = {
 	  .options = OSQ_CRED_OPT_ALL,
 	  .start = cred_start,
 	  .stop = cred_stop },
+	{ .name = "ptrace",
+	  .type = OSQ_TYPE_PTRACE,
+	  .options = OSQ_PTRACE_OPT_ALL,
+	  .start = ptrace_start,
+	  .stop = ptrace_stop },
 	{ 0 },
 };

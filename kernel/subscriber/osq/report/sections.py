@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The sections of the page: completeness, escalations, processes, connections, files."""
 
-import pwd
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from osq.columns import SqlValue
 from osq.report import capabilities, chart
@@ -13,6 +11,7 @@ from osq.report.facts import Answer, Facts, Row
 from osq.report.markup import Html, joined, tag, verbatim
 from osq.report.tree import Process, processes_of
 from osq.report.window import Window, clock, span, stamp
+from osq.users import name_of
 
 _NS_PER_S = 1e9
 # Below this many processes in a row, a browser still draws the tree; below, it becomes a list.
@@ -22,14 +21,6 @@ _SMALL_ROWS, _OPEN_DEPTH = 1_000, 4
 _UNSET = 0xFFFFFFFF
 
 
-@lru_cache(maxsize=4096)
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return ""
-
-
 def user(uid: SqlValue) -> str:
     """Return a uid with the name that this host gives it now."""
     if uid is None:
@@ -37,7 +28,7 @@ def user(uid: SqlValue) -> str:
     number = int(uid)
     if number == _UNSET:
         return "nobody logged in"
-    name = _name_of(number)
+    name = name_of(number)
     return f"{name} ({number})" if name else str(number)
 
 
