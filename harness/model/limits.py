@@ -35,7 +35,7 @@ class Timeouts:
     long_factor: float = 15.0
 
     def for_modules(self, count: int) -> "Timeouts":
-        """Return the deadlines for that many modules, which one test may unload and load again."""
+        """Return deadlines that let one test unload and load this many modules again."""
         return replace(self, test_s=self.test_s + self.load_s * (count - 1))
 
 

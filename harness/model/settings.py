@@ -361,7 +361,7 @@ class TestResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """One stage of a run: its name and how long it took."""
+    """One stage of a run, such as the build or the boot, and how long it took."""
 
     name: str
     duration_s: float

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bisect the failures of a night that a commit of the module caused, and keep the answers."""
+"""Bisect those failures of a night that the module's commits may have caused.
+
+Store the answers.
+"""
 
 from collections.abc import Callable
 

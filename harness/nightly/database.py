@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The history of all nights, in one SQLite file.
+"""The history of all nights of a project: plans, starts and results of cells, in one SQLite file.
 
 Each change is one transaction, so a process that is killed leaves a file that is complete up to
 its last change. Several processes may read and write at once.

@@ -14,7 +14,7 @@ def all_nights(settings: Settings) -> Path:
 
 
 def of_night(settings: Settings, night_id: str) -> Path:
-    """Return the folder of one night."""
+    """Return the folder build/nightly/NIGHT, which holds the files of one night."""
     return all_nights(settings) / night_id
 
 

@@ -155,7 +155,7 @@ class _Planner:
                 self._repeat(one, verdicts[one.cell.id])
 
     def is_done(self) -> bool:
-        """Return whether nothing waits and nothing runs."""
+        """Return whether no job of the night waits or runs any more."""
         return not self._waiting and not self._running
 
     def reap(self) -> None:

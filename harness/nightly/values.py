@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The name of the cell, which is the same in every night."""
+        """The cell's id, the same in every night: its kind and names, joined by slashes."""
         if self.kind is CellKind.BUILD:
             return f"build/{self.kernel}/{self.arch}/{self.module}"
         parts = (self.target, self.kernel, self.flavour, self.arch, self.tests, self.module)

@@ -50,8 +50,8 @@ def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Fr
 
 
 def choose_leaker(frames: Iterable[Frame]) -> Frame | None:
-    """Return the frame that requested leaked memory, or None.
+    """Return the frame of the function that requested leaked memory, or None.
 
-    It is the frame that `choose` takes when allocators are passed over too.
+    It is the innermost one that `choose` can blame and that is no allocator.
     """
     return choose(frames, passed=functions("allocates"))

@@ -41,7 +41,7 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelReport:
-    """One report of a fault by the kernel.
+    """What a kernel printed about one fault, such as an oops, a panic or a KASAN report.
 
     `kind` is the established term ('kasan', 'hung-task'), `title` the text to search for. `line`
     counts console lines from 0. `text` is the whole report, its header first, and `before` the
@@ -77,5 +77,5 @@ class KernelReport:
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """The frames of every stack; those of the report's own stack come first."""
+        """The frames of all stacks in the report; those of the report's own stack come first."""
         return tuple(frame for stack in self.stacks for frame in stack.frames)

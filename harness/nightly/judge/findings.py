@@ -113,7 +113,7 @@ class Rate:
 
     @property
     def percent(self) -> float:
-        """The share of bad first runs, in percent."""
+        """The share of the first runs in which the flaky test failed, in percent."""
         return 100.0 * self.bad / self.runs if self.runs else 0.0
 
 
