@@ -185,7 +185,7 @@ def run_core_tests(
 def run_system_tests(*, project: Path, long: bool) -> StepResult:
     """Run tests/system (whole runs of the harness, some minutes), and return the result.
 
-    `long` also runs the tests that take longest.
+    `long` runs the tests in their long form, and those that take longest.
     """
     return _pytest_step("system", project, ("--long",) if long else ())
 
@@ -203,7 +203,8 @@ def run_debug_tests(*, project: Path, expression: str = "", short: bool = False)
 def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> StepResult:
     """Run tests/packages, which makes, checks and installs packages, and return the result.
 
-    `long` also runs the tests that take longest. `expression` selects tests as pytest's -k does.
+    `long` runs the tests in their long form, and those that take longest. `expression` selects
+    tests as pytest's -k does.
     """
     options = (*(("--long",) if long else ()), *(("-k", expression) if expression else ()))
     return _pytest_step("packages", project, options)
@@ -212,7 +213,7 @@ def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> St
 def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
     """Run tests/kext, the kext's machine code under the emulator, and return the result.
 
-    `expression` selects tests as pytest's -k does. `long` also runs the tests that take longest.
+    `expression` selects tests as pytest's -k does. `long` runs the tests in their long form.
     """
     options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
     return _pytest_step("kext", project, options)
