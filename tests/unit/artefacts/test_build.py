@@ -77,7 +77,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_a_second_build_of_an_unchanged_module_compiles_nothing(project: Project) -> None:
-    """A second build of an unchanged module compiles nothing.
+    """A module whose files and make variables are unchanged is not compiled again.
 
     Of the two files that a build gives, only one has debug symbols.
     """
@@ -91,7 +91,7 @@ def test_a_second_build_of_an_unchanged_module_compiles_nothing(project: Project
 
 
 def test_builds_in_one_folder_take_turns(project: Project) -> None:
-    """Of two builds at once in one checkout, the second reports that it waits for the first."""
+    """Of two builds of a module at once in one checkout, the second says that it waits."""
     steps = project.root / "steps"
     (project.kdir / "Makefile").write_text(
         f"modules:\n\techo begin >> {steps}\n\tsleep 0.5\n{KBUILD.removeprefix('modules:')}"
@@ -138,7 +138,7 @@ def test_configured_make_variables_reach_make_and_the_callers_override_them(
 def test_debug_information_names_the_original_source_file(
     project: Project,
 ) -> None:
-    """Debug information names the file that the developer edits."""
+    """A built module's DWARF names the file that the developer edits, and not a copy of it."""
     built = project.build()
 
     assert str(project.root / "module" / "m.c").encode() in built.debug.read_bytes()
@@ -170,7 +170,7 @@ def test_a_build_fails_when_objtool_warns_of_lost_unwind_data(project: Project) 
 def test_a_make_that_succeeds_without_making_the_configured_modules_file_is_a_build_error(
     project: Project,
 ) -> None:
-    """A make that succeeds without the configured module's file is an error."""
+    """If make exits with 0 without a .ko of the configured name, BuildError is raised."""
     project.spec = replace(project.spec, name="other")
 
     with pytest.raises(BuildError, match=r"no other\.ko"):
@@ -207,7 +207,7 @@ def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
 def test_a_failing_companion_command_or_a_file_to_push_that_no_command_makes_is_a_build_error(
     project: Project,
 ) -> None:
-    """A failing companion command or a missing file to push is an error before a guest boots."""
+    """Companion commands build what is pushed into the guest; they fail before it boots."""
     push = PushSpec(source=project.root / "tool", target="/bin/tool")
     makes = replace(project.spec, companions=(("touch", "tool"),), push=(push,))
 
@@ -234,7 +234,7 @@ def test_a_project_below_a_path_with_a_space_or_colon_gets_an_output_folder_in_t
 
 
 def test_kernel_headers_below_a_path_with_a_space_are_refused(project: Project) -> None:
-    """A kernel whose headers lie below a path with a space is refused, with a way out."""
+    """Kbuild cannot use such a path; the hint names HARNESS_CACHE, which moves the headers."""
     project.kdir = project.kdir.rename(project.root / "k dir")
 
     with pytest.raises(UsageError, match=r"kbuild cannot work in .*/k dir") as caught:

@@ -25,7 +25,7 @@ MAKE = "make[1]: *** [Makefile:1: x.o] Error 127"
     ],
 )
 def test_the_shortened_log_begins_with_the_first_error(cause: str) -> None:
-    """The shortened log begins with the first error, and earlier warnings do not displace it."""
+    """A failed build's log, shortened for the user, begins with the compiler's first error."""
     warnings = ["/copy/y.c:1:1: warning: unused"] * 60
     lines = [*warnings, *NOISE, cause, *["at the end"] * 3, *NOISE, MAKE]
 
@@ -33,13 +33,13 @@ def test_the_shortened_log_begins_with_the_first_error(cause: str) -> None:
 
 
 def test_a_log_without_an_error_is_shortened_to_its_warnings_or_last_lines() -> None:
-    """A log without an error is shortened to its warnings, or else to its last lines."""
+    """Of a failed build's log, the warnings are shown if it has no error, else its last lines."""
     assert compiler_words.telling([*NOISE, "x: warning: odd", MAKE])[0] == "x: warning: odd"
     assert compiler_words.telling([*NOISE, MAKE], most=2) == [NOISE[-1], MAKE]
 
 
 def test_compiler_messages_have_the_path_of_the_source_and_not_of_its_copy() -> None:
-    """The shortened log has the developer's path src/x.c:75, not that of the copy in build/."""
+    """The build's messages name the developer's src/x.c:75, not the copy in build/."""
     names = {Path("/copy"): compiler_words.shown_name(Path("/p/src"), Path("/p"))}
 
     assert compiler_words.shown(["/copy/x.c:75: error: e"], names) == ["src/x.c:75: error: e"]

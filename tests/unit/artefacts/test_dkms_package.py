@@ -60,7 +60,7 @@ def fetch(name: str, root: Path) -> DkmsPackage:
 def test_a_second_fetch_of_a_dkms_package_returns_the_stored_one(
     tmp_path: Path, fetched: list[str]
 ) -> None:
-    """A package is fetched once; its source, dependencies and recommendations are returned."""
+    """The package is fetched once; its unpacked source and its dependencies are then cached."""
     first, second = fetch("m-dkms", tmp_path), fetch("m-dkms", tmp_path)
 
     assert first == second
@@ -83,7 +83,7 @@ def test_a_package_that_apt_does_not_know_or_that_has_no_dkms_conf_is_refused(
 
 
 def test_only_a_word_ending_in_dkms_without_a_slash_is_a_package_name() -> None:
-    """Only a word that ends in -dkms and has no slash counts as the name of a package."""
+    """For `init`, the word acpi-call-dkms is a package, ./acpi-call-dkms and acpi-call are not."""
     assert dkms_package.is_name("acpi-call-dkms")
     assert not dkms_package.is_name("acpi-call")
     assert not dkms_package.is_name("./acpi-call-dkms")

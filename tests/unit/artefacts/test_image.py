@@ -48,7 +48,7 @@ def ensure(spec: ImageSpec, root: Path, said: list[str] | None = None) -> Image:
 def test_a_cached_image_is_reused_until_its_setup_script_changes(
     spec: ImageSpec, tmp_path: Path, made: list[Path]
 ) -> None:
-    """A second call returns the cached image; another setup script leads to another image."""
+    """The guest image is made anew only for another set-up script, not for a second call."""
     first, second = ensure(spec, tmp_path), ensure(spec, tmp_path)
     spec.setup.write_text("false\n")
     third = ensure(spec, tmp_path)
@@ -83,7 +83,7 @@ def test_a_damaged_image_is_made_again(
 def test_a_failed_bootstrap_leaves_no_image(
     spec: ImageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[Path]
 ) -> None:
-    """After a failed bootstrap the cache has no image, not even an incomplete one."""
+    """After a guest image could not be made, the cache has no part of it."""
 
     def fail(_spec: ImageSpec, _sources: list[str], folder: Path, _progress: object) -> None:
         (folder / "root.qcow2").write_bytes(b"half")

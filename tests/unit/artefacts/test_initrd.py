@@ -47,7 +47,7 @@ def entries(archive: bytes) -> dict[str, bytes]:
 
 
 def test_the_modules_that_a_module_needs_are_loaded_before_it(tmp_path: Path) -> None:
-    """Each module comes once, after its hard and soft dependencies; built-in ones are omitted."""
+    """A guest's initrd loads modules after their hard and soft dependencies, and each once."""
     folder = modules_folder(tmp_path)
 
     wanted = ("virtio_pci", "virtio_blk", "fs_ext4")
@@ -63,7 +63,7 @@ def test_a_kernel_without_a_disk_driver_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_initrd_has_busybox_init_and_modules_and_two_builds_are_equal(tmp_path: Path) -> None:
-    """The archive has busybox, init, modules and their order, and two builds are equal bytes."""
+    """A guest's initrd also lists the order of its modules; two builds are equal bytes."""
     folder = modules_folder(tmp_path)
 
     first = initrd.build(busybox=b"box", modules=folder, wanted=("virtio_blk",))
@@ -78,7 +78,7 @@ def test_the_initrd_has_busybox_init_and_modules_and_two_builds_are_equal(tmp_pa
 
 
 def test_an_overlay_archive_lists_folders_before_files_and_keeps_file_modes() -> None:
-    """An overlay lists each folder before its files, since the kernel makes none by itself."""
+    """In files added to a guest's initrd, folders come first: the kernel makes none by itself."""
     archive = initrd.overlay({"/usr/bin/tool": (b"tool", 0o755), "/init": (b"#!", 0o700)})
 
     found = entries(archive)

@@ -22,7 +22,7 @@ def watch(folder: Path, notes: list[str], *, deadline_s: float = 60.0) -> Watch:
 def test_a_slow_commands_progress_message_has_what_is_built_the_line_count_and_the_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Progress has the time, the number of lines and the last line; the log has all output."""
+    """While a long build runs, the user is told the time, too; the log has all output."""
     monkeypatch.setattr(long_command, "_TELL_EVERY_S", 0.2)
     notes: list[str] = []
 

@@ -81,7 +81,7 @@ def test_a_kernel_tree_is_cached_until_its_image_changes_and_its_headers_are_use
 def test_changed_content_of_a_module_in_a_kernel_tree_gives_the_kernel_another_cache_key(
     line: str, tree: Path, tmp_path: Path
 ) -> None:
-    """A module that was built again is taken, although image and list of modules are the same."""
+    """A module that the user built again is noticed, although image and names are the same."""
     (tree / "modules.order").write_text(f"{line}\n")
     (tree / "drivers").mkdir()
     (tree / "drivers" / "m.ko").write_text("first")
@@ -105,7 +105,7 @@ def test_the_error_for_a_tree_that_does_not_build_has_the_compilers_message(
 
 
 def test_with_build_set_to_true_make_runs_in_the_kernel_tree(tree: Path, tmp_path: Path) -> None:
-    """With `build = true`, make runs in the kernel tree."""
+    """With `build = true`, the user's kernel tree is built before its kernel is used."""
     ensure(tmp_path, tree=tree, build=True)
 
     assert (tree / "made").read_text() == "made\n"

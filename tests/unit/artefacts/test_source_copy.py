@@ -35,14 +35,14 @@ SOURCES = {"Makefile", "a.c", "blob.o", "sub/b.h", "sub/build/c.h", "notes.txt"}
 def test_the_list_of_files_to_copy_omits_build_products_but_not_objects_without_a_source(
     source: Path,
 ) -> None:
-    """Build products are not copied, but an object without a source file is a delivered one."""
+    """Of a module's source copied for a build, a.o stays out; blob.o without blob.c is copied."""
     assert names(source) == SOURCES
 
 
 def test_the_list_of_files_to_copy_omits_files_that_git_ignores_unless_git_tracks_them(
     source: Path,
 ) -> None:
-    """In a git checkout new files are copied; ignored files and new ones in build/ are not."""
+    """Of a module's git checkout, new files are copied for a build, but not those in build/."""
     subprocess.run(["rm", "-r", source / ".git"], check=True)
     subprocess.run(["git", "init", "-q"], cwd=source, check=True)
     (source / ".gitignore").write_text("*.o\n*.ko\n*.mod.c\n.*.cmd\nModule.symvers\nnotes.txt\n")
@@ -59,7 +59,7 @@ def test_the_list_of_files_to_copy_omits_files_that_git_ignores_unless_git_track
 def test_an_update_copies_changed_files_and_removes_deleted_ones_from_the_copy(
     source: Path, tmp_path: Path
 ) -> None:
-    """An update copies changed files, removes deleted ones and keeps the copy's build products."""
+    """The copy of a module's source keeps its build products, so make compiles less."""
     copy = tmp_path / "copy" / "src"
     source_copy.mirror(source, copy)
     (copy / "made.o").write_text("object")
@@ -98,7 +98,7 @@ def test_a_copy_keeps_links_inside_the_source_and_has_files_instead_of_links_to_
 
 
 def test_links_that_lead_in_a_circle_are_left_out(tmp_path: Path) -> None:
-    """Such a link is no file, and the rest of the source is copied."""
+    """A circular symbolic link is not copied for a build; the rest of the module's source is."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "a.c").write_text("")

@@ -45,7 +45,7 @@ def test_a_hang_without_a_watchdog_report_is_found_by_sysrq() -> None:
 
 
 def test_a_task_that_the_watchdog_reported_is_not_reported_again() -> None:
-    """A task that the watchdog has reported is not reported again."""
+    """A sysrq task dump adds no report of a task that the kernel's watchdog has reported."""
     assert OWN[0].module == "osq_test"
     assert standing_still(ANSWER, NOBODY, MODULES, OWN) == ()
 
@@ -53,7 +53,7 @@ def test_a_task_that_the_watchdog_reported_is_not_reported_again() -> None:
 def test_a_hanging_task_in_the_module_is_found_although_the_watchdog_reported_another_task() -> (
     None
 ):
-    """A waiting task of the module is reported even if the watchdog named another task."""
+    """A sysrq task dump adds a report of the module's waiting task to the watchdog's."""
     (found,) = standing_still(ANSWER, NOBODY, MODULES, FOREIGN)
 
     assert found.module == "osq_test"

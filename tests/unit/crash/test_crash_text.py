@@ -23,7 +23,7 @@ FULL = crash(
 
 
 def test_the_screen_text_of_a_crash_has_title_place_test_stack_last_lines_and_commands() -> None:
-    """The screen has function, file, line, test, stack, last lines, vmcore and commands."""
+    """What a run prints of a crash has function, file, line, vmcore and commands to go on."""
     text = "\n".join(screen(FULL))
 
     for wanted in (
@@ -97,7 +97,7 @@ def test_taint_letters_are_explained() -> None:
 
 
 def test_the_decoded_text_has_file_and_line_after_frames() -> None:
-    """Each resolved frame gets file and line, and the kernel's text is otherwise unchanged."""
+    """In the kernel's text of a crash, each resolved frame gets its source line, nothing else."""
     assert decoded(report()) == (
         "BUG: kernel NULL pointer dereference",
         " osq_break+0x5/0x20 [osq] (break.c:7)",
@@ -107,7 +107,7 @@ def test_the_decoded_text_has_file_and_line_after_frames() -> None:
 def test_the_mail_about_a_crash_has_title_source_line_decoded_frame_kernel_and_rerun_command() -> (
     None
 ):
-    """The mail has everything a maintainer asks for first, and the facts of the run."""
+    """report.md, to be mailed, begins with what a maintainer asks for first."""
     text = markdown(FULL, {"kernel": "6.1.0-50"})
 
     assert text.startswith("# BUG: unable to handle kernel NULL pointer dereference in osq_break")

@@ -83,7 +83,7 @@ def test_member_offsets_from_btf_equal_the_compilers_offsetof(program: Path) -> 
 def test_the_error_for_a_missing_structure_member_names_it(
     program: Path, path: str, objection: str
 ) -> None:
-    """Reading a missing structure or member raises an error that names it."""
+    """Our commands in gdb and lldb get a KeyError for what the vmlinux's BTF lacks."""
     btf = Btf(Image(program).section(".BTF"))
 
     with pytest.raises(KeyError, match=objection):
@@ -94,7 +94,7 @@ def test_the_error_for_a_missing_structure_member_names_it(
 def test_symbol_address_and_build_id_read_from_an_elf_file_equal_those_of_nm_and_readelf(
     program: Path,
 ) -> None:
-    """Symbols, sections and build id equal those that binutils show."""
+    """The debugger commands' own reader of vmlinux agrees with binutils."""
     image = Image(program)
     shown = subprocess.run(["nm", program], check=True, capture_output=True, text=True).stdout
     address = next(int(line.split()[0], 16) for line in shown.splitlines() if line[19:] == "items")
@@ -111,7 +111,7 @@ def test_symbol_address_and_build_id_read_from_an_elf_file_equal_those_of_nm_and
 
 
 def test_a_file_that_is_not_elf_is_refused(tmp_path: Path) -> None:
-    """A script and a file with wrong bytes are refused as ELF images."""
+    """The debugger commands' reader of vmlinux refuses a script and a damaged file."""
     file = tmp_path / "x"
     file.write_text("#!/bin/sh\n")
 
@@ -137,7 +137,7 @@ def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
 def test_a_kernels_linked_list_is_read_to_its_end_and_an_endless_one_is_an_error(
     program: Path,
 ) -> None:
-    """A kernel list of two structures is read, and an endless list is an error."""
+    """In fake kernel memory, a list_head of two is read; a circle without the head is an error."""
     btf = Btf(Image(program).section(".BTF"))
     name = btf.offset("item.name")
     head, first, second = 0x1000, 0x2000, 0x3000
@@ -165,7 +165,7 @@ def test_a_kernels_linked_list_is_read_to_its_end_and_an_endless_one_is_an_error
 
 
 def test_a_structure_missing_from_the_kernels_btf_is_read_from_the_debugger(program: Path) -> None:
-    """The debugger provides structures that the kernel's BTF does not have."""
+    """A module's structure, osq_ring.size, is not in BTF; a stand-in for gdb gives its offset."""
 
     def member_of(path: str) -> Member:
         assert path == "osq_ring.size"
@@ -221,7 +221,7 @@ def test_init_sections_of_a_live_module_get_an_unmapped_address() -> None:
 def test_the_osq_plugins_debugger_command_is_listed_with_the_shipped_ones(
     tmp_path: Path, program: Path
 ) -> None:
-    """The driver's plugin adds its command, and wrong arguments give an error message."""
+    """The driver's osq-ring joins lx-ps and others; wrong arguments give an error message."""
     plugin = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_debugger.py"
 
     every = {one.name: one for one in commands.with_plugin(plugin)}

@@ -32,7 +32,7 @@ def lives(pid: int) -> bool:
 
 
 def test_the_daemon_ends_when_the_runs_pipe_closes(tmp_path: Path) -> None:
-    """A private libvirt daemon and its parent process end when the run closes its pipe."""
+    """The parent of a private libvirt daemon (here a shell) ends it when the run's pipe closes."""
     running, daemon = start(tmp_path, DAEMON)
 
     running.communicate(timeout=10)

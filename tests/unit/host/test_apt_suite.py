@@ -30,7 +30,7 @@ def view(root: Path) -> tuple[str, ...]:
 def test_package_lists_are_fetched_again_only_after_a_day(
     tmp_path: Path, fetches: list[str]
 ) -> None:
-    """The lists of another Debian suite lie in the cache; apt's options name no other folder."""
+    """For a day, apt uses the lists of another Debian suite that are in the harness's cache."""
     first = view(tmp_path)
     assert view(tmp_path) == first
     assert fetches == ["trixie"]

@@ -134,7 +134,7 @@ def test_waiting_for_a_held_lock_names_its_process_and_killing_it_frees_the_lock
 def test_long_unused_cache_folders_are_removed_but_recent_and_temporary_ones_stay(
     tmp_path: Path,
 ) -> None:
-    """Folders that are long unused are removed; recent, temporary and lock files stay."""
+    """Of the cache's folders, those with an old time go; lock files stay, too."""
     for name in ("old", "new", ".half.1.tmp"):
         (tmp_path / name).mkdir()
     for name in ("old", ".half.1.tmp"):

@@ -132,7 +132,7 @@ def test_the_error_for_a_wrong_key_or_value_names_the_file_and_the_key_and_says_
 def test_a_modules_variant_has_its_own_name_and_devices_and_the_modules_source_and_kbuild(
     tmp_path: Path,
 ) -> None:
-    """A variant is a second way to load the configured module, with other parameters."""
+    """A variant is another build of the configured module's source, such as a test build."""
     module = config.load(project(tmp_path)).module
     variant = module.variant("test")
 
@@ -208,7 +208,7 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
 def test_an_empty_cc_and_a_too_long_runtime_folder_are_ignored_but_empty_no_color_has_effect() -> (
     None
 ):
-    """The environment's XDG_RUNTIME_DIR is too long for sockets below it, so /tmp is used."""
+    """For NO_COLOR='' output has no colours; a too long XDG_RUNTIME_DIR is replaced by /tmp."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
     values = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
@@ -291,7 +291,7 @@ def test_environment_variable_skip_kernel_is_false_if_unset_empty_or_0_and_other
     text: str,
     skips: bool,  # noqa: FBT001
 ) -> None:
-    """SKIP_KERNEL=0 and an empty value do not skip the tests that need a kernel."""
+    """SKIP_KERNEL=1 makes a release without packages of kernel modules; SKIP_KERNEL=0 does not."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False
 

@@ -41,7 +41,7 @@ def stub(folder: Path, name: str, text: str) -> None:
 
 
 def test_each_listed_package_has_a_group_a_name_and_a_reason() -> None:
-    """Each package that is read from the list has a group, a name and a reason."""
+    """Each line of debian-packages.txt gives a group, the package's name and a reason."""
     found = system_packages.listed(LIST)
 
     assert [one.name for one in found] == ["qemu", "gcc", "spin"]
@@ -60,7 +60,7 @@ def test_a_tasks_package_groups_are_base_and_those_listed_for_the_task() -> None
 def test_the_shipped_package_list_has_each_package_once_and_packages_for_every_tasks_groups() -> (
     None
 ):
-    """In the shipped list every group has packages, and each package occurs once with a reason."""
+    """In debian-packages.txt each group that a task needs has a package, each with a reason."""
     packages = system_packages.listed()
     groups = {one.group for one in packages}
     tasks = [

@@ -97,7 +97,7 @@ UNRELATED = {
 def test_a_report_points_to_the_earlier_report_that_explains_it(
     earlier: KernelReport, later: KernelReport
 ) -> None:
-    """A report points to the earlier report whose task, CPU, lock or panic reason explains it."""
+    """In a log, a report's cause is an earlier one that shares its task, CPU, lock or reason."""
     first, second = related((later, earlier))
 
     assert (first.line, first.follows) == (earlier.line, None)
@@ -121,7 +121,7 @@ def test_a_panic_does_not_point_to_an_oops_of_an_earlier_boot() -> None:
 
 
 def test_a_panic_points_to_the_later_of_two_reports_that_explain_it() -> None:
-    """Of two reports that explain a panic the later one is taken; one 100 reports back is not."""
+    """Of two oopses before a panic the later is its cause; one 100 reports back is not."""
     dead = (report("null-deref", 1, pid=1), report("null-deref", 2, pid=2))
     panic = report("panic", 200, text=PANIC + "Fatal exception")
     between = [report("warning", line + 10) for line in range(100)]
@@ -175,7 +175,7 @@ WATCHED = (
 
 
 def test_a_hung_task_points_to_a_lockup_that_was_reported_later_but_began_earlier() -> None:
-    """A hung task points to a lockup that began earlier, even if the hang was reported earlier."""
+    """The cause of a hung task is a lockup that began earlier, even if it was reported later."""
     hung, lockup = scan(WATCHED)
 
     assert (hung.kind, lockup.kind) == ("hung-task", "soft-lockup")
@@ -207,7 +207,7 @@ def test_a_hung_task_does_not_point_to_a_lockup_at_another_time_or_of_the_same_t
 def test_no_report_points_across_a_boot_line_or_a_harness_test_begin_line_to_another_report(
     begins: str,
 ) -> None:
-    """No report points across a boot or the start of a test, where the clock may restart."""
+    """A report has no cause from before a boot or a test's start, where the clock may restart."""
     between = f"[    5.000000] {begins}"
     hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
     dead = "[   37.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008"

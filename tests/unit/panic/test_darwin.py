@@ -50,7 +50,7 @@ Panicked thread: 0xfffffe2000000000, backtrace: 0xfffffe3000000000, tid: 1234
 
 
 def test_a_panic_with_symbols_names_function_and_kext() -> None:
-    """The guilty function is the first one below xnu's own panic and trap functions."""
+    """A macOS panic's guilty function is the first one below xnu's panic and trap functions."""
     (found,) = darwin.scan(X86)
 
     assert found.title == "panic: Kernel trap type 14=page fault in osq_ring_reserve"
@@ -64,7 +64,7 @@ def test_a_panic_with_symbols_names_function_and_kext() -> None:
 
 
 def test_facts_of_a_macos_panic_have_kernel_uuid_slide_and_the_last_started_kext() -> None:
-    """The report's facts have the kernel's UUID and slide, and the kext that was loaded last."""
+    """Facts of a report are read from lines of the panic's text besides its backtrace."""
     (found,) = darwin.scan(X86)
 
     assert found.facts == {
@@ -88,7 +88,7 @@ def test_a_bare_address_is_given_its_offset_in_the_kext() -> None:
 
 
 def test_an_arm64_panic_gives_task_kext_and_registers() -> None:
-    """An arm64 panic without symbols still gives task, process id, CPU, kext and registers."""
+    """A macOS panic on arm64 without symbols still gives task, process id, CPU and kext."""
     (found,) = darwin.scan(ARM64)
 
     assert (found.function, found.module) == ("", "io.osquery.kernel")
@@ -106,7 +106,7 @@ def ips(panic: str) -> str:
 
 
 def test_an_ips_file_gives_the_same_report_as_the_panic_text() -> None:
-    """An .ips file gives the same report as the panic text on the serial line."""
+    """Apple's .ips file of a panic gives the report of the same panic on the serial line."""
     (found,) = darwin.scan(ips("\n".join(X86)).split("\n"))
 
     assert replace(found, line=0) == replace(darwin.scan(X86)[0], line=0)
@@ -114,7 +114,7 @@ def test_an_ips_file_gives_the_same_report_as_the_panic_text() -> None:
 
 @pytest.mark.parametrize("kept", [0.95, 0.6])
 def test_a_truncated_ips_file_still_gives_the_guilty_function(kept: float) -> None:
-    """A cut .ips file, from a machine that died while writing, still gives the guilty function."""
+    """A Mac that dies while it writes its panic leaves a cut .ips file, which is read."""
     whole = ips("\n".join(X86))
 
     (found,) = darwin.scan(whole[: int(len(whole) * kept)].split("\n"))
@@ -124,7 +124,7 @@ def test_a_truncated_ips_file_still_gives_the_guilty_function(kept: float) -> No
 
 @pytest.mark.parametrize("text", ["", "{", "{}\n{", "{}\n[]", '{}\n{"panicString": 3}', "hello"])
 def test_text_that_is_no_panic_file_gives_no_report_and_no_error(text: str) -> None:
-    """Text that is no panic file, such as broken JSON, gives no report and no error."""
+    """Text that is no panic of macOS, such as broken JSON, gives an empty result."""
     assert darwin.scan(text.split("\n")) == ()
 
 

@@ -75,7 +75,7 @@ def test_each_form_of_report_gives_the_task_pid_cpu_and_taint_that_its_lines_nam
 
 
 def test_registers_of_an_x86_report_are_the_kernels_at_the_trap_and_not_user_spaces() -> None:
-    """The registers of an x86 report are those of the kernel at the trap, not of user space."""
+    """An x86 oops prints both sets of registers; the ones of the kernel are kept."""
     found = registers(X86)
 
     assert found["RAX"] == "0000000000000001"
@@ -86,7 +86,7 @@ def test_registers_of_an_x86_report_are_the_kernels_at_the_trap_and_not_user_spa
 
 
 def test_the_registers_of_arm64_are_read() -> None:
-    """The numbered registers and sp are read from an arm64 report."""
+    """From an arm64 kernel report the numbered registers such as x0, and sp, are read."""
     found = registers(ARM64)
 
     assert found["x0"] == "dead000000000100"
@@ -100,7 +100,7 @@ def test_a_report_without_a_trap_has_no_registers() -> None:
 
 
 def test_release_and_kaslr_offset_are_read() -> None:
-    """The kernel's release and KASLR offset are returned where the text has them."""
+    """From a kernel report's text come 'uname -r' and 'Kernel Offset', where it has them."""
     text = ["BUG: x", CPU, "Kernel Offset: 0x2e000000 from 0xffffffff81000000"]
 
     assert about_kernel(text) == {"kernel": "6.1.0-56-cloud-amd64", "kernel-offset": "0x2e000000"}

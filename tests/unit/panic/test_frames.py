@@ -110,7 +110,7 @@ Call Trace:
 
 @pytest.mark.parametrize(("line", "frame"), FRAMES.items())
 def test_each_format_of_a_stack_line_is_parsed(line: str, frame: Frame) -> None:
-    """Function, offset, size, module, place and reliability are read from each format."""
+    """From a kernel's stack line come function, offset, size, module, source line and '?'."""
     assert parse_frame(line) == frame
 
 
@@ -118,7 +118,7 @@ def test_each_format_of_a_stack_line_is_parsed(line: str, frame: Frame) -> None:
 def test_registers_locks_headings_and_bare_source_places_are_not_parsed_as_frames(
     line: str,
 ) -> None:
-    """Registers, locks, headings and a bare place in the source are not parsed as frames."""
+    """Such lines between a kernel report's stack lines give None."""
     assert parse_frame(line) is None
 
 
@@ -133,7 +133,7 @@ def test_only_the_kernels_program_counter_is_read_and_not_user_spaces(
 
 
 def test_each_stack_is_named_by_its_heading() -> None:
-    """The report's own stack has no name; others have the kernel's heading as their name."""
+    """The report's own stack has the name ''; others are named, as 'Freed by task 5'."""
     traces = read(KASAN)
 
     assert [stack.name for stack in traces.stacks] == [
@@ -146,7 +146,7 @@ def test_each_stack_is_named_by_its_heading() -> None:
 
 
 def test_in_a_stall_report_only_the_stalled_cpus_stack_is_without_a_name() -> None:
-    """In a stall report the stalled CPU's stack is the report's own; others are named."""
+    """An RCU stall's report has stacks of several CPUs; the stalled CPU's is its own."""
     traces = read(STALL)
 
     assert [(stack.name, stack.frames[-1].function) for stack in traces.stacks] == [

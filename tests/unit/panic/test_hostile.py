@@ -72,7 +72,7 @@ SECONDS_PER_MB = 0.05 * 3
 @given(LINES)
 @settings(max_examples=300, deadline=None)
 def test_no_text_makes_the_parser_raise(lines: list[str]) -> None:
-    """Shuffled recorded lines, mixed words of the formats and random text never raise."""
+    """Shuffled recorded lines and random text never make the kernel log's parser raise."""
     text = "\n".join(lines)
     lines = text.split("\n")
     most = max(len(lines), text.count("\r") + 1)
@@ -113,7 +113,7 @@ def test_recorded_consoles_cut_at_random_or_with_lost_characters_raise_no_error(
 
 @pytest.mark.parametrize("how", ["docker", "journal", "ips"])
 def test_half_a_surrogate_pair_in_json_gives_a_report_that_can_be_written(how: str) -> None:
-    """JSON may escape half of a surrogate pair, which no encoding can write; it stays so."""
+    """A log as JSON may escape half a pair, which UTF-8 cannot encode; its report can be saved."""
     lines = [*RECORDED[:80], "BUG: KASAN: use-after-free in osq_\ud800read+0x1/0x2 [osq]"]
 
     found = list(LogReader().read([PACKED[how](lines)]))
@@ -151,7 +151,7 @@ AGAIN = [
 def test_lines_of_20000_repeated_characters_are_parsed_in_less_than_half_a_second(
     again: str,
 ) -> None:
-    """A line of 20,000 repeated characters is parsed within a bounded time."""
+    """Long hostile lines of a log do not make the parser's regular expressions slow."""
     began = time.process_time()
     for begin in ("", "BUG: ", "INFO: task ", "WARNING: possible ", "CPU: 1 PID: 1 Comm: "):
         line = begin + again * (20_000 // len(again))

@@ -167,7 +167,7 @@ def test_a_line_prefix_or_line_end_does_not_change_the_recorded_reports(
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_a_prefix_does_not_change_a_report_of_any_format(prefix: str) -> None:
-    """Every format of test_formats reads the same with every prefix; the line ends take turns."""
+    """Each example report of test_formats.py is read the same after every log line prefix."""
     ends = cycle(ENDS.values())
     for name, case in FORMATS.items():
         lines, end = case.text.split("\n"), next(ends)
@@ -254,7 +254,7 @@ def test_a_log_line_of_a_user_program_that_resembles_a_fault_gives_no_report(lin
 def test_in_a_log_with_timestamps_a_header_without_one_is_a_report_only_if_a_stack_follows() -> (
     None
 ):
-    """In a log with timestamps, a header without one counts only if a stack follows."""
+    """A header is a report's first line; without a time, user space may have written it."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", "Call Trace:", " f+0x1/0x2"]
     log = ["[    0.000000] Linux version 6.1.0"]
 
@@ -291,7 +291,7 @@ def test_a_fault_that_syslogd_also_copied_to_the_terminals_gives_only_one_report
 def test_crash_like_lines_are_kept_only_for_a_log_without_a_report_and_only_the_first_ten() -> (
     None
 ):
-    """The first ten lines with words of a crash are kept, unless the log has a report."""
+    """Lines with words of a crash are shown to the user if the log has no report."""
     reader = LogReader()
     odd = "x\n" + "\n".join(f"[{n}] ??? Kernel panic - not syncing: x" for n in range(20))
     log = "[    0.000000] Linux\n" + odd

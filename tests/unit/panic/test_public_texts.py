@@ -34,7 +34,7 @@ NULL_IN_RESERVE = ("null-deref", "osq_reserve", "osq")
 
 
 def test_a_report_that_a_mail_quotes_at_several_depths_is_read() -> None:
-    """The marks of a quotation are taken off at any depth, replies in between do not count."""
+    """The '> > ' of a mail's quotations is taken off; replies in between do not count."""
     quoted = [f"> >> {line}" for line in NULL.split("\n")]
     text = "\n".join(["I see this, too:", *quoted[:4], "> Which compiler?", ">", *quoted[4:]])
 
@@ -112,7 +112,7 @@ def test_a_warning_with_file_and_line_in_place_of_offsets_still_names_its_functi
 
 
 def test_timestamps_with_a_space_before_the_bracket_are_recognized() -> None:
-    """Some collectors print '[   1.000000 ]'."""
+    """Some programs that collect logs print '[   1.000000 ]'."""
     text = "\n".join(f"<4>[    1.000000 ][   T12 ] {line}" for line in NULL.split("\n"))
 
     assert [(essence(one), one.at) for one in reports(text)] == [(NULL_IN_RESERVE, 1.0)]
@@ -176,7 +176,7 @@ def test_the_function_that_allocated_a_bad_page_is_named_guilty_and_not_the_one_
 def test_a_slab_report_without_a_stack_names_the_function_that_allocated_or_freed_the_object(
     owner: str, function: str
 ) -> None:
-    """A slab's report without a stack of its own names who allocated or freed the object."""
+    """A report of slab corruption, such as a Poison overwritten, may have no other stack."""
     text = f"BUG kmalloc-64 (Not tainted): Poison overwritten\n{owner}\n __slab_alloc+0x1/0x2"
 
     assert essence(reports(text)[0]) == ("bad-state", function, "osq")
@@ -197,7 +197,7 @@ def test_a_lockdep_report_without_a_stack_names_a_function_of_its_lock_chain() -
 
 
 def test_a_lockdep_report_names_the_function_that_contains_the_inlined_ones() -> None:
-    """A decoded lockdep report repeats the lock for each inlined function and names none."""
+    """A decoded lockdep report has a line for each inlined function; these are not named."""
     lock = "ffff888011deca98 (&q->lock){++++}-{3:3}, at: "
     text = (
         "WARNING: possible circular locking dependency detected\n"
@@ -211,7 +211,7 @@ def test_a_lockdep_report_names_the_function_that_contains_the_inlined_ones() ->
 
 
 def test_if_a_stack_has_only_worker_frames_the_function_in_the_workqueue_line_is_blamed() -> None:
-    """If only services are in a worker's stack, the function of the line 'Workqueue:' is named."""
+    """If a kworker's stack has no function to blame, that of the line 'Workqueue:' is named."""
     text = (
         "refcount_t: underflow; use-after-free.\nWARNING: CPU: 1 PID: 24 at lib/refcount.c:28\n"
         f"{WHO}\nWorkqueue: events osq_flush [osq]\nRIP: 0010:refcount_warn_saturate+0x1/0x2\n"

@@ -61,7 +61,7 @@ def scan(*lines: str) -> list[KernelReport]:
 def test_a_kernel_fault_after_each_of_three_printk_prefixes_gives_one_report_of_its_kind(
     prefix: str, text: str, expected: tuple[str, str]
 ) -> None:
-    """Each fault after each prefix gives one report with the right kind, title and line."""
+    """Example faults with [time], [time][thread] and level prefixes give kind and title."""
     (report,) = scan("[    1.000000] before", prefix + text, "[   13.000000] Call Trace:")
 
     assert (report.kind, report.title) == expected
@@ -158,7 +158,7 @@ def test_malformed_markers_are_rejected(line: str) -> None:
 
 
 def test_reports_that_two_cpus_print_at_once_are_separated() -> None:
-    """When two threads print at once, each thread's lines go to its own report."""
+    """Thread or CPU ids of printk tell which lines of a mixed log belong to which report."""
     first, second = scan(
         "[    1.000001][   T10] BUG: kernel NULL pointer dereference, address: 08",
         "[    1.000002][   T11] WARNING: CPU: 1 PID: 11 at b.c:1 g+0x1/0x2",

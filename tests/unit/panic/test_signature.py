@@ -60,7 +60,7 @@ def other_run(text: str, seed: int) -> str:
 def test_other_addresses_offsets_pids_cpus_and_times_do_not_change_the_signature(
     text: str, seed: int
 ) -> None:
-    """Other addresses, offsets, process ids, CPUs and times give the same signature."""
+    """Two crashes that differ only in these have the same crash signature."""
     assert signature(first(other_run(text, seed))) == signature(first(text))
 
 
@@ -75,7 +75,7 @@ def test_unrelated_lines_do_not_change_the_signature() -> None:
 
 
 def test_compiler_suffixes_do_not_change_the_signature() -> None:
-    """A compiler's suffix at the guilty function's name does not change the signature."""
+    """A crash in f.constprop.0 has the crash signature of one in f."""
     cloned = OOPS.replace("osq_ring_reserve+", "osq_ring_reserve.constprop.0+")
 
     assert signature(first(cloned)) == signature(first(OOPS))
@@ -135,7 +135,7 @@ def test_a_page_fault_and_a_protection_fault_at_one_place_have_the_same_signatur
 
 
 def test_two_lockups_in_different_callees_of_one_ioctl_handler_differ_in_signature() -> None:
-    """Two hangs in one operation differ in signature by the function that it called."""
+    """The crash signature of a hang has the function that the ioctl's handler called."""
     builtin = LOCKUP.replace(" [osq]", "").replace("osq_ioctl", "drm_ioctl")
     other = builtin.replace("osq_ring_reserve", "drm_mode_setcrtc")
 

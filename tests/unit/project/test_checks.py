@@ -73,7 +73,7 @@ def test_single_steps_of_check_can_be_chosen_by_name(tmp_path: Path) -> None:
 def test_a_passed_core_test_shows_only_lines_with_a_hash_sign_and_a_failed_one_all_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A core test that passes shows its figures; one that fails shows its whole output."""
+    """Figures of the driver's core tests begin with '#' in the output of `check`."""
     script = "echo '# figures'; echo noise; test $1 != layout"
     monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
 

@@ -72,7 +72,7 @@ def test_quick_documented_commands_exit_with_the_expected_code_and_print_the_exp
 def test_quick_commands_of_modlab_exit_with_0_and_print_the_expected_text(
     words: tuple[str, ...], text: str, tmp_path: Path
 ) -> None:
-    """The options before a task choose the project from any folder, or print a shell's script."""
+    """The installed program's options before a task choose the project from any folder."""
     done = run(*MODLAB, *words, cwd=tmp_path, PYTHONPATH=str(PROJECT))
 
     assert done.returncode == 0, done.stderr
@@ -174,7 +174,7 @@ OF_OTHERS = {
 
 @pytest.mark.parametrize("one", OF_OTHERS.values(), ids=list(OF_OTHERS))
 def test_quick_commands_of_other_programs_succeed(one: Command) -> None:
-    """The commands of git, pytest and others whose row names this test run as they are written."""
+    """Documented commands of git, pytest and others are run as the pages write them."""
     own = Path(sys.executable).with_name(one.program)
 
     done = run(own if own.exists() else one.program, *one.words)

@@ -42,7 +42,7 @@ def test_the_spelling_check_without_codespell_says_that_dev_installs_it(
 
 
 def test_a_phrase_that_the_style_guide_forbids_is_reported_in_prose_only(tree: Path) -> None:
-    """A phrase that the style guide forbids is named in pages, but not in code."""
+    """The check `words` names such a phrase in a page with its line, but not in code."""
     (tree / "page.md").write_text("A new page.\nIt begins anew.\n")
     (tree / "code.py").write_text("begin_anew = 1  # anew\n")
 
@@ -55,7 +55,7 @@ def test_a_phrase_that_the_style_guide_forbids_is_reported_in_prose_only(tree: P
 def test_a_ci_action_pinned_by_tag_branch_or_short_commit_hash_is_reported(
     tree: Path, action: str
 ) -> None:
-    """An action that is pinned by a tag, branch or short commit is named; a full commit passes."""
+    """The check of GitHub workflows accepts an action only by its full commit."""
     good = "actions/checkout@" + "3" * 40 + " # v4.3.1"
     (tree / ".github").mkdir()
     (tree / ".github" / "check.yml").write_text(
@@ -70,7 +70,7 @@ def test_a_ci_action_pinned_by_tag_branch_or_short_commit_hash_is_reported(
 def test_a_fault_in_a_workflow_is_reported_and_a_missing_actionlint_too(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that needs an unknown job is named; without its tool the check fails."""
+    """A GitHub job that needs an unknown job is named; without actionlint the check fails."""
     folder = tree / ".github" / "workflows"
     folder.mkdir(parents=True)
     (folder / "check.yml").write_text(
@@ -88,7 +88,7 @@ def test_a_fault_in_a_workflow_is_reported_and_a_missing_actionlint_too(
 
 
 def test_links_to_missing_files_or_headings_are_reported(tree: Path) -> None:
-    """Links to a missing file or heading or out of the project are named, but not in code."""
+    """The check of Markdown pages skips links in code, and names those out of the project."""
     (tree / "docs").mkdir()
     (tree / "docs" / "good.md").write_text("# One heading, two\n[up](../README.md)\n")
     (tree / "README.md").write_text(

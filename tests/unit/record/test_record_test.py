@@ -58,7 +58,7 @@ def test_choosing_a_test_by_name_returns_its_command_variant_and_expected_crash(
 def test_choosing_an_unrecordable_or_unknown_test_is_refused_and_recordable_ones_are_listed(
     recordable_tests: tuple[Recordable, ...], name: str, message: str
 ) -> None:
-    """Only tests that are one command in the guest can be recorded; the error says why."""
+    """A test can be recorded if it is one command in the guest; the error says what it lacks."""
     with pytest.raises(UsageError, match=message) as caught:
         record_test.choose(recordable_tests, name)
 

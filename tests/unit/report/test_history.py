@@ -41,7 +41,7 @@ def test_a_crash_that_two_runs_have_is_one_group_in_the_history(tmp_path: Path) 
 
 
 def test_a_folder_with_an_unreadable_report_is_skipped(tmp_path: Path) -> None:
-    """A folder with an unreadable report is skipped, and the other runs are still found."""
+    """One damaged report.json does not keep the history from finding the other runs."""
     stored(tmp_path)
     (tmp_path / "run-4").mkdir()
     (tmp_path / "run-4" / "report.json").write_text("{")
@@ -119,7 +119,7 @@ def test_a_test_not_reached_by_an_interrupted_run_keeps_its_failure_from_an_olde
 def test_the_latest_run_in_which_a_test_failed_is_found_or_the_test_is_named(
     tmp_path: Path,
 ) -> None:
-    """Of the runs in which a test was bad, the latest is taken; without one, an error says so."""
+    """The latest run in which a given test failed is found; without one it is a UsageError."""
     stored(tmp_path)
 
     assert history.failed_run(tmp_path, "t::one").run_id == "run-3"

@@ -63,7 +63,7 @@ def test_a_carriage_return_does_not_end_a_line_of_the_console(tmp_path: Path) ->
 
 
 def test_a_guest_without_a_console_leaves_no_file(tmp_path: Path) -> None:
-    """A guest that ended before its console was open leaves no file."""
+    """If a guest ended before its console was open, there is nothing to split by tests."""
     kernel_log.write(tmp_path / "console.log", (), tmp_path / "kernel-log")
 
     assert list(tmp_path.iterdir()) == []

@@ -106,14 +106,14 @@ not ok 1 greeter"""
 def test_a_parent_test_that_fails_although_no_subtest_failed_is_a_failed_result(
     subtest: str,
 ) -> None:
-    """A parent that fails although its subtests passed or were skipped is a failure of its own."""
+    """In KTAP, a test whose subtests passed or were skipped may itself be 'not ok'."""
     found = results(f"KTAP version 1\n1..1\n  1..1\n  {subtest}\nnot ok 1 suite")
 
     assert [(one.name, one.verdict) for one in found][1] == ("suite", Verdict.FAILED)
 
 
 def test_lines_with_a_plan_a_test_start_or_a_bail_out_each_give_one_event() -> None:
-    """The plan, the start of a test and a bail-out line each give one event."""
+    """Of KTAP lines, the plan 1..N, a test's start and 'Bail out!' are read besides results."""
     found = events("TAP version 13\n1..7\n# harness: start t::one\nBail out! no disk")
 
     assert found == [Plan(count=7), Started(name="t::one"), Bail(reason="no disk")]
@@ -122,7 +122,7 @@ def test_lines_with_a_plan_a_test_start_or_a_bail_out_each_give_one_event() -> N
 def test_after_rendering_and_parsing_a_passed_result_is_equal_and_a_crashed_one_is_failed() -> (
     None
 ):
-    """A passed result is the same after rendering and parsing; a crashed one becomes failed."""
+    """A result written as KTAP and read back loses what KTAP cannot say, such as a crash."""
     given = [
         TestResult(name="a", verdict=Verdict.PASSED, duration_s=1.25, diagnostics=("x", "y # z")),
         TestResult(name="b", verdict=Verdict.FAILED, diagnostics=("two\nlines",)),

@@ -47,7 +47,7 @@ def sample(folder: Path) -> RunReport:
 
 
 def test_every_field_of_a_report_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
-    """Every field of a report has the same value after writing and reading."""
+    """A run's report.json is read back as an equal value."""
     run = sample(tmp_path)
 
     run_report.write(run)
@@ -72,7 +72,7 @@ RESULTS = st.builds(
 def test_any_text_in_a_report_is_equal_after_writing_and_reading(
     results: tuple[TestResult, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Control characters, lone surrogates and other alphabets in a report are read back equal."""
+    """In report.json, control characters, lone surrogates and other alphabets survive."""
     run = replace(sample(tmp_path_factory.mktemp("run")), results=results)
 
     run_report.write(run)
@@ -179,7 +179,7 @@ def test_a_report_of_another_schema_is_refused(tmp_path: Path, schema: int | Non
 
 
 def test_a_report_file_contains_its_schema(tmp_path: Path) -> None:
-    """report.json contains the number of its schema."""
+    """A run's report.json has the number of its schema, for later readers."""
     run_report.write(sample(tmp_path))
 
     assert json.loads((tmp_path / "report.json").read_text())["schema"] == run_report.SCHEMA

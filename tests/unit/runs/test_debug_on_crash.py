@@ -93,7 +93,7 @@ def test_a_debugger_that_cannot_start_leads_to_a_note(monkeypatch: pytest.Monkey
 def test_a_missing_terminal_or_debugger_is_an_error_before_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Only a run with --debug-on-crash needs a terminal and a debugger; the error is early."""
+    """A run with --debug-on-crash needs both and is refused without them; other runs are not."""
     monkeypatch.setattr(debuggers, "_path", lambda: [tmp_path])
     debug_on_crash.check(request(""))
 

@@ -131,7 +131,7 @@ def test_for_an_unsigned_kext_a_macos_remedy_names_recovery_and_says_that_it_low
 
 
 def test_a_signed_kext_needs_only_approval() -> None:
-    """A Mac meets all requirements of a signed kext but the user's approval, which is unknown."""
+    """Of a signed kext's requirements, only the user's approval on the Mac stays unknown."""
     requirements = rules.requirements(mac(), signed=True)
 
     assert [one.state for one in requirements] == [State.MET, State.UNKNOWN]

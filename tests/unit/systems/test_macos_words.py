@@ -27,7 +27,7 @@ TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
 def test_kext_load_output_is_parsed_to_a_load_state_and_unknown_text_to_refused(
     text: str, status: int, state: LoadState | str
 ) -> None:
-    """Recorded texts of kextload and kmutil are told apart; unknown text is a refusal."""
+    """Texts and exit statuses of kextload and kmutil are told apart; an unknown one is refused."""
     wanted = LoadState[state] if isinstance(state, str) else state
 
     assert kext_words.load_meaning(text, status).state is wanted
