@@ -77,7 +77,7 @@ def _positions(view: View, ring: int) -> Iterator[str]:
 
 
 def commands() -> tuple[Command, ...]:
-    """Return the driver's commands."""
+    """Return the osq driver's debugger command osq-ring, for harness/debugger to register."""
     return (
         Command(
             name="osq-ring",

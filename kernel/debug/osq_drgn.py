@@ -25,7 +25,10 @@ _RECORD_ALIGN_BYTES = 8
 
 
 def report(prog: Program) -> list[str]:
-    """Return the state of each build of the driver that is loaded, line by line."""
+    """Return the state of the modules osq and osq_test (the test build), those that are loaded.
+
+    Each text is one line for the reader: owner of the device, publishers, ring, counters.
+    """
     lines = []
     for module in prog.modules():
         if module.name in _MODULES:
@@ -53,7 +56,11 @@ def _of_module(prog: Program, module: str) -> Iterator[str]:
 
 
 def _static(prog: Program, module: str, name: str, kind: str) -> Object:
-    """Return a static variable of one module; other files and modules may use the same name."""
+    """Return the static variable `name` of the module osq or osq_test; `kind` is its C type.
+
+    The address decides, because other files and modules may have a variable of the same name.
+    Raises: LookupError when the module has no such variable.
+    """
     for symbol in prog.symbols(name):
         try:
             if prog.module(symbol.address).name == module:
@@ -108,7 +115,10 @@ def _ring(prog: Program, ring: Object) -> Iterator[str]:
 
 
 def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
-    """Yield both equations of the counters (uapi/osq.h), each compared with the bitmaps."""
+    """Yield the equations of attempts and of committed records, and whether the bitmaps agree.
+
+    held: whether ring->lock is held; a difference is then no fault.
+    """
     count = ring.count
     attempts, committed, consumed, reset = (
         count.member_(name).value_() for name in ("attempts", "committed", "consumed", "reset")
@@ -132,7 +142,7 @@ def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
 
 
 def _counted(prog: Program, ring: Object) -> tuple[int, int]:
-    """Return by the bitmaps how many records are being written, and how many are committed."""
+    """Return two counts from the ring's bitmaps: records being written, and committed ones."""
     if not ring.data:
         return 0, 0
     size = ring.size.value_() // _RECORD_ALIGN_BYTES // _BITS_OF_A_BYTE
@@ -168,7 +178,10 @@ def _types(prog: Program, count: Object) -> Iterator[str]:
 
 
 def _named(prog: Program, enum: str, prefix: str, values: Object) -> dict[str, int]:
-    """Return an array's values that are not zero, by the names of their indices."""
+    """Return an array's values that are not zero; keys are names of the C enum that indexes it.
+
+    prefix: the prefix of the enum's names, which the keys do not have.
+    """
     names = _names(prog, enum, prefix)
     found = {names.get(index, str(index)): values[index].value_() for index in range(len(values))}
     return {name: value for name, value in found.items() if value}

@@ -50,7 +50,10 @@ def declarations() -> str:
 
 
 def _preprocess(option: str) -> str:
-    """Return libosq.h after the preprocessor, with SYSTEM_HEADERS as the system's headers."""
+    """Return what `cc -E` makes of libosq.h with an option: -P for its C text, -dM for its macros.
+
+    SYSTEM_HEADERS replace the system's headers, which cffi cannot read.
+    """
     with tempfile.TemporaryDirectory() as system:
         for name, text in SYSTEM_HEADERS.items():
             (Path(system) / name).parent.mkdir(exist_ok=True)
@@ -64,7 +67,7 @@ def _preprocess(option: str) -> str:
 
 
 def builder(library: str = "libosq.c") -> FFI:
-    """Return cffi's builder of the module; setuptools requires a function of this name.
+    """Return cffi's builder of the module `_libosq`; setuptools requires a function of this name.
 
     library: the C source to include; libosq.h when the module is linked with libosq.so.
     """

@@ -40,7 +40,10 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The store, the positions of cursors, and the greatest size of an answer in osqueryd."""
+    """What an extension answers from: the store, its cursors, and a bound on each answer's memory.
+
+    Units: most_bytes is the memory that the rows of one answer may take in osqueryd.
+    """
 
     store: Path
     cursors: Cursors
@@ -49,7 +52,7 @@ class Source:
 
 @dataclass(kw_only=True)
 class _Part:
-    """Rows of an answer, whether there are more, and the key of the last one."""
+    """The rows of one answer, whether the bound left rows out, and the key of its last row."""
 
     rows: list[Row] = field(default_factory=list)
     is_cut: bool = False
@@ -57,12 +60,12 @@ class _Part:
 
 
 def columns(table: Table) -> tuple[Column, ...]:
-    """Return a table's columns as osquery has them."""
+    """Return the columns that osquery sees: `cut`, `cursor` and `run`, then those of the store."""
     return (*_OWN_COLUMNS, *table.columns)
 
 
 def routes(table: Table) -> list[Row]:
-    """Return osquery's description of a table.
+    """Return osquery's description ("routes") of a table: its columns, aliases and attributes.
 
     Every column has the option INDEX, because osquery passes conditions on no other column. An
     alias follows its column: osquery takes the use of one alias behind the 63rd column for the use
@@ -81,8 +84,9 @@ def routes(table: Table) -> list[Row]:
 def answer(source: Source, table: Table, context: Mapping[str, Any]) -> list[Row]:
     """Return the rows that answer one request of osquery, every value as text.
 
-    Raises: QueryError when the rows are too many and the request could not show that; OsqError
-        when the store cannot answer.
+    context: osquery's JSON of the request: the columns in use, and the constraints.
+    Raises: QueryError when the rows exceed the bound and the query does not use the column `cut`;
+        OsqError when the store cannot answer.
     """
     request = request_of(table, context)
     if request.cursor:
@@ -92,7 +96,10 @@ def answer(source: Source, table: Table, context: Mapping[str, Any]) -> list[Row
 
 
 def _answer_run(source: Source, request: Request) -> list[Row]:
-    """Return rows of a run's window; a run that fails gives its window to the next run."""
+    """Return the rows of a query that names a cursor: those of its run's window.
+
+    After an error the next run of the query gets the same window again.
+    """
     try:
         with Reader(source.store) as reader:
             return _answer_window(source, reader, request)
@@ -102,7 +109,11 @@ def _answer_run(source: Source, request: Request) -> list[Row]:
 
 
 def _answer_all(source: Source, reader: Reader, request: Request) -> list[Row]:
-    """Return the rows that fulfil the conditions; an answer that is cut shows it in each row."""
+    """Return all rows of the store that fulfil the conditions of a request without a cursor.
+
+    Raises: QueryError when the rows exceed the bound and the query does not use the column `cut`,
+        by which it would see that rows are missing.
+    """
     # Without ORDER BY SQLite uses the index of a condition on time or pid.
     part = _part(source, request, _values(reader, request, request.conditions, order=""), {})
     if part.is_cut:
@@ -117,7 +128,10 @@ def _answer_all(source: Source, reader: Reader, request: Request) -> list[Row]:
 
 
 def _answer_window(source: Source, reader: Reader, request: Request) -> list[Row]:
-    """Return the rows of a run's window; the next run continues where an answer was cut."""
+    """Return the rows of a run's window, oldest first, up to the bound on an answer.
+
+    When the bound leaves rows out, the window ends before them, so the next run gets them.
+    """
     cursors, name = source.cursors, request.table.name
     newest = reader.newest()[name]
     window = cursors.window(request.cursor, name, run=request.run, newest=newest)
@@ -138,7 +152,10 @@ def _answer_window(source: Source, reader: Reader, request: Request) -> list[Row
 def _values(
     reader: Reader, request: Request, conditions: tuple[Condition, ...], *, order: str
 ) -> Iterator[tuple[SqlValue, ...]]:
-    """Yield the key and the used columns of each matching row."""
+    """Yield for each row that matches the conditions its global_seq_num and its requested columns.
+
+    order: an ORDER BY clause, or "".
+    """
     where = " AND ".join(sql for sql, _ in conditions) or "1"
     wanted = ", ".join(("global_seq_num", *request.columns))
     sql = f"SELECT {wanted} FROM {request.table.name} WHERE {where} {order}"
@@ -152,10 +169,12 @@ def _part(
     values: Iterator[tuple[SqlValue, ...]],
     shown: Mapping[str, str],
 ) -> _Part:
-    """Return rows up to the bound, and at least one, so that every run of a cursor gets on.
+    """Return the first rows of `values` that fit into the bound, and at least one row.
 
-    Where osquery passed constraints, a row has its key as `rowid`, because SQLite unites by rowid
-    the rows that it got for conditions joined by OR.
+    At least one, so that each run of a query with a cursor makes progress. When osquery passed
+    constraints, each row has its key as `rowid`: for conditions joined by OR, SQLite asks several
+    times and unites the rows by it.
+    shown: the values of `cursor` and `run`, which each row repeats.
     """
     part = _Part()
     left_bytes = source.most_bytes

@@ -7,7 +7,7 @@ from osq.columns import Table
 
 
 def markdown(tables: Iterable[Table]) -> Iterator[str]:
-    """Yield the lines of docs/subscriber-tables.md after its head."""
+    """Yield the generated lines of docs/subscriber-tables.md: one table for each SQL table."""
     for table in tables:
         yield from _table(table)
 

@@ -28,9 +28,11 @@ SEQ_BITS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The data that a row needs in addition to its event: clocks, and options of the store.
+    """What the rows of a batch need in addition to the events: clock, environment, programs.
 
-    programs and categories belong to the batch; their key is the number of an event.
+    environment_variables: the names of the variables that may be stored.
+    programs, categories: the program of the process, and the category of the file, by the event's
+    seq; an event without an entry has none.
     Units: realtime_offset_ns is CLOCK_REALTIME minus CLOCK_BOOTTIME, when the batch was read.
     """
 
@@ -41,7 +43,7 @@ class Context:
 
 
 def shared_text(column: str) -> str:
-    """Return the SQL expression for the text of a shared column."""
+    """Return the SQL expression for the text whose number (in the table `string`) a column has."""
     return f"(SELECT text FROM string WHERE string.id = {column})"
 
 
@@ -90,9 +92,10 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; `columns` are those of the view, and id and time are always stored.
+    """One SQL table of the subscriber: a view that users query over a table `<name>_store`.
 
-    holds: the classes of the values that become rows of the table.
+    columns: those of the view; the table below it has those of them that are stored, id and time.
+    holds: the event classes (or Interval) whose instances become rows.
     indexes: SQL statements that create indexes besides those on time and pid.
     """
 
@@ -104,7 +107,7 @@ class Table:
 
     @property
     def store_name(self) -> str:
-        """The name of the table that holds the rows."""
+        """The name of the table below the view, which holds the rows."""
         return f"{self.name}_store"
 
     @property
@@ -135,9 +138,9 @@ class Table:
         return f"SELECT {wanted} FROM {self.store_name}{condition}"
 
     def _filled(self, kind: type) -> tuple[list[tuple[str, str]], list[tuple[str, Source]]]:
-        """Return the stored columns that a field fills, and those that a function fills.
+        """Return a class's stored columns: those that a field fills, those that a function does.
 
-        Each column is a pair: its name, and the field of the class or the function.
+        Each column is a pair: its name, and the name of the field, or the function.
         """
         plain: list[tuple[str, str]] = []
         computed: list[tuple[str, Source]] = []
@@ -150,21 +153,24 @@ class Table:
         return plain, computed
 
     def insert(self, kind: type) -> str:
-        """Return the INSERT statement for a row of this class of values."""
+        """Return the INSERT statement for rows that are made from instances of the class."""
         plain, computed = self._filled(kind)
         names = ("id", "time", *(name for name, _ in (*plain, *computed)))
         places = ", ".join("?" * len(names))
         return f"INSERT INTO {self.store_name} ({', '.join(names)}) VALUES ({places})"
 
     def shared_places(self, kind: type) -> tuple[int, ...]:
-        """Return which values of a row for `insert` are shared texts."""
+        """Return which values of `insert`, by index, are texts stored once for many rows."""
         plain, computed = self._filled(kind)
         names = ("id", "time", *(name for name, _ in (*plain, *computed)))
         shared = {one.name for one in self.columns if one.shared}
         return tuple(place for place, name in enumerate(names) if name in shared)
 
     def row_maker(self, kind: type) -> Callable[[int, int, object, Context], list[SqlValue]]:
-        """Return a function that makes the values for `insert` from id, time and an event."""
+        """Return a function of key, time, instance and context that makes the values for `insert`.
+
+        Units: the time is in seconds since the epoch.
+        """
         plain, computed = self._filled(kind)
         # attrgetter returns a tuple only for two or more names, so `seq`, which every value has,
         # is requested twice.
@@ -224,7 +230,10 @@ _KEY = Column(
 
 
 def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
-    """Return the columns that say who acts, of every table of what processes do."""
+    """Return the columns on who caused an event: start of the parent, files that both run.
+
+    events: the event classes of the table that gets the columns.
+    """
     parent = Column(
         name="parent_start_ntime",
         kind="BIGINT",
@@ -252,8 +261,9 @@ def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
 
 
 def program_column(event: type, name: str, *, origin: str = "osq", later: str = "") -> Column:
-    """Return the column with the path of the program that acts.
+    """Return the column with the path of the program that the acting process runs.
 
+    NULL: that is not known. event: the class of the table's events; name: the column's name.
     later: the SQL expression for the path of a program whose exec comes after the event.
     """
 
@@ -276,7 +286,10 @@ def program_column(event: type, name: str, *, origin: str = "osq", later: str = 
 
 
 def common_columns(events: Sequence[type]) -> tuple[Column, ...]:
-    """Return the columns at the end of every table of events."""
+    """Return the last columns of every table of events: times, keys, seq, flags and CPU.
+
+    events: the event classes of the table that gets the columns.
+    """
 
     def of_head(name: str, kind: SqlType, field_name: str, source: str, origin: str) -> Column:
         by = dict.fromkeys(events, field_name)

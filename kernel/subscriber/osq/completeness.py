@@ -64,16 +64,16 @@ class Totals:
 
     @property
     def read(self) -> int:
-        """The number of records that were taken out of the ring."""
+        """The number of records that the daemon has taken out of the ring in this session."""
         return self.stored + self.unwanted + self.unknown
 
     def after(
         self, counters: Counters, *, stored: int = 0, unwanted: int = 0, unknown: int = 0
     ) -> "Totals":
-        """Return the totals at the counters of a sync, after more of its events are stored.
+        """Return the totals after one more batch, with the driver's counters of the latest sync.
 
-        `stored`, `unwanted` and `unknown` are the numbers of these events. The kernel may count
-        as reset a record that was stored just before; the totals do not.
+        `stored`, `unwanted` and `unknown` are the numbers of the batch's events. The kernel may
+        count as reset a record that was stored just before; the totals do not.
         """
         return Totals(
             attempts=counters.attempts,
@@ -93,6 +93,7 @@ class Totals:
     def as_of(self, counters: Counters, read: int) -> "Totals":
         """Return these totals as of an earlier sync, all of whose records have been read by now.
 
+        counters: the driver's counters of that sync.
         read: the number of records that had been read when that sync was made.
         """
         return replace(

@@ -62,8 +62,9 @@ class Config:
 
 
 def load(file: Path | None) -> Config:
-    """Return the configuration in a file; without a file that of /etc, or the defaults.
+    """Return the settings of a configuration file; `None` stands for the usual file in /etc.
 
+    When that file does not exist either, the settings are the defaults.
     Raises: ConfigError for a wrong key or value.
     """
     chosen = file or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)

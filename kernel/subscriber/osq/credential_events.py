@@ -57,7 +57,7 @@ def _set(name: str) -> Source:
 
 
 def _side(which: str) -> Iterator[Column]:
-    """Yield the columns for one side of a change: the old credentials, or the new ones."""
+    """Yield the columns `old_*` or `now_*` (`which`): credentials before, or after a change."""
     for name in _IDS:
         yield _col(f"{which}_{name}", "BIGINT", f"{which}_{name}", f"cred.{which}.{name}")
     for name in _CAPABILITIES:

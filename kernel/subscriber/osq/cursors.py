@@ -31,7 +31,7 @@ INSERT INTO cut SELECT 0 WHERE NOT EXISTS (SELECT * FROM cut);
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """The rows of one run: those with `after` < global_seq_num <= `up_to`."""
+    """The rows that one run of a query with a cursor gets: `after` < global_seq_num <= `up_to`."""
 
     run: str
     after: int
@@ -39,12 +39,12 @@ class Window:
 
 
 def file_of(store: Path) -> Path:
-    """Return the path of the positions' file, which is beside the store."""
+    """Return the path of the file with the cursors of a store: its name with .cursors added."""
     return store.with_name(store.name + ".cursors")
 
 
 def cut_answers(store: Path) -> int:
-    """Return the number of answers that were cut so far, 0 without a readable file."""
+    """Return how many answers to osqueryd have left out rows so far; 0 without a readable file."""
     path = file_of(store)
     if not path.exists():
         return 0
@@ -58,8 +58,9 @@ def cut_answers(store: Path) -> int:
 
 
 class Cursors:
-    """The positions in a small SQLite file beside the store; leaving the block closes the file.
+    """How far each cursor has read each table, kept in an SQLite file beside the store.
 
+    Leaving the block closes the file.
     Raises: StoreError when the file cannot be used.
     """
 
@@ -91,9 +92,10 @@ class Cursors:
         self._connection.close()
 
     def window(self, cursor: str, table: str, *, run: str, newest: int) -> Window:
-        """Return the window of a run, which begins behind the window of the run before it.
+        """Return the rows that a run gets: the same for each call of it, new ones for a new run.
 
-        newest: the greatest key of the table now, which a new window reaches up to.
+        A new run's window begins after the last row of the run before it.
+        newest: the greatest key of the table now, at which a new window ends.
         """
         last = self._windows.get((cursor, table))
         if last is not None and last.run == run:
@@ -110,12 +112,12 @@ class Cursors:
         return window
 
     def end_window(self, cursor: str, table: str, up_to: int) -> None:
-        """End the window of the present run earlier, because an answer ended there."""
+        """End the present run's window at the key `up_to`, the last that its answer had."""
         window = self._windows[cursor, table]
         self._windows[cursor, table] = replace(window, up_to=min(window.up_to, up_to))
 
     def forget_run(self, cursor: str, table: str, *, run: str) -> None:
-        """Offer the window of a run again to the next run, because this run failed."""
+        """Forget a run that failed, so that the next run of the query gets the same window."""
         last = self._windows.get((cursor, table))
         if last is not None and last.run == run:
             del self._windows[cursor, table]
@@ -126,12 +128,12 @@ class Cursors:
         return int(row[0]) if row else 0
 
     def _move(self, cursor: str, table: str, key: int) -> None:
-        """Store a position; it is on the disk when this returns."""
+        """Store how far a cursor has read a table; it is on the disk when this returns."""
         sql = "INSERT OR REPLACE INTO position (cursor, name, key) VALUES (?, ?, ?)"
         self._execute(sql, (cursor, table, key))
 
     def count_cut(self) -> None:
-        """Count an answer that did not hold all rows."""
+        """Count an answer from which the bound on its memory has left rows out."""
         self._execute("UPDATE cut SET answers = answers + 1", ())
 
     def _execute(self, sql: str, parameters: tuple[str | int, ...]) -> sqlite3.Cursor:

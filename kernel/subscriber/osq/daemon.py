@@ -43,9 +43,11 @@ _SHORTEST_WAIT_S = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Boundary:
-    """The sync at which an interval ends, whose row is written once its records are stored.
+    """The sync at which an interval of kosquery_stats ends.
 
-    read: the number of records that were read before it; left: those in the ring that were not.
+    The interval's row is written once the records that were in the ring at that sync are stored.
+    read: how many records of the session were read before that sync; left: how many of those that
+    were in the ring then are not stored yet.
     """
 
     counters: Counters
@@ -54,7 +56,7 @@ class Boundary:
 
 
 class Daemon:
-    """One opening of the device, from the subscriptions to a clean end.
+    """Copies events into the store from one opening of the device to its end: one session.
 
     Raises: DeviceError, StoreError; CorruptRing when the ring holds impossible data; UsageError
         for a filter with a path that is not what the filter needs.
@@ -77,7 +79,7 @@ class Daemon:
         self._last_totals = Totals()
 
     def run(self) -> None:
-        """Store events until stopped, then every event that was attempted before that."""
+        """Store events until a stop is requested; then unsubscribe and empty the ring."""
         self._subscribe(compare=True)
         # From here on the stream has each change of what was found.
         self._programs = Programs(running())
@@ -102,7 +104,7 @@ class Daemon:
             raise
 
     def _subscribe(self, *, compare: bool) -> None:
-        """Ask for the configured records.
+        """Set up the driver as configured: wakeups, shares of the ring, filters, types, watches.
 
         compare: whether to compare watched paths with what the machine has there.
         """
@@ -141,8 +143,8 @@ class Daemon:
     def _drain(self, *, ends: bool = False) -> None:
         """Store every event that is in the ring now, and release the last batch by a sync.
 
-        While events come as fast as they are stored, this returns only when the daemon is to stop.
-        ends: whether the subscriptions have ended, so that the ring can be emptied after that.
+        While events come as fast as they are stored, this returns only when a stop is requested.
+        ends: whether the subscriptions have ended; then the ring is emptied in spite of the stop.
         """
         is_more = True
         while is_more and (ends or not self._stop.is_set):
@@ -160,10 +162,11 @@ class Daemon:
         self._sync()
 
     def _is_interval_over(self, counters: Counters) -> bool:
-        """Return whether the interval may end at this sync.
+        """Return whether the interval of kosquery_stats may end at the sync with these counters.
 
         A record that is being written is not in the ring yet, so it would be counted in the next
-        interval. A sync without one is soon found; a writer that hangs does not delay the end.
+        interval. Therefore the interval waits for a sync without such a record, but no longer than
+        one more interval.
         """
         late_s = time.monotonic() - self._interval_end_s
         return late_s >= 0 and (not counters.in_flight or late_s > self._config.interval_s)
@@ -220,7 +223,10 @@ class Daemon:
             self._report(self._store.totals)
 
     def _note_clock_steps(self) -> None:
-        """Report a clock that was set: the times of the rows after that follow it."""
+        """Log and note in kosquery_stats that the calendar clock was set, if it was.
+
+        The column `time` of later rows follows the new clock.
+        """
         offset_ns = _realtime_offset_ns()
         step_ns = offset_ns - self._realtime_offset_ns
         if abs(step_ns) > _CLOCK_STEP_NS:
@@ -232,7 +238,12 @@ class Daemon:
     def _commit(
         self, events: list[Event], totals: Totals, context: Context, *, closes: bool
     ) -> None:
-        """Commit a batch; while the disk is full the kernel counts the losses."""
+        """Store a batch with its totals, in a new file if the store is found damaged.
+
+        While the disk is full this tries again; meanwhile the ring fills, and the kernel counts
+        drops.
+        closes: whether the interval of kosquery_stats ends with this batch.
+        """
 
         def commit() -> None:
             try:
@@ -244,9 +255,9 @@ class Daemon:
         self._write(commit)
 
     def _write(self, change: Callable[[], Value]) -> Value:
-        """Make a change to the store, and try again while the disk is full.
+        """Call `change`, which writes to the store, again and again while the disk is full.
 
-        Raises: StoreError when the daemon is to stop and the last attempt fails.
+        Return what `change` returns. Raises: StoreError when it fails after a stop was requested.
         """
         full = Repeats()
         while True:
@@ -266,7 +277,7 @@ class Daemon:
         return result
 
     def _report(self, totals: Totals) -> None:
-        """Log the losses of the interval, and now and then how many rows retention deletes."""
+        """Log what the last interval lost; log rarely how many old rows were deleted."""
         before = self._reported
         dropped = totals.dropped_sum - before.dropped_sum
         reset = totals.reset - before.reset
@@ -302,9 +313,9 @@ def _realtime_offset_ns() -> int:
 
 
 def open_ring(config: Config, stop: Stop) -> Ring | None:
-    """Open the device as soon as no other process has it; return None when stopped before.
+    """Open the device, waiting while another process has it; None when a stop comes first.
 
-    Raises: DeviceError.
+    Raises: DeviceError for any other reason why it cannot be opened.
     """
     busy = Repeats()
     while True:

@@ -31,7 +31,7 @@ VERSION = "0.1.0"
 
 
 def plugin(table: Table, source: Source) -> type[Any]:
-    """Return a class that osquery's package can register for a table."""
+    """Return the class by which osquery's Python package answers requests to a table."""
 
     class Plugin(osquery.TablePlugin):  # type: ignore[misc] # the package has no types
         """One table as a plugin of osquery."""

@@ -22,7 +22,10 @@ _IDS = ("uid", "gid", "auid", "euid", "egid", "fsuid", "fsgid", "suid", "sgid")
 
 
 def watch_actions(*, with_opens: bool) -> int:
-    """Return the actions to watch for as bits: all, with opens only where they are requested."""
+    """Return the actions on watched files to ask the driver for, as bits of osq.h.
+
+    with_opens: whether opens are among them; all other actions are.
+    """
     wanted = (number for number, name in ACTIONS.items() if with_opens or name != "open")
     return sum(1 << number for number in wanted)
 

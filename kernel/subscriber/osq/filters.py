@@ -36,8 +36,9 @@ _DIGITS = re.compile("[0-9]{1,20}")
 
 @dataclass(frozen=True, kw_only=True)
 class FilterSpec:
-    """One filter as the configuration has it; `exclude` names the lists that reject a record.
+    """One filter as the configuration has it: which records of a type the kernel makes.
 
+    A record is made if it matches each list, except those in `exclude`, which must not match.
     Shape: uids are ranges, ends included; an id is a number, or the path of the file (of a pid
     namespace) or folder (of a control group) from which the number is read.
     """
@@ -50,7 +51,7 @@ class FilterSpec:
     exclude: frozenset[str] = frozenset()
 
     def resolved(self) -> Filter:
-        """Return the filter with every id as a number.
+        """Return the filter for the driver, with the number of each id that is given as a path.
 
         Raises: UsageError for a path that does not exist, or is not what the list needs.
         """
@@ -96,9 +97,10 @@ def _cgroup(folder: str) -> int:
 
 
 def filters_of(section: Section, records: tuple[str, ...]) -> tuple[FilterSpec, ...]:
-    """Return the filters of a configuration that subscribes to `records`.
+    """Return the filters of the configuration's section "filters", one for each type in it.
 
-    Raises: ConfigError for a filter that the kernel would refuse.
+    records: the types of records that the daemon subscribes to.
+    Raises: ConfigError for a filter that the kernel would refuse, or of another type.
     """
     filters = []
     for record in section.keys():  # noqa: SIM118 - no mapping, a section of the file
@@ -142,7 +144,7 @@ def _filter_of(section: Section, record: str) -> FilterSpec:
 
 
 def _listed(section: Section, name: str) -> tuple[object, ...]:
-    """Return the values of a list that is not longer than the kernel allows."""
+    """Return the list under a key of a filter, checked to be as short as the kernel requires."""
     expected = f"a list of 1 to {FILTER_LIST_MAX} was expected"
 
     def is_right(value: object) -> bool:
@@ -162,7 +164,7 @@ def _uids(section: Section) -> Iterable[UidRange]:
 
 
 def _number(value: object, most: int) -> int | None:
-    """Return a number that is given as a number or as decimal digits."""
+    """Return a whole number from 0 to `most`, given as a number or as digits; else None."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     return value if type(value) is int and 0 <= value <= most else None
@@ -195,7 +197,7 @@ def _paths(section: Section) -> tuple[str, ...]:
 
 
 def _is_path(text: str) -> bool:
-    """Return whether a path in a record can begin like this; wildcards are not supported."""
+    """Return whether a text can be a path in a filter: absolute, without wildcards, . and .."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

@@ -20,9 +20,11 @@ def follow(
     deadline_s: float,
     read: Mapping[str, int] | None = None,
 ) -> Iterator[Result]:
-    """Yield an answer each time that there are new rows, until stopped.
+    """Yield an answer to the query over the new rows alone, each time that there are some.
 
-    read: the key that was read up to, by table; without it, only rows from now on are new.
+    It ends when `stop` is set. deadline_s bounds each single answer.
+    read: the key up to which the caller has read, by table; without it, only rows that are stored
+    from now on are new.
     Raises: as Reader and its query.
     """
     with Reader(store, new_only=True) as reader:

@@ -16,7 +16,10 @@ from osq.records import Event, Unknown
 
 
 def _named(prefix: str) -> dict[int, str]:
-    """Return the constants of osq.h with this prefix: their names without it, by number."""
+    """Return the names of osq.h's constants with this prefix, without it, by their numbers.
+
+    The names are in lower case; the counts (*_COUNT) are left out.
+    """
     names = [name for name in dir(lib) if name.startswith(prefix) and not name.endswith("_COUNT")]
     constants = {int(getattr(lib, name)): name.removeprefix(prefix).lower() for name in names}
     return dict(sorted(constants.items()))
@@ -44,11 +47,11 @@ _TYPE = struct.Struct("<4xH")
 
 
 def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
-    """Return a struct's format for the module struct, and its fields (name, kind, first value).
+    """Return the format, for Python's module `struct`, of a struct of osq.h, and its fields.
 
-    `first value` is the index of the field's first value after unpacking. Kinds are "number",
-    "span" (two values: offset, length) and "array:N". Fields of _UNNAMED members keep their
-    names; the name of its member precedes the fields of any other nested struct.
+    A field is (name, kind, first value): the index of its first value after unpacking. Kinds are
+    "number", "span" (two values: offset, length) and "array:N". Fields of _UNNAMED members keep
+    their names; the name of its member precedes the fields of any other nested struct.
     Raises: TypeError for a struct with holes.
     """
     codes: list[str] = []
@@ -86,8 +89,9 @@ def _code(kind: Any) -> str:
 
 
 def make_decoder(struct_name: str, event: type[Event]) -> Decoder:
-    """Return a function that decodes a record's bytes into an `event`.
+    """Return a function that decodes the bytes of one record into an `event`.
 
+    struct_name: the struct of osq.h that describes such a record.
     That function returns None for bytes that cannot be a record. A later schema may have a longer
     fixed part; its length is not needed, because the spans say where their bytes are.
     """
@@ -155,5 +159,5 @@ def enum_names(enum: str, prefix: str) -> dict[int, str]:
 
 
 def flag_names(flags: int) -> Iterator[str]:
-    """Yield the name of every flag that is set."""
+    """Yield the names of the OSQ_FLAG_* bits that are set in a record's flags, in lower case."""
     return (name for bit, name in FLAG_NAMES.items() if flags & bit)

@@ -15,7 +15,7 @@ _PRIORITIES = {
 
 
 class JournalFormatter(logging.Formatter):
-    """Formats a log record as <priority>text with escaped newlines."""
+    """Formats a log record for journald: <priority>text on one line, with escaped newlines."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a log record as one line that begins with its priority."""
@@ -24,7 +24,11 @@ class JournalFormatter(logging.Formatter):
 
 
 def log_to_stderr(*, for_journal: bool, verbose: bool) -> None:
-    """Send the log to standard error, where journald or a person reads it."""
+    """Send the program's log to standard error.
+
+    for_journal: begin each line with its priority, as journald expects it, not with a level's
+    name.
+    """
     handler = logging.StreamHandler(sys.stderr)
     form = "%(message)s"
     handler.setFormatter(

@@ -82,7 +82,7 @@ def request_of(table: Table, context: Mapping[str, Any]) -> Request:
 
 
 def _used(table: Table, context: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the columns that the query uses; without a list of them, all columns."""
+    """Return the columns that the query uses; all of them when osquery's request does not say."""
     used = context.get("colsUsed")
     if isinstance(used, list):
         return frozenset(str(name) for name in used)
@@ -90,7 +90,7 @@ def _used(table: Table, context: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _constraints(context: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
-    """Yield the column, the operator's number and the value of each constraint."""
+    """Yield column, operator's number and value of each constraint that osquery has passed."""
     for constraint in _objects(context.get("constraints")):
         for one in _objects(constraint.get("list")):
             yield str(constraint.get("name")), int(one.get("op", 0)), str(one.get("expr", ""))
@@ -101,7 +101,10 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _position(table: Table, context: Mapping[str, Any], used: frozenset[str]) -> Mapping[str, str]:
-    """Return the values of `cursor` and `run`, or nothing when the query uses neither."""
+    """Return the values that the query gives to `cursor` and `run`; empty if it uses neither.
+
+    Raises: QueryError when it uses one without the other, or compares them by anything but `=`.
+    """
     chosen = [one for one in _constraints(context) if one[0] in {CURSOR, RUN}]
     if not chosen and not used & {CURSOR, RUN}:
         return {}
@@ -132,10 +135,11 @@ def _conditions(table: Table, context: Mapping[str, Any]) -> Iterator[Condition]
 
 
 def _of_text(name: str, operator: str, text: str) -> Condition | None:
-    """Return a condition on a column of text.
+    """Return a condition on a column of text that lets in at least the rows that osquery wants.
 
-    An empty value is NULL in the store and '' in osquery. osquery does not pass the collation of a
-    comparison, so an equal text may differ in case or in spaces at its end.
+    None: the operator has no such condition. An empty value is NULL in the store and '' in
+    osquery. osquery does not pass the collation of a comparison, so an equal text may differ in
+    case or in spaces at its end.
     """
     if operator in {"=", "IS"}:
         if name == "eid":
@@ -151,7 +155,10 @@ def _is_key(text: str) -> bool:
 
 
 def _of_number(name: str, operator: str, text: str) -> Condition | None:
-    """Return a condition on a column of whole numbers."""
+    """Return a condition on a column of whole numbers that lets in at least the wanted rows.
+
+    None: the text is no number, or there is no such condition for the operator.
+    """
     if _is_key(text):
         return f"{name} {operator} ?", int(text)
     if not _DECIMAL.fullmatch(text) or abs(float(text)) >= _EXACT_BELOW:

@@ -29,10 +29,10 @@ class Format(Enum):
 
 
 class Printer:
-    """Writes answers to a stream, row by row; `close` writes what the format needs at its end.
+    """Writes the rows of answers to a stream in one format; `close` writes the format's end.
 
-    lines: write one JSON object a line without an array, for answers that continue.
-    name_of: returns the name of a uid, "" for none.
+    lines: for JSON, one object a line and no array, for a query whose answers go on (--follow).
+    name_of: returns the name of a user by the uid, "" for none.
     """
 
     def __init__(
@@ -100,7 +100,10 @@ class Printer:
             self._line(row, widths)
 
     def _cell(self, column: str, value: SqlValue) -> str:
-        """Return a value as one line, because a newline would break the table."""
+        """Return a value as one line of text for a table: "" for NULL, newlines as escapes.
+
+        In a column of user ids the user's name comes first.
+        """
         if value is None:
             return ""
         cell = shown(str(value))
@@ -116,15 +119,19 @@ class Printer:
 
 
 def shown(value: str) -> str:
-    """Return a value with each character that a terminal obeys as an escape.
+    """Return a text in which escapes stand for the characters that a terminal would obey.
 
-    Where the value itself has the text of such an escape, its backslash becomes an escape.
+    Where the text itself has such an escape, its backslash becomes one, so no two texts look
+    alike.
     """
     return _LIKE_AN_ESCAPE.sub(r"\\x5c", value).translate(_CONTROL)
 
 
 def _plain(value: SqlValue) -> SqlValue:
-    """Return a value of CSV that no spreadsheet takes for a formula, and no terminal obeys."""
+    """Return a value for CSV: a text that a spreadsheet would take for a formula begins with '.
+
+    What a terminal would obey is an escape.
+    """
     if not isinstance(value, str):
         return value
     text = shown(value)

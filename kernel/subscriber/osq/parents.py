@@ -23,9 +23,11 @@ _OWN_EXEC = "x.event_type = 'exec' AND x.pid = up.pid AND x.start_ntime = up.sta
 
 
 def _of_parent(column: str, condition: str = "") -> str:
-    """Return the SQL for a shared text of the exec that made the parent's program.
+    """Return the SQL for `column` of the exec that started the program of a row's parent.
 
-    up climbs from the parent over the forks, as long as a process has run no program of its own.
+    up: the parent, or, as long as it has run no program of its own, the process that it was forked
+    from. The exec is used only if the row says that the parent runs that exec's file.
+    condition: a further condition on the exec.
     """
     number = f"""(
     WITH RECURSIVE up (level, pid, start_ntime, at) AS (

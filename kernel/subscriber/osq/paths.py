@@ -18,8 +18,9 @@ _WILDCARD = re.compile(r"(%%|%|\*\*|\*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
-    """Patterns by category, in the order of the file, and excluded patterns.
+    """The patterns of files to record, by category and in the configuration's order.
 
+    left_out: the patterns of files that are never recorded.
     opens: the categories whose files are also watched for opens (osquery's file_accesses).
     watched: the paths that the driver has to watch, and whether for opens.
     """
@@ -32,7 +33,7 @@ class Paths:
     def category_of(self, *paths: bytes) -> str | None:
         """Return the category of the first of the given paths that a pattern matches, or None.
 
-        Empty and excluded paths match nothing.
+        A rename has two paths. An empty path and an excluded one match nothing.
         """
         for raw in paths:
             path = raw.decode(errors="surrogateescape")
@@ -44,8 +45,9 @@ class Paths:
         return None
 
     def choose(self, events: list[Event]) -> tuple[list[Event], dict[int, str]]:
-        """Return the events without unwanted file events, and categories of file events by seq.
+        """Return the events to store, and the category of each file event among them by its seq.
 
+        Events of files that no pattern names, and opens that were not requested, are left out.
         Without any category, all events are returned.
         """
         if not self.by_category:
@@ -70,7 +72,7 @@ def paths_of(
     exclude_paths: Mapping[str, tuple[str, ...]],
     file_accesses: tuple[str, ...],
 ) -> Paths:
-    """Return the paths that a configuration names.
+    """Return the patterns and watches for the keys of these names in the configuration.
 
     Raises: ValueError for a pattern that is not absolute or has a wildcard in its first component.
     """

@@ -39,7 +39,10 @@ def _cmdline(event: Exec, _: Context) -> SqlValue:
 
 
 def _json_cmdline(event: Exec, _: Context) -> SqlValue:
-    """Return the arguments as JSON, or None where the view can make that from cmdline."""
+    """Return the arguments as a JSON array, or None where that follows from the column cmdline.
+
+    The view then makes it, so that the store need not hold it.
+    """
     words = [text(one) for one in event.arguments]
     encoded = _TO_JSON(words)
     from_cmdline = '["' + " ".join(words).replace(" ", '", "') + '"]'
@@ -69,7 +72,7 @@ def _bytes_as_text(name: str) -> Source:
 
 
 def _container_id(event: Exec, _: Context) -> SqlValue:
-    """Return the innermost container's id, or None for a process that is in none."""
+    """Return the id of the innermost container that the process's control group names, or None."""
     ids = _CONTAINER_ID.findall(text(event.cgroup))
     return ids[-1] if ids else None
 
@@ -102,7 +105,7 @@ def _of_exec(
     *,
     hidden: bool = False,
 ) -> Column:
-    """Return a column that only exec records fill."""
+    """Return a column that rows of exec fill, and that is NULL in rows of fork and exit."""
     return Column(
         name=name,
         kind=kind,

@@ -31,9 +31,9 @@ Process = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program: its path, and device and inode number of its file as records have them.
+    """A program that a process runs: its path, and device and inode of its file as in records.
 
-    was_there is True if the program ran before the daemon began to read.
+    was_there: whether a process ran it before the daemon began to read, so its exec is not stored.
     """
 
     path: str
@@ -43,16 +43,17 @@ class Program:
 
 
 class Programs:
-    """The program of every live process, as of the last event that was read."""
+    """What program each process runs, or ran until its end, by the events that were read."""
 
     def __init__(self, begin: Mapping[Process, Program]) -> None:
         self._alive = dict(begin)
         self._ended: dict[Process, Program] = {}
 
     def follow(self, events: Iterable[Event]) -> dict[int, Program]:
-        """Return the program of each event that does not name one, as a map by event number.
+        """Apply a batch of events; return by seq the program of each other event's process.
 
-        Events of exec, fork and exit are not in the map, nor are those of an unknown program.
+        Others than exec, fork and exit. An event is left out if the program is not known, or if
+        the event names another file than that program's.
         """
         found: dict[int, Program] = {}
         for event in events:
@@ -73,7 +74,7 @@ class Programs:
         return found
 
     def _begin(self, process: Process, event: Exec) -> None:
-        """Take the program of an exec; one without a path makes that of its process unknown."""
+        """Set a process's program to that of its exec; an exec without a path makes it unknown."""
         if event.path:
             self._alive[process] = Program(path=text(event.path), dev=event.dev, ino=event.ino)
         else:
@@ -94,9 +95,9 @@ class Programs:
             del self._ended[next(iter(self._ended))]
 
     def _forget_the_dead(self) -> None:
-        """Remove dead processes from the older half of the map.
+        """Remove those processes of the older half of the map that /proc no longer has.
 
-        The exit records of processes in the newer half may still be in the ring.
+        Their exit records were dropped. Those of the newer half may still be in the ring.
         """
         alive = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
         older = list(self._alive)[: len(self._alive) - MOST_PROCESSES // 2]
@@ -116,7 +117,10 @@ def _is_of(program: Program, event: Any) -> bool:
 
 
 def running(proc: Path = Path("/proc")) -> dict[Process, Program]:
-    """Return the program of every process that runs now; a process without a file has none."""
+    """Return the program of every process that runs now; kernel threads have none.
+
+    Shape: the keys are (pid, start in ticks of a hundredth of a second since boot).
+    """
     found: dict[Process, Program] = {}
     devices: dict[int, int] = {}
     for entry in proc.iterdir():
@@ -133,7 +137,7 @@ def running(proc: Path = Path("/proc")) -> dict[Process, Program]:
 
 
 def _program_of(process: Path, devices: dict[int, int]) -> Program:
-    """Return the program of a process by its folder in /proc.
+    """Return the program that a process runs; `process` is its folder in /proc.
 
     devices: those of the mounts that were met so far, by the number of the mount; more are added.
     Raises: OSError when there is none, or the process has ended.

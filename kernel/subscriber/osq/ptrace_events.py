@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kptrace_events: processes that get hold of another one."""
+"""The table kptrace_events: processes that read, write or control another one (ptrace)."""
 
 from osq.columns import (
     Column,

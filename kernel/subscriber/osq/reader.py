@@ -44,7 +44,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The answer to a query: its column names, and rows that are fetched on demand."""
+    """The answer to a query: its column names, and its rows, which SQLite yields one by one."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[SqlValue, ...]]
@@ -54,9 +54,9 @@ Windows = Mapping[str, tuple[int, int]]
 
 
 class Reader:
-    """The store, open for queries; leaving the block closes it.
+    """Runs SQL on the store that cannot change it; leaving the block closes the store.
 
-    new_only: each table shows only the rows within the windows of `query`, under its usual name.
+    new_only: whether a table shows only those rows that the argument `windows` of `query` names.
     Raises: StoreError when there is no store; StoreForeign, StoreCorrupt.
     """
 
@@ -76,7 +76,10 @@ class Reader:
             raise
 
     def _shadow_tables(self) -> None:
-        """Give each table a temporary view of the same name, which SQLite finds first."""
+        """Let each table's name stand for its rows within a window, for queries of new rows.
+
+        A temporary view of the same name does that, because SQLite finds it before the table.
+        """
         for number, bound in enumerate(("osq_after", "osq_up_to")):
             self._connection.create_function(bound, 1, self._bound(number), deterministic=True)
         for table in TABLES:
@@ -118,8 +121,9 @@ class Reader:
     ) -> Result:
         """Return the answer to one SQL query on the store.
 
-        Units: deadline_s counts from now until the last row is fetched. A window is (after, up
-        to), both as global_seq_num; a table without a window is empty (with `new_only` only).
+        windows: by table, the rows to show: (after, up to), both as global_seq_num. A table
+        without an entry is empty. Only a reader with `new_only` uses them.
+        Units: deadline_s counts from now until the last row is fetched.
         Raises: QueryError for SQL that is wrong, would write or takes too long; StoreError.
         """
         self._refused, self._end_s = "", time.monotonic() + deadline_s
@@ -138,7 +142,7 @@ class Reader:
             yield from cursor
 
     def newest(self) -> dict[str, int]:
-        """Return the greatest key of each table, 0 for an empty table."""
+        """Return by table its greatest key (global_seq_num) now, 0 for an empty table."""
         keys = {}
         with self._translating_errors(_BUSY_S):
             self._end_s = time.monotonic() + _BUSY_S
@@ -189,7 +193,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _hint(message: str) -> str:
-    """Return a hint at the right name of an unknown table; "" for any other error."""
+    """Return for SQLite's error "no such table" which table was meant; "" for another error."""
     name = message.removeprefix("no such table: ").removeprefix("main.")
     if name == message:
         return ""

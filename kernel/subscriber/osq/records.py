@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """The fields that every event has.
+    """The fields that every record of the driver has, whatever its type.
 
+    seq: the attempt's number within the session; a gap means lost records.
+    flags: OSQ_FLAG_* of osq.h. cpu: the CPU on which the record was made.
     Units: *_boot_ns are nanoseconds of CLOCK_BOOTTIME.
     """
 
@@ -28,7 +30,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Acted:
-    """The files that an event's process and its parent ran; all 0 when they are not known."""
+    """Device and inode of the files that a process and its parent ran; 0 when not known."""
 
     program_dev: int
     program_ino: int
@@ -50,7 +52,7 @@ class Lost(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Exec(Event, Acted):
-    """A program has replaced the image of a process."""
+    """A process has begun to run another program (execve)."""
 
     uid: int
     euid: int
@@ -172,7 +174,7 @@ class File(Event, Acted):
 
 @dataclass(frozen=True, kw_only=True)
 class Module(Event, Acted):
-    """A module is about to be loaded, was loaded, or is being unloaded."""
+    """A kernel module is about to be loaded, was loaded, or is being unloaded."""
 
     action: int
     args_bytes: int
@@ -228,7 +230,7 @@ class Cred(Event, Acted):
 
 @dataclass(frozen=True, kw_only=True)
 class Ptrace(Event, Acted):
-    """A thread is about to get hold of another process, the target."""
+    """A thread is about to read, write or control another process, or to let itself be traced."""
 
     action: int
     syscall: int
@@ -253,5 +255,8 @@ class Unknown(Event):
 
 
 def split_vector(vector: bytes) -> tuple[bytes, ...]:
-    """Return the strings of an argument list or environment; only a cut one lacks its NUL."""
+    """Return the strings of an argument list or environment, each of which ends with a NUL.
+
+    The last string of a list that was cut has no NUL.
+    """
     return tuple(vector.removesuffix(b"\0").split(b"\0")) if vector else ()

@@ -16,7 +16,7 @@ class Repeats:
         self._pause_s = _FIRST_S
 
     def is_due(self) -> bool:
-        """Count one occurrence, and return whether it is to be logged."""
+        """Count one occurrence; return whether the log should have a line about this one."""
         self.count += 1
         now_s = time.monotonic()
         if self.count > 1 and now_s < self._due_s:

@@ -33,7 +33,7 @@ HORIZON = """CREATE TABLE horizon (
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """The bounds of one table; 0 means no such bound."""
+    """How long one table keeps its rows: up to an age, up to a number; 0 means no bound."""
 
     max_age_s: int = 7 * 86400
     max_rows: int = 0
@@ -41,7 +41,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The bounds of a store; a table without an entry uses `default`."""
+    """The bounds of a store: its file's size, and each table's, or `default` without an entry."""
 
     max_bytes: int = 1 << 30
     default: Retention = field(default_factory=Retention)
@@ -53,10 +53,10 @@ class Limits:
 
 
 class Trimmer:
-    """Deletes the oldest rows beyond the bounds, within the transaction of its caller.
+    """Deletes a store's oldest rows beyond its limits, within the transaction of the caller.
 
-    The caller calls `accept` once that transaction is committed; until then the numbers of rows
-    are those before it.
+    The caller calls `accept` once that transaction is committed. After a transaction that failed,
+    the numbers of rows that the trimmer remembers are still those from before it.
     """
 
     def __init__(
@@ -86,7 +86,11 @@ class Trimmer:
         self._too_old: dict[str, int] = {}
 
     def note(self, interval: int, *, at: Moment, event: int) -> None:
-        """Note the last keys at a moment: of kosquery_stats `interval`, of the events `event`."""
+        """Store the machine's running time beside the last keys; rows get their age from that.
+
+        interval: the last row of kosquery_stats; event: the last key of all events.
+        at: the end of that interval. Old texts without a row are deleted, too.
+        """
         boot_s = at.boot_ns // _NS_PER_S
         lived_s = self._lived_s(boot_s)
         self._connection.execute(
@@ -105,7 +109,10 @@ class Trimmer:
         self._delete_unused_strings()
 
     def _delete_unused_strings(self) -> None:
-        """Delete texts of the time before the last entry that is older than every row."""
+        """Delete shared texts that no remaining row can have: those of before the oldest row.
+
+        The table horizon has, for a key, the first text that later rows can have.
+        """
         firsts = ", ".join(f"((SELECT min(id) FROM {one.store_name}))" for one in self._events)
         sql = f"""SELECT max(string) FROM horizon
             WHERE event < coalesce((SELECT min(column1) FROM (VALUES {firsts})), ?)"""
@@ -114,25 +121,28 @@ class Trimmer:
             self._strings.delete_before(int(first))
 
     def _lived_s(self, boot_s: int) -> int:
-        """Return the store's clock at a moment of the clock since boot.
+        """Return how long the machine had been running since the store was made, at one moment.
 
-        A smaller value than the last one is of another boot, which has taken that long at least.
+        boot_s: the moment, in seconds since boot. If it is smaller than the one noted last, the
+        machine has booted since, and at least boot_s have passed.
         """
         sql = "SELECT lived_s, boot_s FROM horizon ORDER BY interval DESC LIMIT 1"
         lived_s, last_s = self._connection.execute(sql).fetchone() or (0, boot_s)
         return int(lived_s + (boot_s - last_s if boot_s >= last_s else boot_s))
 
     def _forget_horizon(self, lived_s: int) -> None:
-        """Delete the entries before the last one that every bound has passed."""
+        """Delete entries of the table horizon that no bound on the age needs any more.
+
+        lived_s: rows from before this running time are too old for every table.
+        """
         last = "SELECT max(interval) FROM horizon WHERE lived_s <= ?"
         self._connection.execute(f"DELETE FROM horizon WHERE interval < ({last})", (lived_s,))
 
     def trim(self, added: Mapping[str, int]) -> int:
-        """Delete rows beyond the bounds after this many rows were added to each table.
+        """Delete rows beyond the limits; return how many rows of events were deleted.
 
-        One call deletes a limited number of rows, so a store that is far too large shrinks over
-        many calls. Return how many rows of events were deleted.
-        Shape: `added` is by table name.
+        added: by table name, how many rows this transaction has added. One call deletes a limited
+        number of rows, so a store that is far too large shrinks over many calls.
         """
         self._rows = dict(self._accepted)
         for table in self._tables:
@@ -151,14 +161,14 @@ class Trimmer:
         return before - self._events_count()
 
     def accept(self) -> None:
-        """Keep the numbers of rows of the last `trim`, whose transaction is committed."""
+        """Remember the numbers of rows after the last `trim`, whose transaction is committed."""
         self._accepted = self._rows
 
     def _events_count(self) -> int:
         return sum(self._rows[table.name] for table in self._events)
 
     def used_bytes(self) -> int:
-        """Return the size of the pages in use; a file within its bound keeps its free pages."""
+        """Return the size of the file without its free pages, which it may keep for later rows."""
         return (self._pages("page_count") - self._pages("freelist_count")) * int(self._page_bytes)
 
     def _pages(self, pragma: str) -> int:
@@ -166,7 +176,7 @@ class Trimmer:
         return int(pages)
 
     def give_pages_back(self) -> None:
-        """Shorten a file that is larger than its bound, by some of its free pages.
+        """Shorten the store's file by up to 1024 free pages if it is larger than its limit.
 
         This is a transaction of its own. Python executes this pragma as a whole in a script only.
         """
@@ -176,11 +186,11 @@ class Trimmer:
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def _delete_of_all(self, rows: int) -> bool:
-        """Delete this many rows of the largest table of events, and rows as old of the others.
+        """Delete the oldest rows of all tables of events: this many of the largest one.
 
-        Return False when there was nothing to delete. Keys are ordered across all tables of
-        events, so all tables go back equally far. The tables about completeness are small, and
-        only age and number bound them.
+        The others lose the rows that are as old: keys are ordered across all tables of events. The
+        tables about completeness are small, and only age and number bound them.
+        Return False when there was nothing to delete.
         """
         largest = max(self._events, key=lambda table: self._rows[table.name])
         key = self._last_of_oldest(largest, rows)
@@ -190,7 +200,7 @@ class Trimmer:
         return key is not None
 
     def _delete_too_old(self, table: Table, rows: int) -> None:
-        """Delete those of the oldest `rows` rows that are too old."""
+        """Delete rows beyond a table's greatest age, at most `rows` of them."""
         last = self._too_old.get(table.name, 0)
         (first,) = self._connection.execute(f"SELECT min(id) FROM {table.store_name}").fetchone()
         if first is not None and first <= last:

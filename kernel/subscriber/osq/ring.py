@@ -57,7 +57,7 @@ class Counters:
 
     @property
     def dropped_sum(self) -> int:
-        """The number of attempts of which the kernel has made no record."""
+        """The number of attempts of which the kernel has made no record, for any reason."""
         return sum(self.dropped)
 
 
@@ -77,10 +77,11 @@ class Caps:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """A choice of the records of one type that the kernel makes: struct osq_filter.
+    """Which records of one type the kernel makes: struct osq_filter of uapi/osq.h.
 
+    A record is made if it matches each list, except those in `exclude`, which must not match.
     A list has at most FILTER_LIST_MAX entries, and all paths have at most FILTER_PATH_BYTES bytes.
-    Shape: uids are ranges, ends included; `exclude` names the lists that reject a record.
+    Shape: uids are ranges, ends included.
     """
 
     record_type: int
@@ -115,10 +116,10 @@ def default_device() -> Path:
 
 
 class Ring:
-    """The open device; leaving the block closes it.
+    """The driver's device, opened with a ring of this size; leaving the block closes it.
 
     Raises: DeviceMissing when there is no driver; DeviceError with the errno of osq.h; RingInvalid
-        for ESTALE.
+        when another process has made the ring invalid (ESTALE).
     """
 
     def __init__(self, device: Path, *, ring_bytes: int) -> None:
@@ -156,22 +157,25 @@ class Ring:
         return int(self._client.fd)
 
     def subscribe(self, record_type: int, *, on: bool = True, options: int = 0) -> None:
-        """Switch a type of records on or off."""
+        """Start or stop the records of a type; options: the type's bits of SUBSCRIBE in osq.h."""
         status = lib.osq_client_subscribe(self._client, record_type, on, options)
         self._check(f"subscribe to type {record_type}", status)
 
     def filter(self, one: Filter) -> None:
-        """Let the kernel make only matching records of a type, until the next `allocate`."""
+        """Let the kernel make only the records that a filter passes, until the next `allocate`."""
         status = lib.osq_client_filter(self._client, one.in_c())
         self._check(f"filter type {one.record_type}", status)
 
     def share(self, record_type: int, percent: int) -> None:
-        """Let records of a type fill the ring up to a part only, until the next `allocate`."""
+        """Bound how much of the ring records of a type may fill, until the next `allocate`."""
         status = lib.osq_client_share(self._client, record_type, percent)
         self._check(f"share of type {record_type}", status)
 
     def watch(self, path: str, actions: int) -> None:
-        """Record what happens to a path and below it; file records must be subscribed to."""
+        """Have the driver record actions on a path and below it.
+
+        actions: a bit for each, 1 << OSQ_FILE_*. File records must be subscribed to.
+        """
         status = lib.osq_client_watch(self._client, os.fsencode(path), actions)
         self._check(f"watch {path}", status)
 
@@ -185,7 +189,10 @@ class Ring:
         self._check("allocate", lib.osq_client_allocate(self._client, self._ring_bytes))
 
     def limit_rights(self, kept: int) -> None:
-        """Give up all capabilities but these bits, for good; a ring that is open needs none."""
+        """Give up this process's capabilities for good, except those whose bits are in `kept`.
+
+        A ring that is open needs none.
+        """
         self._check("give up capabilities", lib.osq_client_limit_rights(kept))
 
     def caps(self) -> Caps:
@@ -196,8 +203,9 @@ class Ring:
         return Caps(**{name: int(getattr(caps, name)) for name in names})
 
     def sync(self) -> Counters:
-        """Release the records that were read, and return the counters; this never waits.
+        """Release the records that were read to the kernel, and return the driver's counters.
 
+        This never waits.
         Raises: DeviceError with EPROTO when the counters contradict the equations in osq.h.
         """
         at = Moment.now()
@@ -217,7 +225,7 @@ class Ring:
         )
 
     def read(self, most: int) -> list[Event]:
-        """Return at most `most` events of those that the last sync reported.
+        """Return at most `most` events of those that the last sync reported as pending.
 
         Raises: CorruptRing when the next record is impossible; the records before it were
             returned by earlier calls.

@@ -11,8 +11,9 @@ Value = TypeVar("Value")
 
 
 class Section:
-    """One JSON object of the configuration; each value is checked when it is read.
+    """One JSON object of the configuration file, whose values are checked as they are read.
 
+    file: the name for error messages; name: the object's key in the file, "" for the whole file.
     Raises: ConfigError, in every method that reads a value, for a value that is not as expected.
     """
 
@@ -24,7 +25,10 @@ class Section:
         self._asked: set[str] = set()
 
     def get(self, key: str, default: Value, expected: str, check: Callable[[Any], bool]) -> Value:
-        """Return the value of a key, or the default when the key is missing."""
+        """Return the value of a key, or the default when the key is missing.
+
+        expected: what the error says when `check` returns False for the value.
+        """
         self._asked.add(key)
         if key not in self._values:
             return default
@@ -73,7 +77,7 @@ class Section:
         return key in self._values
 
     def allow(self, key: str) -> None:
-        """Allow a key that the caller reads later."""
+        """Count a key as known, so that refuse_others accepts it; the caller reads it later."""
         self._asked.add(key)
 
     def keys(self) -> tuple[str, ...]:
@@ -81,12 +85,12 @@ class Section:
         return tuple(self._values)
 
     def refuse_others(self) -> None:
-        """Raise ConfigError for a key that nobody has read or allowed."""
+        """Raise ConfigError if the object has a key that no method has read or allowed before."""
         for key in self._values:
             if key not in self._asked:
                 known = ", ".join(sorted(self._asked))
                 raise ConfigError(self._file, f"{self._name}.{key}", f"unknown; known are {known}")
 
     def refuse(self, key: str, expected: str) -> ConfigError:
-        """Return the error for a value that the caller has found to be wrong."""
+        """Return, for the caller to raise, the error for a value that it has found to be wrong."""
         return ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)

@@ -33,12 +33,15 @@ _NOTATION = {
 
 
 def watch_actions(names: Collection[str]) -> int:
-    """Return the named actions as bits: OSQ_SOCKET_OPT of uapi/osq.h."""
+    """Return socket actions, such as "connect", as the options of SUBSCRIBE (OSQ_SOCKET_OPT)."""
     return sum(1 << number for number, name in ACTIONS.items() if name in names)
 
 
 def _address(name: str) -> Source:
-    """Return a function for an event's address, which is empty when address and port are unset."""
+    """Return a function from a socket event to the text of its local or remote address.
+
+    name: "local" or "remote". The text is "" when address and port are unset, and for UNIX.
+    """
 
     def of(event: Socket, _: Context) -> SqlValue:
         raw = bytes(getattr(event, f"{name}_addr"))

@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Stop:
-    """A stop request; it is not set at first, and once set it stays set."""
+    """A request to end the program, set by a signal handler or a thread; poll can wait for it."""
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -26,7 +26,7 @@ class Stop:
         return self._fd
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait up to this long for the stop request, and return whether it was set."""
+        """Wait up to this long for the stop request, and return whether it has been set."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(timeout_s * 1000)
@@ -39,7 +39,7 @@ class Stop:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Stop]:
-    """Give a Stop that SIGTERM and SIGINT set."""
+    """Provide a Stop that SIGTERM and SIGINT set while the block runs."""
     stop = Stop()
 
     def handle(_number: int, _frame: FrameType | None) -> None:

@@ -44,11 +44,10 @@ _NOT_READ = "no daemon read the device"
 
 
 class Store:
-    """The store, open for writing; leaving the block closes it.
+    """The store, open for writing by the one daemon; leaving the block closes it.
 
-    A damaged file is set aside and a new file begun. The log reports this, and so does the note of
+    A damaged file is renamed and a new file begun. The log reports this, and so does the note of
     the next row of kosquery_stats.
-
     unwatched: the number of configured paths that are not watched as they were meant.
     Raises: StoreForeign, StoreBusy, StoreError.
     """
@@ -89,7 +88,7 @@ class Store:
             self._connect()
 
     def _connect(self) -> None:
-        """Open the file, and make what belongs to the connection."""
+        """Open the file, with its texts and the limits on its rows."""
         self._connection = connect(self.path)
         try:
             with store_errors(self.path):
@@ -121,7 +120,7 @@ class Store:
         self.spoil(note)
 
     def replace_damaged(self, error: StoreCorrupt) -> None:
-        """Set the damaged file aside and continue the session with its totals in a new file."""
+        """Rename the damaged file, and continue the session, with its totals, in a new file."""
         self._connection.close()
         self._set_aside(error)
         self._connect()
@@ -132,8 +131,8 @@ class Store:
         """Begin a session, which is one opening of the device, and return its number.
 
         Events before this moment are not part of it. A row of kosquery_stats without a session
-        covers the time since the last one. The session of a killed daemon ends at its last commit,
-        with all losses that were known then.
+        covers the time since the last session. If a daemon was killed, its session gets a row that
+        ends it at its last commit, as "unclean".
         """
         now = Moment.now()
         rows = "SELECT id, ending, base, totals, note FROM session ORDER BY id"
@@ -179,10 +178,11 @@ class Store:
     def commit(
         self, events: Sequence[Event], totals: Totals, context: Context, *, close_interval: bool
     ) -> None:
-        """Store a batch and the totals after it; both are on the disk when this returns.
+        """Store a batch and the session's totals after it; both are on the disk when this returns.
 
-        Raises: StoreCorrupt; StoreError, most often for a full disk; CorruptRing for a number
-            that is too large for SQLite. In each case the store has not changed.
+        close_interval: write the row of kosquery_stats for the interval that ends with this batch.
+        Raises: StoreCorrupt; StoreError, most often for a full disk; CorruptRing for a number that
+        is too large for SQLite. In each case the store has not changed.
         """
         rows, added = self._rows(events, context)
         cut = self.totals.cut_answers
@@ -210,7 +210,7 @@ class Store:
             self._begin_interval()
 
     def _cut_answers(self) -> int:
-        """Return the number of cut answers, which does not fall when their file is removed."""
+        """Return how many answers to osqueryd were cut; a removed file does not lower it."""
         return max(self.totals.cut_answers, cut_answers(self.path))
 
     def _begin_interval(self) -> None:
@@ -249,7 +249,10 @@ class Store:
         return rows, added
 
     def end(self, totals: Totals, ending: str) -> None:
-        """End the session: store the rest of its totals, and how it ended."""
+        """End the session by its last row of kosquery_stats.
+
+        ending: "clean"; "corrupt" for an impossible ring; "failed" for another error.
+        """
         totals = replace(totals, expired=self.totals.expired, cut_answers=self._cut_answers())
         with self._transaction():
             self._close_interval(totals, ending=ending)
@@ -270,7 +273,7 @@ class Store:
         self._trimmer.note(number, at=totals.at, event=self._last_key)
 
     def _write_interval(self, interval: Interval) -> int:
-        """Insert a row of kosquery_stats, and return its number."""
+        """Insert an interval as a row of kosquery_stats, and return the row's number."""
         sql = f"SELECT coalesce(max(id), 0) + 1 FROM {STATS.store_name}"
         (number,) = self._connection.execute(sql).fetchone()
         row = _INTERVAL_ROW(number, interval.end.at.time_s, interval, _NO_CONTEXT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The store's file: its owner, its version, its integrity and the lock of its writer."""
+"""The file of the store: is it ours, of this version and whole, and does nobody else write it?"""
 
 import fcntl
 import os
@@ -51,14 +51,14 @@ class WriteLock:
 
 
 def schema(tables: tuple[Table, ...]) -> tuple[str, ...]:
-    """Return the SQL that creates an empty store with these tables."""
+    """Return the SQL statements that create an empty store with these tables."""
     return (_SESSION, HORIZON, STRINGS, *(sql for table in tables for sql in table.create))
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection that writes to the store; a missing store is created.
 
-    Raises: StoreForeign, StoreCorrupt, StoreError.
+    Raises: StoreForeign for another program's or version's file; StoreCorrupt; StoreError.
     """
     with store_errors(path):
         is_missing = not path.exists()
@@ -85,7 +85,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _is_begun(connection: sqlite3.Connection) -> bool:
-    """Return whether the file has no table yet: it is new, or its maker was killed."""
+    """Return whether the file has no table yet: it is new, or its daemon was killed at once."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application:
         return False
@@ -95,7 +95,7 @@ def _is_begun(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Run a block and raise errors of SQLite and of the file system as StoreErrors."""
+    """Run a block, and raise errors of SQLite and of the file system in it as StoreErrors."""
     try:
         yield
     except sqlite3.Error as error:
@@ -105,7 +105,7 @@ def store_errors(path: Path) -> Iterator[None]:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Check that the file is a store of this version.
+    """Raise an error unless the file is a store of this version with its tables.
 
     Raises: StoreForeign, StoreCorrupt; StoreError for a file without tables or with read errors.
     """
@@ -141,7 +141,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return the StoreError for an error of SQLite; only a damaged file is a StoreCorrupt."""
+    """Return what to raise for SQLite's error: StoreCorrupt for a damaged file, or StoreError."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreCorrupt(f"{path}: {error}")
@@ -149,7 +149,7 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged store and its log, and return the file's new name."""
+    """Rename a damaged store with its write-ahead log, and return the new path."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     kept = path.with_name(f"{path.name}.corrupt-{stamp}")
     number = 1

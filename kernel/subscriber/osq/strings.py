@@ -18,10 +18,10 @@ _CHUNK = 2000
 
 
 class Strings:
-    """The table of texts of one store, in the transactions of its caller.
+    """The texts of one store that many rows share, each stored once under a number.
 
-    The caller calls `accept` once a transaction is committed; until then, `write` writes the texts
-    of the failed one again.
+    They are written in transactions of the caller, who calls `accept` once one is committed; until
+    then, `write` writes the texts of the failed one again.
     first: the smallest number that a row from now on can have.
     """
 
@@ -34,7 +34,7 @@ class Strings:
         self._unwritten: list[tuple[int, str]] = []
 
     def number(self, text: str) -> int:
-        """Return the number of a text, which `write` stores if it is new."""
+        """Return the number that stands for this text; `write` stores the text if it is new."""
         number = self._numbers.get(text)
         if number is None:
             number = self._next
@@ -46,12 +46,15 @@ class Strings:
         return number
 
     def write(self) -> None:
-        """Store the new texts."""
+        """Insert the texts that `number` has met for the first time since the last `accept`."""
         sql = "INSERT INTO string (id, text) VALUES (?, ?)"
         self._connection.executemany(sql, self._unwritten)
 
     def accept(self) -> None:
-        """Keep the texts that were written; begin another epoch when there are many."""
+        """Count the texts as stored: their transaction is committed.
+
+        Begin another epoch, in which texts get new numbers, when many texts are in memory.
+        """
         self._unwritten.clear()
         if len(self._numbers) > _MOST_TEXTS or self._characters > _MOST_CHARACTERS:
             self._numbers.clear()
@@ -59,7 +62,7 @@ class Strings:
             self.first = self._next
 
     def delete_before(self, first: int) -> None:
-        """Delete texts with a smaller number, a limited number of them."""
+        """Delete texts whose numbers are below `first`, a limited number of them at each call."""
         most = max(_CHUNK, 2 * (self._next - self._deleted_at))
         self._deleted_at = self._next
         (least,) = self._connection.execute("SELECT min(id) FROM string").fetchone()

@@ -40,7 +40,7 @@ class _Subscription:
 
 
 class Subscriber:
-    """Callbacks on the tables of one store.
+    """Calls functions with the new rows of one store's tables.
 
     Raises: the errors of Reader; an exception of a callback ends `run`, and its row is delivered
         again later.
@@ -83,14 +83,14 @@ class Subscriber:
         )
 
     def run(self, stop: Stop) -> None:
-        """Call the functions for new rows until stopped."""
+        """Call the functions for new rows until `stop` is set."""
         with Reader(self._store, new_only=True) as reader:
             while not stop.is_set:
                 if not self._deliver(reader):
                     stop.wait(POLL_S)
 
     def _deliver(self, reader: Reader) -> int:
-        """Call the functions for the new rows and return how many rows there were."""
+        """Call each function for its rows since the last call; return how many rows there were."""
         newest = reader.newest()
         return sum(_deliver_one(reader, one, newest[one.table]) for one in self._subscriptions)
 

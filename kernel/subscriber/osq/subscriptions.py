@@ -12,7 +12,10 @@ _PROCESSES_ONLY: dict[str, int] = {
 
 
 def options_of(config: Config, record: str) -> int:
-    """Return the options of SUBSCRIBE for a type of records, as bits of uapi/osq.h."""
+    """Return the options with which the daemon subscribes to a type of records, as bits of osq.h.
+
+    exec: with the environment; socket: which actions; fork, exit: without those of threads.
+    """
     if record == "exec":
         return int(lib.OSQ_EXEC_ENV) if config.environment_variables else 0
     if record == "socket":

@@ -19,5 +19,5 @@ def text(raw: bytes) -> str:
 
 
 def signed(value: int) -> int:
-    """Return a 64-bit number as SQLite stores it; numbers from 2 ** 63 on become negative."""
+    """Return an unsigned 64-bit number as SQLite's signed one: from 2 ** 63 on it is negative."""
     return value - (1 << 64) if value >> 63 else value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Have the driver watch the configured paths, and find the watches that are not what was meant.
+"""Have the driver watch the configured paths, and find those that it watches in vain.
 
 The driver looks a path up as this process sees it, and then watches its place in that file system.
 So a path that this process sees on another file system than the rest of the machine does would be
@@ -37,7 +37,7 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A configured path that is not watched as it was meant, and why.
+    """A configured path that is not watched as the configuration means it, and why.
 
     misses_events: whether events may happen there without a record.
     """
@@ -47,22 +47,25 @@ class Fault:
     misses_events: bool = True
 
     def __str__(self) -> str:
-        """Return the fault as the log has it."""
+        """Return the fault as a line of the daemon's log."""
         return f"file_paths: {self.path}: {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A mounted file system that may hold files: its number, and its folder."""
+    """A mounted file system, unless it is of a kind such as proc, in which nobody keeps files.
+
+    number: its mount id; folder: its mount point.
+    """
 
     number: str
     folder: str
 
 
 class Watches:
-    """The watches of one ring; leaving the block closes its view of the mounted file systems.
+    """The driver's watches of the configured paths; leaving the block closes /proc/self/mountinfo.
 
-    host_root: the folder in which the machine's own view of its file systems is found.
+    host_root: the folder below which the machine's first process sees its file systems.
     """
 
     def __init__(self, ring: Ring, paths: Paths, *, host_root: Path = HOST_ROOT) -> None:
@@ -88,8 +91,8 @@ class Watches:
     def apply(self, *, compare: bool) -> list[Fault]:
         """Watch every configured path, and the file systems that are mounted below it.
 
-        compare: whether to compare with the machine's own view, which needs CAP_SYS_PTRACE.
-        Return the faults. Raises: RingInvalid.
+        compare: whether to find paths that the machine's first process sees otherwise, which needs
+        CAP_SYS_PTRACE. Return the faults. Raises: RingInvalid.
         """
         mounts = self._read_mounts()
         self._relevant = relevant(self._paths.watched, mounts)
@@ -104,7 +107,7 @@ class Watches:
         return faults
 
     def need_another_look(self) -> bool:
-        """Return whether a mount has come or gone that a watched path leads to."""
+        """Return whether a mount at, above or below a watched path changed since `apply`."""
         return relevant(self._paths.watched, self._read_mounts()) != self._relevant
 
     def _read_mounts(self) -> tuple[Mount, ...]:
@@ -123,7 +126,11 @@ def _watch(ring: Ring, path: str, actions: int) -> Fault | None:
 
 
 def fault_of(path: str, host_root: Path) -> Fault | None:
-    """Return why a watch on this path is not what was meant, or None if it is."""
+    """Return what is wrong with a watch on this path, None if nothing is.
+
+    It is wrong if this process sees another file there than the machine's first process does,
+    below host_root, or if nothing is there yet.
+    """
     real = os.path.realpath(path)
     try:
         own, hosts = _identity(Path(real)), _identity(host_root / real.lstrip("/"))
@@ -155,7 +162,7 @@ def _identity(path: Path) -> Identity | None:
 
 
 def mounts_in(mountinfo: str) -> Iterator[Mount]:
-    """Yield the mounted file systems that may hold files.
+    """Yield the file systems in a text of /proc/self/mountinfo in which somebody may keep files.
 
     Source: proc(5), /proc/pid/mountinfo; octal escapes stand for blanks and backslashes.
     """
@@ -167,7 +174,10 @@ def mounts_in(mountinfo: str) -> Iterator[Mount]:
 
 
 def mounted_below(path: str, folders: Iterable[str]) -> list[str]:
-    """Return the names below a path of the given mount points: each needs a watch of its own."""
+    """Return those mount points that lie below a path: each needs a watch of its own.
+
+    They are named as the path was given, though it may contain symbolic links.
+    """
     real = os.path.realpath(path).rstrip("/")
     base = path.rstrip("/")
     below = {base + folder[len(real) :] for folder in folders if folder.startswith(f"{real}/")}
@@ -175,7 +185,7 @@ def mounted_below(path: str, folders: Iterable[str]) -> list[str]:
 
 
 def relevant(paths: Iterable[str], mounts: Iterable[Mount]) -> frozenset[Mount]:
-    """Return the mounts at, above and below the given paths."""
+    """Return the mounts at, above and below the given paths: their change needs new watches."""
     reals = [os.path.realpath(path).rstrip("/") + "/" for path in paths]
 
     def is_relevant(mount: Mount) -> bool:

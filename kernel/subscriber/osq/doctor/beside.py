@@ -10,7 +10,7 @@ _DARK = "user_events, selinux_events, apparmor_events and seccomp_events"
 
 
 def audit(machine: Machine) -> Iterator[Finding]:
-    """Say whether audit records as well, and what goes away with it."""
+    """Yield whether an audit daemon runs, and which of osqueryd's tables need it."""
     readers = [one for one in machine.processes() if one.name in {"auditd", "go-audit", "laurel"}]
     if readers:
         yield note(

@@ -15,7 +15,11 @@ _SUBJECT_WIDTH = 8
 
 
 def checkup(machine: Machine, file: Path | None) -> Iterator[Finding]:
-    """Yield what each check has found; `file` is the configuration, None for the usual one."""
+    """Yield what each check of `osq doctor` has found about this machine.
+
+    file: the configuration to check, None for the usual one. When it is wrong, the checks that
+    need it are left out.
+    """
     default = machine.at(config.DEFAULT_CONFIG)
     chosen = file or (default if default.exists() else None)
     yield from driver.driver(machine)
@@ -35,7 +39,7 @@ def checkup(machine: Machine, file: Path | None) -> Iterator[Finding]:
 
 
 def lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield the findings as lines; what to do next follows a finding."""
+    """Yield the lines that `osq doctor` prints; advice on a finding is on a line after it."""
     for one in findings:
         head = f"{one.level.value:7}  {one.subject:{_SUBJECT_WIDTH}}"
         yield f"{head} {shown(one.message)}"
@@ -44,5 +48,5 @@ def lines(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def is_missing(findings: Iterable[Finding]) -> bool:
-    """Return whether something is missing without which events are not recorded."""
+    """Return whether a finding is MISSING, so that events are not recorded, or may be lost."""
     return any(one.level is Level.MISSING for one in findings)

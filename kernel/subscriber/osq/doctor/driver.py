@@ -14,7 +14,7 @@ _LOG = "journalctl -u osq-subscriber has its reason"
 
 
 def driver(machine: Machine) -> Iterator[Finding]:
-    """Check that the driver is loaded, and that the kernel lets its hooks work."""
+    """Check that the module is loaded, and that neither ftrace nor kprobes are switched off."""
     if not machine.at("/sys/module/osq").exists():
         listed = machine.text(f"/lib/modules/{machine.release}/modules.dep")
         if "/osq.ko" in listed:
@@ -43,7 +43,7 @@ def driver(machine: Machine) -> Iterator[Finding]:
 
 
 def device(machine: Machine, path: Path) -> Iterator[Finding]:
-    """Check the device's node, and that a process reads it."""
+    """Check mode and owner of the device's node, and that `osq daemon` reads the device."""
     node = machine.at(path)
     try:
         status = node.stat()

@@ -24,15 +24,15 @@ class Finding:
 
 
 def ok(subject: str, message: str) -> Finding:
-    """Return a finding that all is well."""
+    """Return a finding of the level OK: the subject is as it should be."""
     return Finding(level=Level.OK, subject=subject, message=message)
 
 
 def note(subject: str, message: str, advice: str) -> Finding:
-    """Return a finding that the reader should know of."""
+    """Return a finding of the level NOTE: the user should know of it, and nothing is missing."""
     return Finding(level=Level.NOTE, subject=subject, message=message, advice=advice)
 
 
 def missing(subject: str, message: str, advice: str) -> Finding:
-    """Return a finding without which events are not recorded, or may be lost."""
+    """Return a finding of the level MISSING: events are not recorded, or may be lost."""
     return Finding(level=Level.MISSING, subject=subject, message=message, advice=advice)

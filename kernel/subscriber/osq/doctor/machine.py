@@ -25,8 +25,9 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where the checks look: files below `root`, the running kernel, and the clock.
+    """Where the checks of `osq doctor` look: files below `root`, the kernel's release, the clock.
 
+    Units: now_s is seconds since the epoch.
     is_synchronised: whether something sets the clock, such as NTP; None when that is not known.
     """
 
@@ -46,7 +47,7 @@ class Machine:
         )
 
     def at(self, path: Path | str) -> Path:
-        """Return where an absolute path of the machine lies."""
+        """Return a path of the examined machine as this program reaches it, below `root`."""
         return self.root / Path(path).relative_to("/")
 
     def text(self, path: str) -> str:
@@ -57,7 +58,7 @@ class Machine:
             return ""
 
     def processes(self) -> Iterator[Process]:
-        """Yield every process that runs."""
+        """Yield every process that runs on the examined machine."""
         for folder in self.at("/proc").iterdir():
             if folder.name.isdigit():
                 name = self.text(f"/proc/{folder.name}/comm").strip()

@@ -21,7 +21,7 @@ _LOG = "journalctl -u osq-subscriber has the reason"
 
 
 def store(machine: Machine, config: Config) -> Iterator[Finding]:
-    """Check that the store can be read, is being written, and is complete."""
+    """Check that the store has a recent row, and that its last 24 hours are complete."""
     path = machine.at(config.store)
     try:
         with Reader(path) as reader:
@@ -86,7 +86,7 @@ def disk(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def watches(machine: Machine, config: Config) -> Iterator[Finding]:
-    """Check that watched paths exist, and that the daemon watches them as they were meant."""
+    """Check that the watched paths exist, and that the daemon has reported none as unwatched."""
     watched = tuple(config.paths.watched)
     if not watched:
         advice = "name patterns in file_paths of osq.conf, where changes of files matter"
@@ -105,7 +105,10 @@ def watches(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _unwatched(machine: Machine, config: Config) -> int:
-    """Return how many paths the daemon has reported; `store` tells when nobody can know."""
+    """Return how many paths the daemon has reported as not watched, in its last row of the stats.
+
+    0 also when the store cannot be read, which the check `store` reports.
+    """
     sql = "SELECT unwatched FROM kosquery_stats ORDER BY global_seq_num DESC LIMIT 1"
     try:
         with Reader(machine.at(config.store)) as reader:

@@ -18,7 +18,10 @@ _LOST = ("dropped", "reset", "unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A time for which the store cannot promise that it has everything, and why."""
+    """A span of the window in which events are, or may be, missing from the store, and why.
+
+    missing: how many are known to be missing; None when nobody counted them.
+    """
 
     begin_s: int
     end_s: int
@@ -28,7 +31,7 @@ class Gap:
 
 @dataclass(kw_only=True)
 class Bucket:
-    """What fell into one part of the window."""
+    """How many events were stored, and how many are missing, in one bar's part of the window."""
 
     stored: float = 0.0
     missing: float = 0.0
@@ -43,7 +46,7 @@ def _missing(row: Row) -> int:
 
 
 def gaps_of(rows: Sequence[Row], window: Window) -> list[Gap]:
-    """Return every gap of the window, in order of time."""
+    """Return the gaps of the window, in order of time, from its rows of kosquery_stats."""
     gaps = [
         Gap(
             begin_s=begin, end_s=end, why="nobody recorded, or the rows are no longer in the store"
@@ -69,9 +72,10 @@ def gaps_of(rows: Sequence[Row], window: Window) -> list[Gap]:
 
 
 def _unrecorded(rows: Sequence[Row], window: Window) -> Iterator[tuple[int, int]]:
-    """Yield the parts of the window in which no row of a session lies.
+    """Yield begin and end of each part of the window that no row of a session covers.
 
-    The row of the last moments comes at the end of its interval, so they are no such part.
+    rows: of kosquery_stats. The end of the window is no such part while it is shorter than an
+    interval: the row of the present interval is written at its end.
     """
     recorded = sorted(
         (_number(row, "begin_time"), _number(row, "time"))
@@ -89,7 +93,10 @@ def _unrecorded(rows: Sequence[Row], window: Window) -> Iterator[tuple[int, int]
 
 
 def chart(rows: Sequence[Row], window: Window) -> Html:
-    """Return the chart: events a second over time, with what is missing on top of each bar."""
+    """Return the SVG chart of events a second over the window, from its rows of kosquery_stats.
+
+    Each bar has the stored events, and the missing ones on top.
+    """
     length = max(1, window.end_s - window.begin_s)
     buckets = _buckets(rows, window, length)
     bucket_s = length / len(buckets)
@@ -115,7 +122,11 @@ def chart(rows: Sequence[Row], window: Window) -> Html:
 
 
 def _buckets(rows: Iterable[Row], window: Window, length: int) -> list[Bucket]:
-    """Return the window in equal parts; a row counts where it lies, in proportion."""
+    """Return the window in up to 120 equal parts with their numbers of events.
+
+    The events of a row of kosquery_stats are divided in proportion among the parts that it covers.
+    Units: length is that of the window, in seconds.
+    """
     count = min(_BUCKETS, length)
     buckets = [Bucket() for _ in range(count)]
     width = length / count
@@ -161,7 +172,7 @@ def _bars(buckets: Sequence[Bucket], most: float) -> Iterator[Html]:
 
 
 def _away(rows: Sequence[Row], window: Window, length: int) -> Html:
-    """Return a hatched field for each part of the window in which nobody recorded."""
+    """Return a hatched rectangle of the chart for each part of the window that nobody recorded."""
     fields = []
     for begin, end in _unrecorded(rows, window):
         left = _x((begin - window.begin_s) / length)
@@ -171,7 +182,10 @@ def _away(rows: Sequence[Row], window: Window, length: int) -> Html:
 
 
 def _hatches() -> Html:
-    """Return the patterns that tell the fields apart without colours."""
+    """Return the SVG definitions of two hatches: for "nobody recorded" and for missing events.
+
+    They tell the chart's fields apart without colours.
+    """
     line = tag("line", x1=0, y1=0, x2=0, y2=8)
 
     def pattern(name: str, angle: int) -> Html:
@@ -207,7 +221,7 @@ def _ticks(window: Window, length: int) -> Iterator[Html]:
 
 
 def verdict(rows: Sequence[Row], gaps: Sequence[Gap]) -> str:
-    """Return in one sentence whether the window is complete."""
+    """Return a sentence that says whether all events of the window are stored."""
     stored = sum(_number(row, "stored") for row in rows)
     if not gaps:
         return f"Complete: all {stored:,} events of these intervals are in the store."

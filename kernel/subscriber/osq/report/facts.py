@@ -66,7 +66,7 @@ ORDER BY time"""
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The rows of one query; is_cut says that there are more of them."""
+    """A query and its rows; is_cut says that there are more rows than the page shows."""
 
     sql: str
     rows: tuple[Row, ...]
@@ -75,7 +75,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All answers for one window of time."""
+    """The answers to all queries of a report, over its window of time.
+
+    before: the last programs, begun before the window, of processes that appear in it.
+    intervals: the rows of kosquery_stats.
+    """
 
     window: Window
     processes: Answer
@@ -87,7 +91,7 @@ class Facts:
 
 
 def facts_of(reader: Reader, window: Window) -> Facts:
-    """Return the facts of a window.
+    """Run all queries of a report over a window, and return their answers.
 
     Raises: as Reader.query.
     """

@@ -13,24 +13,28 @@ class Html(str):
 
 
 def escaped(value: object) -> Html:
-    """Return a value as HTML; what a reader could not see, such as a control, is an escape."""
+    """Return a value as HTML text: escaped, unless it is HTML already.
+
+    What a reader could not see, such as a control character, is shown as an escape.
+    """
     return value if isinstance(value, Html) else Html(html.escape(shown(str(value))))
 
 
 def verbatim(text: str) -> Html:
-    """Return text of this program itself as HTML, with its line breaks."""
+    """Return a text of this program (not of a record) as HTML, with its line breaks."""
     return Html(html.escape(text))
 
 
 def joined(*parts: object) -> Html:
-    """Return the parts one after the other."""
+    """Return one piece of HTML from several values, each escaped unless it is HTML already."""
     return Html("".join(escaped(part) for part in parts))
 
 
 def tag(name: str, *content: object, **attributes: object) -> Html:
-    """Return an element; an attribute's name may end in _, and its _ become -.
+    """Return an HTML element with this content and these attributes.
 
-    An attribute that is None is left out, one that is "" has no value.
+    An attribute's name may end in _, as in class_, and its other _ become -. An attribute that is
+    None is left out, one that is "" has no value.
     """
     given = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + (f'="{escaped(value)}"' if value != "" else "")

@@ -17,7 +17,10 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 def page(facts: Facts, *, host: str, made_s: int) -> Html:
-    """Return the report as a complete HTML document."""
+    """Return the report as a complete HTML document.
+
+    host: the name of the machine; made_s: when the report is made, in seconds since the epoch.
+    """
     title = f"{host}: events from {between(facts.window)}"
     head = tag(
         "head",
@@ -51,7 +54,7 @@ _FOOTER = (
 
 
 def _tiles(facts: Facts) -> Html:
-    """Return the figures, each of which leads to its section."""
+    """Return the row of figures at the top of the page, each a link to its section."""
     tiles = []
     for name, number, what in figures(facts):
         is_bad = name in {"completeness", "escalations"} and number not in {"complete", "0"}
@@ -62,7 +65,7 @@ def _tiles(facts: Facts) -> Html:
 
 
 def write(text: str, file: Path) -> None:
-    """Write the report for its owner alone, because command lines may hold secrets.
+    """Write the report into a file that only its owner may read: command lines may hold secrets.
 
     Raises: OsqError when the file cannot be written; an earlier file is then unchanged.
     """

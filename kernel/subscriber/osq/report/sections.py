@@ -22,7 +22,7 @@ _UNSET = 0xFFFFFFFF
 
 
 def user(uid: SqlValue) -> str:
-    """Return a uid with the name that this host gives it now."""
+    """Return a uid as text, with the user's name on the machine that makes the report."""
     if uid is None:
         return "not known"
     number = int(uid)
@@ -33,7 +33,10 @@ def user(uid: SqlValue) -> str:
 
 
 def section(name: str, title: str, answers: Sequence[Answer], *content: object) -> Html:
-    """Return a section of the page, with the queries that it was made from at its end."""
+    """Return a section of the page: heading, content, and the SQL of the answers that it shows.
+
+    name: its id, for links. A note says so when an answer was cut.
+    """
     cut = tag(
         "p",
         f"Not everything is shown: {title.lower()} beyond the first {len(answers[0].rows):,} rows"
@@ -53,7 +56,10 @@ def section(name: str, title: str, answers: Sequence[Answer], *content: object) 
 def table(
     caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], nothing: str
 ) -> Html:
-    """Return a table in a frame that scrolls by keyboard, or a sentence when it has no row."""
+    """Return an HTML table that can be scrolled by keyboard.
+
+    nothing: the sentence that is returned when there is no row.
+    """
     if not rows:
         return tag("p", nothing, class_="nothing")
     head = tag("tr", *(tag("th", one, scope="col") for one in heads))
@@ -63,7 +69,7 @@ def table(
 
 
 def completeness(facts: Facts) -> Html:
-    """Return the section on what is missing, with the chart over time."""
+    """Return the section "Completeness": verdict, chart, gaps, and notes of kosquery_stats."""
     rows, window = facts.intervals.rows, facts.window
     gaps = chart.gaps_of(rows, window)
     cells = [
@@ -107,7 +113,7 @@ _KEY = (("stored", "stored"), ("missing", "missing"), ("away", "nobody recorded"
 
 
 def escalations(facts: Facts) -> Html:
-    """Return the section on processes that gained rights."""
+    """Return the section "Escalations": processes that gained root's uid or capabilities."""
     cells = [
         (
             clock(int(row["time"] or 0)),
@@ -147,7 +153,11 @@ def _process_link(row: Row) -> Html:
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawing:
-    """What the whole tree knows: who gained rights, and how many levels are open at first."""
+    """What each line of the process tree needs to know of the whole tree.
+
+    risen: the keys of processes that gained rights; open_depth: down to which level the tree is
+    unfolded at first.
+    """
 
     risen: frozenset[tuple[SqlValue, SqlValue]]
     open_depth: int
@@ -174,7 +184,11 @@ def processes(facts: Facts) -> Html:
 
 
 def _branch(one: Process, drawing: _Drawing, depth: int) -> Html:
-    """Return a process with all below it."""
+    """Return the list element of a process, with those of its descendants in it.
+
+    depth: its level, 0 for a process at the top. Below a bound on the depth, descendants are only
+    counted.
+    """
     badge = tag("span", "gained rights", class_="badge") if one.key in drawing.risen else ""
     line = joined(_line(one), badge)
     kept = [child for child in one.children if child.is_kept]
@@ -190,7 +204,10 @@ def _branch(one: Process, drawing: _Drawing, depth: int) -> Html:
 
 
 def _line(one: Process) -> Html:
-    """Return what is known of a process: its programs, or the one that it had before."""
+    """Return the line on a process: time, programs, pid, user, and how it ended.
+
+    For a process without a program of its own, the program is the one that it was forked with.
+    """
     known = one.programs[0] if one.programs else one.known
     facts = [f"pid {one.key[0]}"]
     if known is not None:
@@ -326,7 +343,10 @@ SECTIONS: tuple[tuple[str, str, Callable[[Facts], Html]], ...] = (
 
 
 def figures(facts: Facts) -> list[tuple[str, str, str]]:
-    """Return the figures at the top of the page: section, number, what it counts."""
+    """Return the figures at the top of the page.
+
+    Shape: (name of the section that it links to, number as text, what is counted).
+    """
     gaps = chart.gaps_of(facts.intervals.rows, facts.window)
     programs = sum(row["event_type"] == "exec" for row in facts.processes.rows)
     peers = sum(row["action"] == "connect" for row in facts.connections.rows)
@@ -353,5 +373,5 @@ def figures(facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def between(window: Window) -> str:
-    """Return the window in words."""
+    """Return the window as text: its begin and end in local time."""
     return f"{stamp(window.begin_s)} to {stamp(window.end_s)}"

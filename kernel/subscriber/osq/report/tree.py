@@ -12,10 +12,12 @@ Key = tuple[SqlValue, SqlValue]
 
 @dataclass(kw_only=True)
 class Process:
-    """A process, with the rows about it in order, and the processes that it has started.
+    """A process in the report's tree, with its rows of kprocess_events in the window.
 
-    programs: its rows of exec; known: for one without such a row, the program that it had from
-    the process that made it, or before the window; born_s: when it was made, if in the window.
+    programs: its execs; end: its exit.
+    known: for a process without an exec, the row of the exec whose program it runs: its parent's,
+    or its own before the window. None when that is not stored.
+    Units: born_s is when it was forked, in seconds since the epoch; None if not in the window.
     """
 
     key: Key
@@ -29,19 +31,23 @@ class Process:
 
     @property
     def first_s(self) -> int | None:
-        """When it ran its first program of the window, or else when it was made."""
+        """When it had its first exec in the window, or else its fork; None when neither is known.
+
+        Units: seconds since the epoch.
+        """
         return int(self.programs[0]["time"] or 0) if self.programs else self.born_s
 
     @property
     def silent(self) -> int:
-        """How many processes it has started that ran no program of their own."""
+        """How many of its children ran no program, nor did any process below them."""
         return sum(not child.is_kept for child in self.children)
 
 
 def processes_of(facts: Facts) -> list[Process]:
-    """Return the processes that nobody started in the window; the others are below them.
+    """Return the top processes of the report's tree; all others are below them as `children`.
 
-    is_kept is set for each that ran a program in the window, or has one below it that did.
+    At the top is a process whose parent is not known. Processes that ran no program in the window,
+    nor has one below them, are left out: is_kept is False for them.
     """
     by_key: dict[Key, Process] = {}
     for row in facts.processes.rows:
@@ -82,7 +88,10 @@ def _link(process: Process, child: Process) -> None:
 
 
 def _walk(roots: Iterable[Process]) -> Iterator[Process]:
-    """Yield each process before its children; a long chain needs no deep recursion."""
+    """Yield each process of the trees before its children.
+
+    This is a loop, because a long chain of processes would exceed Python's recursion limit.
+    """
     waiting = list(roots)
     while waiting:
         one = waiting.pop()
@@ -91,7 +100,10 @@ def _walk(roots: Iterable[Process]) -> Iterator[Process]:
 
 
 def _name_the_rest(roots: Iterable[Process], rows: Iterable[Row]) -> None:
-    """Set the program of each process that has no row of exec, as far as it is known."""
+    """Set `known` of each process that has no exec in the window, as far as its program is known.
+
+    rows: the last execs before the window.
+    """
     before = {(row["pid"], row["start_ntime"]): row for row in rows}
     for one in _walk(roots):
         if one.known is None:

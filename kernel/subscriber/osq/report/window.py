@@ -22,8 +22,9 @@ class Window:
 
 
 def window_of(since: str, until: str | None, now_s: int) -> Window:
-    """Return the window between two times: spans before now, or local times.
+    """Return the window that the options --since and --until describe.
 
+    A text is a span before now, such as 30m, or a local time. until: None for now.
     Raises: UsageError for a text that is neither, and for an end before the begin.
     """
     window = Window(
@@ -46,17 +47,17 @@ def _moment(option: str, text: str, now_s: int) -> int:
 
 
 def clock(time_s: int) -> str:
-    """Return the time of day, local."""
+    """Return a time in seconds since the epoch as the local time of day, HH:MM:SS."""
     return time.strftime("%H:%M:%S", time.localtime(time_s))
 
 
 def stamp(time_s: int) -> str:
-    """Return date and time, local."""
+    """Return a time in seconds since the epoch as the local date and time of day."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in the unit that a reader would choose."""
+    """Return a length of time as text, in ms, s, min or h, whichever fits its size."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
