@@ -24,7 +24,7 @@ def one(root: Path, cell_id: str) -> Cell:
 
 
 def test_a_matrix_has_each_combination_once_and_a_cell_for_each_build(tmp_path: Path) -> None:
-    """A night's matrix of four axes with two values is 16 cells; a build alone is one more."""
+    """A cell is a value of each axis: target, kernel, arguments, tests; a build is one, too."""
     found = ids(tmp_path, MATRIX)
 
     assert len(found) == len(set(found)) == 17
@@ -94,7 +94,7 @@ def test_a_night_in_the_long_form_has_other_cells(tmp_path: Path) -> None:
 
 
 def test_the_command_of_a_cell_is_a_task_with_its_options(tmp_path: Path) -> None:
-    """A kernel-test command line repeats one cell of a night alone."""
+    """By this command a user repeats one combination of a night's target, kernel and tests."""
     cell = one(tmp_path, "test/large/6.12/slub/x86_64/smoke/greeter")
 
     assert cells.task_words(settings(tmp_path), cell) == (

@@ -18,7 +18,7 @@ from tests.unit.nightly.nights import CELL, NIGHT, PLANNED, RESULT
 
 
 def test_a_result_is_read_back_with_every_part(tmp_path: Path) -> None:
-    """A cell's result in the nights' database keeps tests, crashes, warnings and measures."""
+    """The result of a night's cell (target, kernel, tests) keeps tests, crashes and measures."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
         assert history.record(RESULT)
@@ -31,7 +31,7 @@ def test_a_result_is_read_back_with_every_part(tmp_path: Path) -> None:
 
 
 def test_a_second_result_of_a_cell_in_one_night_is_not_recorded(tmp_path: Path) -> None:
-    """The nights' database keeps a cell's first result of each attempt, and each run once."""
+    """A cell is a target, a kernel and tests; its first result of each attempt is kept."""
     with open_history(tmp_path / "h.db") as history:
         history.begin_night(NIGHT, (PLANNED,))
         history.record(RESULT)
@@ -210,7 +210,7 @@ def test_processes_that_write_at_once_record_each_result_once(tmp_path: Path) ->
 
 
 def test_a_plan_may_leave_cells_out(tmp_path: Path) -> None:
-    """In the nights' database, a planned cell that will not run keeps place and reason."""
+    """In a night's plan, a target, kernel and tests that will not run keep place and reason."""
     out = PlannedCell(
         cell=replace(CELL, kernel="6.12"), position=1, expected_s=9.0, left_out="the budget"
     )

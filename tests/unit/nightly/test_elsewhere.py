@@ -47,7 +47,7 @@ def cells(project: Path) -> list[str]:
 def test_a_cell_that_ran_alone_is_merged_once_and_one_without_a_result_is_lost(
     project: Path, history: History, capsys: Printed
 ) -> None:
-    """nightly-merge adds results of nightly-cell to the history; a missing one may come later."""
+    """A cell is a target, kernel and tests of a night; nightly-merge collects the results."""
     one, two = cells(project)
     night = json.loads((project / "plan.json").read_text())["night"]["id"]
     assert ended("nightly-cell", one, "--worker=kvm-2", "--lost-on=kvm-1") == 0
@@ -90,7 +90,7 @@ def test_the_report_names_the_worker_on_which_a_cell_was_lost(
 
 
 def test_a_cell_with_a_result_is_not_run_again(project: Path) -> None:
-    """If a CI engine starts nightly-cell twice, the second start returns the first result."""
+    """If a CI engine starts nightly-cell twice for one cell, the first result is returned."""
     one, _ = cells(project)
     assert ended("nightly-cell", one) == 0
 
@@ -123,7 +123,7 @@ def test_files_that_are_no_results_of_the_night_are_named_and_the_others_merged(
 def test_runs_of_earlier_cells_are_removed_when_they_take_too_much_room(
     project: Path, capsys: Printed
 ) -> None:
-    """After a cell, run folders of earlier cells go beyond runs_mib; a person's run stays."""
+    """After nightly-cell, its older run folders beyond runs_mib are removed; a person's stay."""
     one, two = cells(project)
     runs = project / "build" / "runs"
     assert ended("nightly-cell", one) == 0

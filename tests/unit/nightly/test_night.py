@@ -101,7 +101,7 @@ def test_a_guest_that_never_answered_has_no_time_of_its_boot(tmp_path: Path) -> 
 
 
 def test_a_lost_report_is_not_taken_for_the_result_of_a_killed_cell(tmp_path: Path) -> None:
-    """A killed cell's run counts if its report has a verdict; an interrupted one is no result."""
+    """A killed run of a night counts if its report has a verdict, not if it was interrupted."""
     report(tmp_path / "done", verdict=Verdict.FAILED)
     report(tmp_path / "interrupted", verdict=Verdict.LOST)
 
@@ -122,7 +122,7 @@ def test_a_night_without_cells_is_an_error_that_names_the_table(
 def test_an_interrupted_night_is_found_and_a_new_night_takes_over_its_cells(
     tmp_path: Path, history: History
 ) -> None:
-    """Cells that an interrupted night has not run come first in the next night's plan."""
+    """What an interrupted night has not run (target, kernel, tests) comes first in the next."""
     config = settings(tmp_path, MatrixSpec(targets=("small",), kernels=("6.1", "6.12")))
     chosen = night.planned(config, history, FULL, HOST)
     first = night.begin(config, history, "full", chosen)
@@ -205,7 +205,7 @@ def test_a_night_without_a_result_is_lost(history: History) -> None:
 def test_old_runs_of_cells_are_taken_into_the_history_once(
     tmp_path: Path, history: History
 ) -> None:
-    """The import makes nights of earlier runs by date, and skips runs of a single test."""
+    """The option --import-runs makes nights of earlier runs by date, not of single tests."""
     runs = tmp_path / "runs"
     known = Provenance(kernel="6.1", commit="abc")
     report(runs / "a")

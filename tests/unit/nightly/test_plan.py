@@ -43,7 +43,7 @@ def point(cell: Cell, night: str, duration_s: float, verdict: Verdict) -> CellPo
 
 
 def test_the_cost_of_a_cell_is_the_median_of_its_last_results() -> None:
-    """A night's plan expects a cell's usual duration; lost cells and reruns do not count."""
+    """A cell is a target, kernel and tests; its expected duration leaves out lost runs, reruns."""
     old = [point(CELL, f"n{number}", 9000.0, Verdict.PASSED) for number in range(3)]
     new = [point(CELL, f"o{number}", 100.0 + number, Verdict.FAILED) for number in range(5)]
     lost = point(CELL, "p", 1.0, Verdict.LOST)
@@ -56,7 +56,7 @@ def test_the_cost_of_a_cell_is_the_median_of_its_last_results() -> None:
 
 
 def test_a_cell_without_a_history_costs_what_cells_with_the_same_tests_cost() -> None:
-    """A new cell on another kernel is planned with the duration of cells with its tests."""
+    """The expected duration of tests on a new kernel is that of these tests on other kernels."""
     other = replace(CELL, kernel="6.12")
     unlike = replace(CELL, tests="smoke")
     past = plan.known([point(CELL, "n", 70.0, Verdict.PASSED)], frozenset())
@@ -66,7 +66,7 @@ def test_a_cell_without_a_history_costs_what_cells_with_the_same_tests_cost() ->
 
 
 def test_the_longest_cell_is_started_first(tmp_path: Path) -> None:
-    """A night's plan has its cells in the order of falling expected duration."""
+    """A night starts the target, kernel and tests with the longest expected duration first."""
     wanted = small_cells(tmp_path)
     costs = {cell.id: [10.0 * number] for number, cell in enumerate(wanted, start=1)}
     past = Known(costs_s=costs, last_night={})
@@ -79,7 +79,7 @@ def test_the_longest_cell_is_started_first(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_named_and_comes_first_in_the_next_night(tmp_path: Path) -> None:
-    """Cells beyond a night's time are left out with the reason, and planned first next time."""
+    """Of a night's matrix, what exceeds its time is left out and planned first next time."""
     wanted = small_cells(tmp_path)
     tight = {"budget_s": 700.0}
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_named_and_comes_first_in_the_next_night(tmp_path: 
 
 
 def test_cells_fit_side_by_side_only_where_processors_and_memory_suffice() -> None:
-    """The night's plan runs a cell that needs more than the host has alone."""
+    """A guest of a night that needs more CPUs or memory than the host has runs alone."""
 
     def job(name: str, cost_s: float, room: Room) -> Job:
         return Job(cell=replace(CELL, kernel=name), cost_s=cost_s, room=room)

@@ -17,7 +17,7 @@ from tests.unit.nightly.test_plan import point
 
 
 def test_a_pattern_selects_cells_by_their_ids(tmp_path: Path) -> None:
-    """--cells takes patterns like build/*; one that fits no id of a night's cell is an error."""
+    """Of a night's target/kernel/tests ids, --cells build/* selects some; no hit is an error."""
     every = cells.cells(settings(tmp_path), MATRIX, long=False)
 
     found = selection.named(every, ("build/*", "*/6.12/slub/*smoke*"))

@@ -78,7 +78,7 @@ def work(root: Path, deadline_s: float = 60.0) -> Work:
 def test_a_cell_without_a_report_is_lost_with_the_end_of_its_output(
     tmp_path: Path, history: History, kind: str, deadline_s: float, reason: str
 ) -> None:
-    """The result of a night's cell whose run left no report has the reason and last lines."""
+    """If one run of a night leaves no report, its result has the reason and its last lines."""
     worker.run(config(tmp_path, kind), work(tmp_path, deadline_s))
 
     (found,) = history.results(NIGHT.id)
@@ -90,7 +90,7 @@ def test_a_cell_without_a_report_is_lost_with_the_end_of_its_output(
 def test_a_killed_cell_is_started_again_four_times_and_then_lost(
     tmp_path: Path, history: History
 ) -> None:
-    """A night's cell whose run is killed has four starts in all; the fifth worker gives up."""
+    """A run of a night that is killed has four starts in all; the fifth worker gives up."""
     for _ in range(4):
         worker.run(config(tmp_path, "killed"), work(tmp_path))
         assert history.results(NIGHT.id) == ()
@@ -108,7 +108,7 @@ def test_a_killed_cell_is_started_again_four_times_and_then_lost(
 def test_the_report_of_a_start_whose_worker_was_killed_counts(
     tmp_path: Path, history: History
 ) -> None:
-    """A cell whose run ended although its worker died is not run again; its report counts."""
+    """A run of a night that ended although its worker process died is not started again."""
     start = Start(
         night=NIGHT.id,
         cell=cell(tmp_path).id,

@@ -111,7 +111,7 @@ def test_one_crash_in_two_tests_is_one_finding() -> None:
 
 
 def test_a_crash_between_tests_and_a_failed_stage_are_findings_of_their_own() -> None:
-    """A night's cell can be bad although no test of it failed, for example if insmod fails."""
+    """A night's cell (target, kernel, tests) can be bad with no failed test, as after insmod."""
     good = cell("one", result("test_a"))
     between = cell("one", result("test_a"), verdict=C, crashes=(crash(""),))
     no_load = cell("one", verdict=F, ended_in="load", reason="insmod: Invalid argument")
@@ -145,7 +145,7 @@ def test_what_changed_since_the_last_pass_is_the_suspect(
 
 
 def test_a_cell_in_which_only_the_commit_changed_decides_for_the_others() -> None:
-    """Where both commit and kernel changed, another cell with the same failure tells which."""
+    """If a test fails on two targets, the one whose kernel is unchanged blames the commit."""
     good = (
         cell("one", result("test_a"), commit="a", kernel_version="1"),
         cell("two", result("test_a"), commit="a", kernel_version="9"),
@@ -183,7 +183,7 @@ def test_the_range_of_commits_begins_at_the_last_pass_across_lost_nights() -> No
 
 
 def test_a_cell_that_was_run_again_elsewhere_names_the_worker_that_was_lost() -> None:
-    """A night's cell that passed on its second worker is not lost, but its first worker is."""
+    """A night's cell (target, kernel, tests) passed on a second host; the first host is lost."""
     moved = cell("one", result("test_a"), lost_tries=(LostTry(worker="kvm-1", reason="gone"),))
 
     (found,) = last_of(moved)
@@ -192,7 +192,7 @@ def test_a_cell_that_was_run_again_elsewhere_names_the_worker_that_was_lost() ->
 
 
 def test_a_worker_that_also_finished_a_cell_was_not_lost() -> None:
-    """Two unfinished cells of a worker are themselves lost if the worker finished a third one."""
+    """Of a host's three cells (target, kernel, tests) one ended, so the host itself works."""
     late: dict[str, object] = {"verdict": L, "worker": "kvm-1", "reason": "not finished"}
     cells = (cell("one", **late), cell("two", **late), cell("three", result("t"), worker="kvm-1"))
 

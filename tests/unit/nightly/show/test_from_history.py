@@ -105,7 +105,7 @@ def test_a_crash_is_explained_with_its_source_its_console_and_commands(
 
 
 def test_the_reruns_of_a_cell_make_its_failed_test_flaky(history: History) -> None:
-    """A test that failed in a night's first attempt and passed in a rerun counts as flaky."""
+    """A test that fails in a night's first run and passes in its rerun counts as flaky."""
     again = result(GUEST, P, attempt=1, tests=both(P))
     add_night(history, 1, result(GUEST, F, tests=both(F)), again)
 
@@ -140,7 +140,7 @@ def test_a_broken_build_ended_in_the_build_and_names_the_versions(history: Histo
 
 
 def test_the_cells_that_were_left_out_are_those_of_the_plan(history: History) -> None:
-    """The night's report names each cell that did not run, with the reason from the plan."""
+    """The night's report names what the plan had no time for: target, kernel, tests, reason."""
     add_night(history, 1, left_out="the budget is used up")
 
     morning = from_history.morning(history, project="greeter")
@@ -162,7 +162,7 @@ def test_an_earlier_night_can_be_reported_and_an_unknown_one_is_refused(history:
 
 
 def test_the_worker_of_a_cell_is_named_only_when_there_are_several(history: History) -> None:
-    """The report of a night on one host names no worker, that of two hosts one for each cell."""
+    """A night's report says on which host each run was, if there were two hosts."""
     one, two = (result(cell, P, worker="kvm-1") for cell in (GUEST, BUILD))
     add_night(history, 1, one, two)
     alone = from_history.morning(history, project="greeter")
