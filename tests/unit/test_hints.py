@@ -67,7 +67,7 @@ def objection(words: list[str]) -> str:
 
 
 def test_more_than_40_commands_are_collected_from_hints_in_the_source() -> None:
-    """Else the tests of commands in error hints below would have nothing to check."""
+    """Commands in hints are found in many modules; without any, the next tests prove nothing."""
     assert len(collected()) > 40
 
 
@@ -151,7 +151,7 @@ def test_a_hint_repeats_the_option_c_of_the_call_until_it_is_forgotten(
 def test_a_hint_has_the_bare_name_if_path_finds_it_and_else_the_full_path_or_python_m_module(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command in an error's hint must work when it is pasted."""
+    """A hint has the bare name if PATH leads to the file, else the path or `python -m MODULE`."""
     places = {"bin": str(tmp_path / "bin"), "other": str(tmp_path / "other")}
     for folder in places.values():
         Path(folder).mkdir()

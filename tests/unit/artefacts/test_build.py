@@ -77,7 +77,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_a_second_build_of_an_unchanged_module_compiles_nothing(project: Project) -> None:
-    """A module whose files and make variables are unchanged is not compiled again.
+    """A second build of an unchanged module compiles nothing.
 
     Of the two files that a build gives, only one has debug symbols.
     """
@@ -108,7 +108,7 @@ def test_builds_in_one_folder_take_turns(project: Project) -> None:
 def test_a_changed_added_or_removed_file_or_an_added_make_variable_causes_a_new_build(
     project: Project,
 ) -> None:
-    """A change of the module's files or another make variable causes a new build each time."""
+    """A changed, new or removed file and another make variable each cause a new build."""
     project.build()
     project.write("int answer(void) { return 43; }\n")
     changed = project.build()
@@ -207,7 +207,7 @@ def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
 def test_a_failing_companion_command_or_a_file_to_push_that_no_command_makes_is_a_build_error(
     project: Project,
 ) -> None:
-    """Companion commands build what is pushed into the guest; they fail before it boots."""
+    """A failing companion command, which builds files for the guest, is an error before boot."""
     push = PushSpec(source=project.root / "tool", target="/bin/tool")
     makes = replace(project.spec, companions=(("touch", "tool"),), push=(push,))
 

@@ -79,7 +79,7 @@ def test_each_configured_kernel_is_built(
 def test_a_failed_build_stops_no_other(
     settings: Settings, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other kernels are built after a failed one; its row has the reason, the exit code too."""
+    """Other kernels are built after a failed one, whose row has the reason and exit code."""
     stand_in(monkeypatch, kernel)
 
     def no_kernel(*_: object, **__: object) -> Kernel:

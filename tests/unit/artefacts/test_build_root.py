@@ -92,7 +92,7 @@ def test_a_kernel_that_this_host_cannot_build_for_gets_a_build_root(
 def test_a_build_root_has_only_files_of_this_user_and_no_devices(
     kernel: Kernel, tmp_path: Path
 ) -> None:
-    """A build root (chroot of another Debian suite) is unpacked without root's rights."""
+    """A build root of another Debian suite is made without root: own files and no devices."""
     found = fitted(replace(kernel, suite="trixie"), tmp_path)
 
     assert found is not None

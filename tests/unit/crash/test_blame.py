@@ -38,7 +38,7 @@ def test_a_module_frame_in_any_stack_of_the_report_blames_the_module() -> None:
 
 
 def test_a_report_whose_only_module_is_not_under_test_leaves_the_blame_undecided() -> None:
-    """Frames of another module decide nothing; the reason names --control, a run without ours."""
+    """Frames of another module decide nothing; the reason names --control, a run without it."""
     found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
     assert found.blame is Blame.UNDECIDED

@@ -17,7 +17,7 @@ WANTED = Expectation(
 
 
 def test_a_test_whose_crash_equals_its_expected_crash_passes() -> None:
-    """Equal are kind, function, place, module and whether the crash was fatal."""
+    """A test passes when kind, function, place, module and fatality are as announced."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
     ((result,), loose) = judged((ended,), (report(),), (crash(),), {"t::one": WANTED})

@@ -55,7 +55,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_member_offsets_from_btf_equal_the_compilers_offsetof(program: Path) -> None:
-    """Offsets agree through arrays, typedefs, const and anonymous unions."""
+    """Offsets equal offsetof through arrays, typedefs, const and anonymous unions."""
     said = subprocess.run([program], check=False, capture_output=True, text=True).stdout
     size, high, numbers, name, call = (int(word) for word in said.split())
 

@@ -174,7 +174,7 @@ def test_a_guest_stopped_before_a_debugger_came_stays_stopped_after_it(tmp_path:
 def test_a_packet_that_the_stub_sends_before_the_debuggers_first_one_is_dropped(
     tmp_path: Path,
 ) -> None:
-    """Else the debugger would take QEMU's own stop report for the reply to its first request."""
+    """QEMU's own stop report is no reply to the debugger's first request, so it is dropped."""
     with guarded(tmp_path, unasked=True) as (_, _, path), connected(path) as debugger:
         debugger.settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -195,7 +195,7 @@ def test_a_continue_for_a_panicked_guest_is_not_sent_to_qemu(tmp_path: Path) -> 
 
 
 def test_registers_written_in_a_panicked_guest_are_restored_on_detach(tmp_path: Path) -> None:
-    """A debugger may set registers to show the exception; each thread gets its own back."""
+    """A debugger may set registers to show the exception; on detach each thread's are reset."""
     dead = "paused (guest-panicked)"
 
     with guarded(tmp_path, dead) as (_, stub, path), connected(path) as debugger:

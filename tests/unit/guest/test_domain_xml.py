@@ -156,7 +156,7 @@ def test_additional_network_cards_are_connected_to_one_qemu_hub() -> None:
 
 
 def test_a_pci_device_becomes_a_hostdev_element_and_the_users_qemu_arguments_come_last() -> None:
-    """Both are in the XML of a guest whose target names a PCI device and QEMU arguments."""
+    """A PCI device of the host is libvirt's hostdev; further arguments come last."""
     root = parsed(replace(SPEC, pci=("0000:03:00.1",), qemu=("-device", "edu")))
 
     address = root.findall("devices/hostdev/source/address")[0]

@@ -31,14 +31,14 @@ def key(spec: DomainSpec, *keys: str) -> str:
 def test_a_guest_with_other_hardware_or_kernel_command_line_has_another_snapshot_key(
     other: DomainSpec,
 ) -> None:
-    """So a guest is never restored from the snapshot of a booted guest that differs."""
+    """A guest is never restored from the snapshot of a booted guest that differs from it."""
     assert key(other) != key(SPEC)
 
 
 def test_the_snapshot_key_of_the_same_guest_differs_from_that_of_snapshot_format_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So old snapshots are not used: in a copied cache they read the first cache's image."""
+    """Snapshots of format 1 are not used: in a copied cache they read the first one's image."""
     now = key(SPEC)
     monkeypatch.setattr(snapshot, "_FORMAT", "1")
 
@@ -46,7 +46,7 @@ def test_the_snapshot_key_of_the_same_guest_differs_from_that_of_snapshot_format
 
 
 def test_the_snapshot_key_depends_on_disk_sizes_and_not_on_paths_or_run_ids() -> None:
-    """So a later run with equal disks uses the snapshot of a booted guest again."""
+    """A later run with equal disks uses the snapshot of a booted guest again."""
     first = replace(SPEC, disks=(Path("/runs/1/disk0.raw"),))
     second = replace(SPEC, disks=(Path("/runs/2/disk0.raw"),), run_id="2", name="other")
 

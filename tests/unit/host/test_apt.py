@@ -136,7 +136,7 @@ def test_a_failed_downloads_hint_is_the_network_if_a_host_is_unresolved_else_apt
 def test_a_stored_answer_of_apt_is_used_until_apts_state_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer in the cache also is asked for again if its stored file is damaged."""
+    """A stored answer of apt is used until apt's state changes or the stored file is damaged."""
     questions: list[int] = []
 
     def ask() -> list[str]:

@@ -91,7 +91,7 @@ def test_publishing_a_folder_removes_temporary_folders_of_dead_but_not_of_living
 
 
 def test_the_error_for_a_full_disk_names_the_folder_and_free_space(tmp_path: Path) -> None:
-    """The error of a disk that fills while a cache folder is made also has a hint."""
+    """The error of a full disk has the folder, the free space and a hint."""
     with pytest.raises(Lost) as caught, cache.publish(tmp_path / "thing"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -134,7 +134,7 @@ def test_waiting_for_a_held_lock_names_its_process_and_killing_it_frees_the_lock
 def test_long_unused_cache_folders_are_removed_but_recent_and_temporary_ones_stay(
     tmp_path: Path,
 ) -> None:
-    """Of the cache's folders, those with an old time go; lock files stay, too."""
+    """Cache folders that were long unused are removed; recent and temporary ones stay."""
     for name in ("old", "new", ".half.1.tmp"):
         (tmp_path / name).mkdir()
     for name in ("old", ".half.1.tmp"):

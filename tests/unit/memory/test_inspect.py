@@ -50,7 +50,7 @@ def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
 
 
 def test_json_lines_of_drgns_process_form_one_memory_view() -> None:
-    """A process that reads a guest's memory prints parts as JSON; source paths get shorter."""
+    """Parts of a guest's memory, which a drgn process prints as JSON, become one value."""
     view = look("write(release='6.1'); write(**cpus); write(waits=[], log=['one', 'two'])")
 
     assert (view.release, view.log, view.problems) == ("6.1", ("one", "two"), ())

@@ -30,7 +30,7 @@ def test_ring_counters_that_differ_from_the_bitmaps_are_called_wrong_unless_the_
     live: bool,  # noqa: FBT001
     verdict: str,
 ) -> None:
-    """The driver's drgn plugin compares a ring's counters with its bitmaps of records."""
+    """The driver's drgn plugin reports counters that differ, unless the ring's lock is held."""
     plugin = drgn_program.load_plugin(PLUGIN)
 
     assert plugin._verdict(recorded, counted, held=held, live=live).startswith(verdict)

@@ -139,7 +139,7 @@ def test_complete_vmcoreinfo_notes_are_returned_in_order_without_a_truncated_one
 def test_a_guest_with_2816_mib_or_more_has_2_gib_at_address_0_and_the_rest_at_4_gib(
     size: int, expected: list[tuple[int, int, int]]
 ) -> None:
-    """So QEMU's machine q35 places physical memory: the PCI hole lies between the two parts."""
+    """From 2816 MiB on, a q35 machine has 2 GiB below the PCI hole and the rest above 4 GiB."""
     start = 0x7F00_0000_0000
 
     assert segments(start, size) == tuple(

@@ -63,7 +63,7 @@ def test_the_load_plan_has_required_kernel_modules_then_optional_ones_then_built
 
 
 def test_modprobe_conf_has_no_hardware_aliases_and_an_install_line_with_dependencies() -> None:
-    """So a guest's modprobe loads built modules by name or alias, but never for a found device."""
+    """A guest's modprobe loads built modules by name or alias, never for a device it finds."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 
     alias, install = modinfo.modprobe_conf((found,), "/run/h").splitlines()

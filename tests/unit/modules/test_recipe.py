@@ -71,7 +71,7 @@ def test_a_kbuild_file_in_a_subfolder_is_used_for_the_recipe_but_not_one_in_the_
 def test_a_makefile_without_obj_m_gives_a_recipe_that_runs_make_for_the_module_of_the_c_file(
     tmp_path: Path, name: str
 ) -> None:
-    """Such a Makefile is run as it is; its C file gives the module's name to the build recipe."""
+    """A Makefile that is not a Kbuild file is run, and the module's name comes from its source."""
     files = {"Makefile": "KDIR := /lib/modules/$(shell uname -r)/build\nall:\n", name: HELLO}
     found = recipe.of_folder(folder(tmp_path, **files))
 

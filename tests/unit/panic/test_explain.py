@@ -209,7 +209,7 @@ def test_each_report_has_its_title_and_guilty_function(case: Case) -> None:
 
 
 def test_a_kasan_report_gives_task_cpu_taint_release_and_named_stacks() -> None:
-    """From an example KASAN text these are read; the stack of the bad access comes first."""
+    """An example KASAN text gives task, CPU, taint, release; the bad access's stack is first."""
     found = explained(CASES["kasan"].text)
 
     assert (found.task, found.pid, found.cpu, found.taint) == ("sh", 42, 1, "GOE")

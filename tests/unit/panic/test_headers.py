@@ -219,7 +219,7 @@ EXAMPLES = [(kind, line) for kind, lines in KINDS.items() for line in lines]
 def test_match_returns_the_right_report_kind_for_each_example_of_a_reports_first_line(
     kind: str, line: str
 ) -> None:
-    """Examples are from many kernel releases and architectures."""
+    """First lines of reports from many kernel releases and architectures give their kind."""
     found = match(line)
 
     assert found is not None

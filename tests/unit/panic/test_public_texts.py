@@ -197,7 +197,7 @@ def test_a_lockdep_report_without_a_stack_names_a_function_of_its_lock_chain() -
 
 
 def test_a_lockdep_report_names_the_function_that_contains_the_inlined_ones() -> None:
-    """A decoded lockdep report has a line for each inlined function; these are not named."""
+    """A decoded lockdep report has a line for each inlined function; their caller is named."""
     lock = "ffff888011deca98 (&q->lock){++++}-{3:3}, at: "
     text = (
         "WARNING: possible circular locking dependency detected\n"

@@ -48,7 +48,7 @@ def test_each_recorded_console_gives_the_expected_reports(log: Path) -> None:
 def test_a_recorded_console_with_its_first_report_removed_does_not_give_the_expected_reports(
     log: Path,
 ) -> None:
-    """So the comparison of recorded consoles with their expectations can fail."""
+    """A console without its first report does not match, so the comparison can fail."""
     first = next(one for one in scan(log.read_text().split("\n")) if one.kind != "canary")
     lines = log.read_text().split("\n")
     rest = lines[: first.line] + lines[first.line + len(first.text) :]

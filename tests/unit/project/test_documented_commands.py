@@ -39,7 +39,7 @@ def command(text: str) -> Command:
 
 
 def test_commands_are_found_in_the_readme_contributing_kernel_and_docs_pages() -> None:
-    """Else the tests of documented commands below would have nothing to compare."""
+    """Each kind of page has documented commands; else the tests below would compare nothing."""
     places = {one.place.split(":")[0] for one in COMMANDS}
 
     assert {
@@ -80,7 +80,7 @@ def test_every_documented_command_parses() -> None:
     ],
 )
 def test_a_command_with_a_misspelt_or_surplus_word_is_rejected_by_the_parser(line: str) -> None:
-    """The parser that checks documented commands rejects these and a missing value."""
+    """The parser rejects a misspelt task or option, a surplus word and a missing value."""
     one = command(line)
 
     with pytest.raises((KeyError, ParseError)):

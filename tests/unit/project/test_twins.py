@@ -93,7 +93,7 @@ def test_the_main_files_of_the_driver_exist_for_linux_and_for_macos() -> None:
 def test_driver_files_of_one_name_have_the_same_functions_on_linux_and_macos_unless_excepted(
     name: str,
 ) -> None:
-    """Each function of such a file exists for both systems, or has a listed reason."""
+    """Each function of a driver file that both systems have is in both, or has a reason."""
     linux, macos = functions(OS / "linux" / name), functions(OS / "macos" / name)
 
     assert linux - macos == set(ALONE.get((name, "linux"), {}))

@@ -248,7 +248,7 @@ def test_when_the_debugger_hangs_up_the_breakpoints_are_removed_and_kdp_is_disco
 
 
 def test_an_unknown_packet_has_an_empty_answer() -> None:
-    """To a debugger of the bridge it means 'not supported'; lldb sends dozens of such packets."""
+    """An empty answer means 'not supported'; debuggers send the bridge dozens of such packets."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(b"jThreadsInfo") == b""
         assert debugger.ask(b"vMustReplyEmpty") == b""

@@ -75,7 +75,7 @@ def test_an_unmapped_address_is_refused_with_the_kernels_error() -> None:
 
 
 def test_setting_a_breakpoint_twice_is_refused() -> None:
-    """A fake KDP kernel refuses this, and the removal of a breakpoint that is not set."""
+    """A fake KDP kernel refuses a second equal breakpoint and the removal of one not set."""
     with attached(PageMachine()) as (client, _):
         client.set_breakpoint(BASE)
         with pytest.raises(KdpRefused, match="BREAKPOINT_ALREADY_SET"):
@@ -86,7 +86,7 @@ def test_setting_a_breakpoint_twice_is_refused() -> None:
 
 
 def test_the_client_acknowledges_an_exception_after_resume_so_that_it_is_sent_once() -> None:
-    """After that acknowledgement the fake KDP kernel answers the client's requests again.
+    """A resumed fake KDP kernel sends its exception once, and then answers requests again.
 
     The exception is sent once only because the client acknowledges it.
     """

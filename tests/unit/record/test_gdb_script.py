@@ -59,7 +59,7 @@ def test_the_gdb_script_has_a_hardware_breakpoint_at_section_plus_symbol_plus_fa
 def test_the_gdb_script_defines_no_to_fault_command_if_the_faults_address_is_uncertain(
     files: ReplayFiles, module: str, size: int, sections: dict[str, int]
 ) -> None:
-    """The gdb script of a replay then has no command that runs up to the recorded fault.
+    """If the fault's address is not certain, a replay's gdb script cannot run up to the fault.
 
     Cases: the function has another size, the module's sections are unknown, its .text is unknown,
     or the fault is in another module.

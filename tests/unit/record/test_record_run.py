@@ -54,7 +54,7 @@ def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
 def test_exit_code_is_3_for_a_panic_or_gone_guest_4_for_a_deadline_1_for_a_warning(
     ending: Ending, status: int | None, lines: list[str], code: int
 ) -> None:
-    """These are exit codes of a recording's command; a stopped kernel decides over the rest.
+    """A recording with a stopped kernel gives 3, a report or failed command 1, no end 4.
 
     If several apply, the stopped kernel decides.
     """
@@ -68,7 +68,7 @@ def test_function_offset_size_and_module_of_the_fault_are_of_the_first_report() 
 
 
 def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> None:
-    """A recorded guest that ended without it has panicked, gone, or passed its deadline."""
+    """A recorded guest without a printed status has panicked, is gone or passed its deadline."""
     complete = InitProgress(stages=("load", "command", "status"), status=0)
 
     assert _ending(complete, (), ended=True) is Ending.FINISHED

@@ -45,7 +45,7 @@ def line(mode: Mode, state: str, **control: Path) -> str:
 
 
 def test_qemu_arguments_for_record_and_replay_differ_only_in_mode_and_snapshot_option() -> None:
-    """A replay needs the recorded machine; only rr= and rrsnapshot= are others."""
+    """A replay needs the recorded machine, so only rr= and rrsnapshot= differ."""
     recorded = line(Mode.RECORD, "start")
 
     replayed = line(Mode.REPLAY, "load")

@@ -22,7 +22,7 @@ def objections(name: str, data: bytes, *, stamped: bool = True) -> list[str]:
 
 
 def test_a_release_module_and_a_text_that_names_the_test_build_may_be_released() -> None:
-    """The check before a release finds nothing in such files."""
+    """A module of a release passes, and so does a text file that names the test build."""
     assert objections("m.ko", GOOD) == []
     assert objections("README", b"the test build has crash_now") == []
 
@@ -90,7 +90,7 @@ def test_package_of_a_release_passes(tmp_path: Path) -> None:
 def test_the_error_for_a_refused_package_lists_each_file_with_test_build_contents(
     tmp_path: Path,
 ) -> None:
-    """The BuildError has one line for each such file of the .deb, with package and file."""
+    """The error for a refused package has every objection, with the package and the file."""
     files = {"lib/modules/6/m.ko": GOOD + b"crash_now", "usr/sbin/tool": ELF + b"i_know"}
 
     with pytest.raises(BuildError, match="not released: 2 objections") as caught:

@@ -51,7 +51,7 @@ def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
 def test_in_kcidb_a_lost_test_has_status_miss_and_a_harness_crash_the_culprit_harness(
     tmp_path: Path,
 ) -> None:
-    """A crash of the harness is for example the death of QEMU."""
+    """A lost run has the status MISS, and the death of QEMU is blamed on the harness."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)
 

@@ -138,10 +138,7 @@ def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
 def test_watch_notices_changed_new_and_removed_files_and_looks_at_the_configuration_file(
     tmp_path: Path,
 ) -> None:
-    """With --watch, sources, tests and the configuration file are compared with before.
-
-    The configuration file is watched.
-    """
+    """With --watch, a changed or new source file and a removed test are noticed."""
     settings = settings_of(tmp_path)
     before = again.state(settings)
 

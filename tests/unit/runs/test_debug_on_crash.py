@@ -65,7 +65,7 @@ def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
 def test_a_debugger_starts_for_a_crashed_guest_but_not_for_one_that_has_gone_or_still_runs(
     monkeypatch: pytest.MonkeyPatch, debugger: str, error: HarnessError, times: int
 ) -> None:
-    """With --debug-on-crash the error that ended the guest decides."""
+    """With --debug-on-crash a fake guest that crashes starts gdb; a reset or warning does not."""
     calls: list[Any] = []
     monkeypatch.setattr(attach, "attach_to", lambda *words: calls.append(words))
     view = View()

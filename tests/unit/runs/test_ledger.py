@@ -69,7 +69,7 @@ def verdicts(results: tuple[TestResult, ...]) -> dict[str, Verdict]:
 
 
 def test_a_suite_with_all_results_ends_without_an_error() -> None:
-    """The record of a suite's KTAP lines has a result for every planned test."""
+    """A suite in which every planned test has a result in KTAP ends without an error."""
     book = ledger(*PLAN, "ok 1 t::one", "not ok 2 t::two")
 
     outcome = book.ended(None)
@@ -213,7 +213,7 @@ def test_without_ktap_exit_code_0_passes_except_in_blktests_and_4_skips_only_a_s
 def test_a_command_of_a_ktap_suite_that_exits_with_0_and_prints_no_ktap_is_an_error(
     tmp_path: Path,
 ) -> None:
-    """The error's hint names the key `judge`, by which the exit code alone would decide."""
+    """A command that should print KTAP and prints nothing has no verdict; the hint names judge."""
     log = tmp_path / "inside.log"
     log.write_text("hello\n")
 

@@ -16,7 +16,7 @@ WARNING = KernelReport(kind="warning", title="WARNING in f", line=3, text=("WARN
 
 
 def test_a_run_passes_if_results_kernel_log_console_and_libvirt_are_all_clean() -> None:
-    """The reason of a passed run has its number of tests."""
+    """A run passes if nothing speaks against it; its reason has the number of tests."""
     assert decide(CLEAN) == (Verdict.PASSED, "1 tests passed, kernel log clean")
 
 

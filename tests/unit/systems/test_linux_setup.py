@@ -149,7 +149,7 @@ def test_without_grub_the_instructions_list_kernel_command_line_options_to_add()
 
 
 def test_kernel_lockdown_and_signature_enforcement_are_unmet_requirements() -> None:
-    """On a fake Linux target, both files are read over the shell."""
+    """On a fake Linux target, the files that say so lead to one unmet requirement each."""
     shell = Scripted(headers=True)
     assert all(one.state is State.MET for one in setup.requirements(shell, signed=False))
     shell.files["/sys/kernel/security/lockdown"] = "none [integrity] confidentiality\n"
@@ -164,7 +164,7 @@ def test_kernel_lockdown_and_signature_enforcement_are_unmet_requirements() -> N
 
 
 def test_configuring_debugging_without_passwordless_sudo_raises_target_not_ready() -> None:
-    """The harness cannot enter a password on the Linux target."""
+    """Debugging cannot be set up without sudo: the harness enters no password on the target."""
     shell = Scripted()
     shell.sudo = False
 

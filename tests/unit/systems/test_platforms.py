@@ -50,7 +50,7 @@ def test_both_platforms_have_the_same_functions(
 
 
 def test_modules_with_another_function_name_or_parameter_compare_as_unequal() -> None:
-    """So the comparison of the harness's Linux and macOS modules can fail."""
+    """The comparison of two modules notices a different name and a different parameter."""
     assert functions(kmod) != functions(linux_setup)
     changed = functions(kmod)
     changed["load"] = changed["load"][:-1]

@@ -191,6 +191,6 @@ def test_a_file_that_is_no_opencore_config_is_refused(data: bytes) -> None:
 
 
 def test_a_missing_disk_is_a_usage_error(tmp_path: Path) -> None:
-    """The error for an OpenCore disk that does not exist says so."""
+    """A missing disk is a usage error that says so."""
     with pytest.raises(UsageError, match="no such disk"):
         opencore_disk.settings(tmp_path / "none.qcow2")

@@ -44,7 +44,7 @@ def code_of(called: HarnessTask, **options: object) -> int:
 def test_a_task_is_told_which_of_its_options_were_given_other_values_than_the_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """So a task can refuse an option that was given and has no effect."""
+    """A task sees which options differ from their defaults, to refuse those without effect."""
     code = code_of(sample, name="x", many=[], count=4, config="p.toml", C=None)
 
     assert code == 7

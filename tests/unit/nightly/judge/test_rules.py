@@ -111,7 +111,7 @@ def test_one_crash_in_two_tests_is_one_finding() -> None:
 
 
 def test_a_crash_between_tests_and_a_failed_stage_are_findings_of_their_own() -> None:
-    """A night's cell (target, kernel, tests) can be bad with no failed test, as after insmod."""
+    """A night's target, kernel and tests can be bad with no failed test, as if insmod fails."""
     good = cell("one", result("test_a"))
     between = cell("one", result("test_a"), verdict=C, crashes=(crash(""),))
     no_load = cell("one", verdict=F, ended_in="load", reason="insmod: Invalid argument")
