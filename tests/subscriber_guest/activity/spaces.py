@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Steps of namespaces, control groups and other processes: what containers and debuggers use."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import children, facts, kernel_calls
+from .children import PROCESSES, Start, in_child, start
+from .log import Log, Row, Value
+from .programs import SLEEP, TRUE
+
+PTRACE = "kptrace_events"
+CONTAINER = "0123456789abcdef" * 4
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+def _in_new(log: Log, flag: int, name: str) -> None:
+    start(
+        log,
+        Start(program=TRUE, arguments=[name], prepare=lambda: kernel_calls.unshare(flag)),
+    )
+
+
+def a_mount_namespace(log: Log) -> None:
+    """Run a program in a mount namespace of its own."""
+    _in_new(log, kernel_calls.CLONE_NEWNS, "mounts")
+
+
+def a_network_namespace(log: Log) -> None:
+    """Run a program in a network namespace of its own."""
+    _in_new(log, kernel_calls.CLONE_NEWNET, "network")
+
+
+def a_host_name_namespace(log: Log) -> None:
+    """Run a program in a UTS namespace of its own."""
+    _in_new(log, kernel_calls.CLONE_NEWUTS, "host-name")
+
+
+def an_ipc_namespace(log: Log) -> None:
+    """Run a program in an IPC namespace of its own."""
+    _in_new(log, kernel_calls.CLONE_NEWIPC, "ipc")
+
+
+def a_cgroup_namespace(log: Log) -> None:
+    """Run a program in a cgroup namespace of its own, which hides the path of its group."""
+    spot = facts.surroundings()["cgroup"]
+    start(
+        log,
+        Start(
+            program=TRUE,
+            arguments=["cgroups"],
+            prepare=lambda: kernel_calls.unshare(kernel_calls.CLONE_NEWCGROUP),
+            own={"cgroup": spot, **_ids_of_group(str(spot))},
+        ),
+    )
+
+
+def _ids_of_group(path: str) -> dict[str, Value]:
+    folder = _GROUPS / path.lstrip("/")
+    if not folder.is_dir():
+        return {}
+    return dict.fromkeys(("cgroup_id", "cid"), folder.stat().st_ino)
+
+
+def a_user_namespace(log: Log) -> None:
+    """Run a program in a user namespace without a mapping: the rows have the outer ids."""
+    ids = dict(facts.ids())
+    before = Path("/proc/self/ns/user").stat().st_ino
+    flag = kernel_calls.CLONE_NEWUSER
+    stat = Path(TRUE).stat()
+    own: Row = {**ids, "owner_uid": stat.st_uid, "owner_gid": stat.st_gid, **facts.audit()}
+    what = Start(
+        program=TRUE, arguments=["users"], prepare=lambda: kernel_calls.unshare(flag), own=own
+    )
+    pid = start(log, what)
+    key: Row = {"pid": pid, "action": "call"}
+    values: Row = {"changed LIKE '%user_ns%'": 1, "old_user_ns": before, "now_euid": ids["euid"]}
+    log.expect_all("kcredential_events", key, {**values, f"now_user_ns <> {before}": 1})
+
+
+def a_container(log: Log) -> None:
+    """Run a program as process 1 of a container that unshare makes."""
+    token = f"container-{os.getpid()}"
+    words = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc"]
+    command = ["/usr/bin/printf", token]
+    start(log, Start(program="/usr/bin/unshare", arguments=["unshare", *words, *command]))
+    own = Path("/proc/self/ns/pid").stat().st_ino
+    values: Row = {"ns_pid": 1, f"pid_ns <> {own}": 1, "path": os.path.realpath(command[0])}
+    key: Row = {"event_type": "exec", "cmdline": " ".join(command)}
+    log.expect_all(PROCESSES, key, {**values, "uid": 0, "flags": 0})
+
+
+def another_root(log: Log) -> None:
+    """Run a program in another root: its path is the one that it sees there."""
+    root = log.work / "root"
+    root.mkdir()
+
+    def prepare() -> None:
+        kernel_calls.unshare(kernel_calls.CLONE_NEWNS)
+        kernel_calls.bind_privately(b"/", os.fsencode(root))
+        os.chroot(root)
+        os.chdir("/")
+
+    start(log, Start(program=TRUE, arguments=["in-root"], prepare=prepare))
+
+
+def a_control_group(log: Log) -> None:
+    """Run a program in a control group that is named as that of a container."""
+    group = _GROUPS / f"docker-{CONTAINER}.scope"
+    group.mkdir()
+
+    def prepare() -> None:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    own: Row = {"container_id": CONTAINER}
+    start(log, Start(program=TRUE, arguments=["in-container"], prepare=prepare, own=own))
+    group.rmdir()
+
+
+def _sleeper(log: Log) -> int:
+    """Start a program that sleeps until it is killed; return its pid once it runs."""
+    what = Start(program=SLEEP, arguments=["sleep", "300"])
+    pid = in_child(lambda: children.become(log, what))
+    deadline = time.monotonic() + 60
+    while os.path.realpath(f"/proc/{pid}/exe") != os.path.realpath(SLEEP):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the program does not run")
+        time.sleep(0.01)
+    return pid
+
+
+def memory_of_another(log: Log) -> None:
+    """Open the memory of another process."""
+    pid = _sleeper(log)
+    dev, ino = facts.program_of(pid)
+    began = facts.start_of(pid)
+    os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    children.expect_end(log, pid, began, -9)
+    own, target = (
+        {"uid": os.getuid(), **facts.audit()},
+        {"target_device": dev, "target_inode": ino},
+    )
+    log.expect_all(
+        PTRACE,
+        {"action": "access", "target_pid": pid},
+        {
+            "pid": os.getpid(),
+            "path": os.path.realpath("/proc/self/exe"),
+            "target_start_ntime / 10000000": began,
+            "target_uid": 0,
+            **own,
+            **target,
+        },
+    )
+
+
+def traced_by_the_parent(log: Log) -> None:
+    """Let a child ask its parent to trace it."""
+    pid = in_child(kernel_calls.traceme)
+    began = facts.start_of(pid)
+    os.waitpid(pid, 0)
+    children.expect_end(log, pid, began, 0)
+    values: Row = {"target_pid": os.getpid(), "parent": os.getpid(), "uid": os.getuid()}
+    log.expect(PTRACE, {"action": "traceme", "pid": pid}, **values)
+
+
+STEPS: tuple[Callable[[Log], None], ...] = (
+    *(a_mount_namespace, a_network_namespace, a_host_name_namespace, an_ipc_namespace),
+    *(a_cgroup_namespace, a_user_namespace, a_container, another_root, a_control_group),
+    *(memory_of_another, traced_by_the_parent),
+)
