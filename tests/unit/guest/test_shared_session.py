@@ -35,7 +35,7 @@ SAMPLE = shared_session.Handoff(
 
 
 def test_a_written_session_file_is_read_back_as_an_equal_value(tmp_path: Path) -> None:
-    """By this file, tests in another process find the run's guest; paths and enums survive."""
+    """The file by which tests in another process find a run's guest keeps paths and enums."""
     file = tmp_path / "session.json"
 
     shared_session.write(SAMPLE, file)

@@ -101,7 +101,7 @@ tool.run(
 def test_the_child_of_a_tool_in_its_own_process_group_is_ended_when_a_signal_ends_the_harness(
     tmp_path: Path, number: int
 ) -> None:
-    """Such a tool gets no Ctrl-C of the terminal, so the harness ends it and its children."""
+    """A tool outside of the terminal's process group gets no Ctrl-C, so the harness ends it."""
     file = tmp_path / "pid"
     line = f"sleep 60 & echo $! >{file}.new; mv {file}.new {file}; wait"
     with subprocess.Popen(

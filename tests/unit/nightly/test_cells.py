@@ -94,7 +94,7 @@ def test_a_night_in_the_long_form_has_other_cells(tmp_path: Path) -> None:
 
 
 def test_the_command_of_a_cell_is_a_task_with_its_options(tmp_path: Path) -> None:
-    """By this command a user repeats one combination of a night's target, kernel and tests."""
+    """A kernel-test command line repeats one combination of a night's target, kernel, tests."""
     cell = one(tmp_path, "test/large/6.12/slub/x86_64/smoke/greeter")
 
     assert cells.task_words(settings(tmp_path), cell) == (

@@ -181,7 +181,7 @@ def test_i386_powerpc_and_kpdescribe_backtraces_give_one_report_with_all_frames(
 
 
 def test_the_caller_of_spinlock_timeout_nmi_is_named_guilty_instead_of_the_nmi() -> None:
-    """By this NMI, macOS stops other CPUs when a spin lock times out; it is not the fault."""
+    """The NMI by which macOS stops other CPUs when a spin lock times out is not the fault."""
     text = DESCRIBED.replace(" panic (in kernel)", " spinlock_timeout_NMI (in kernel)")
 
     assert darwin.scan(text.split("\n"))[0].function == "ZN3foo3barEv"

@@ -231,7 +231,7 @@ def test_the_trapping_function_is_the_first_frame() -> None:
 
 
 def test_reports_of_list_and_refcount_checks_give_no_source_line_for_the_guilty_caller() -> None:
-    """Such a report's file and line are those of the kernel's check, not of the guilty caller."""
+    """The file and line in these kernel reports are those of the check, not of its caller."""
     assert explained(CASES["list"].text).place == ""
     assert explained(CASES["refcount"].text).place == ""
 

@@ -118,7 +118,7 @@ def test_each_format_of_a_stack_line_is_parsed(line: str, frame: Frame) -> None:
 def test_registers_locks_headings_and_bare_source_places_are_not_parsed_as_frames(
     line: str,
 ) -> None:
-    """Such lines between a kernel report's stack lines give None."""
+    """Lines of these kinds among a kernel report's stack lines give None, and no frame."""
     assert parse_frame(line) is None
 
 

@@ -236,7 +236,7 @@ def test_if_a_stack_has_only_worker_frames_the_function_in_the_workqueue_line_is
 def test_a_machine_check_hung_task_panic_or_hung_task_timeout_hint_gives_a_report_of_its_kind(
     text: str, kind: str
 ) -> None:
-    """These rarer first lines of published reports are recognized, too."""
+    """Rarer first lines, found in published kernel logs, are recognized as reports of a kind."""
     assert [one.kind for one in reports(text)] == [kind]
 
 

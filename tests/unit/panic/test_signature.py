@@ -60,7 +60,7 @@ def other_run(text: str, seed: int) -> str:
 def test_other_addresses_offsets_pids_cpus_and_times_do_not_change_the_signature(
     text: str, seed: int
 ) -> None:
-    """Two crashes that differ only in addresses, offsets, ids, CPUs and times share one."""
+    """Crashes that differ only in addresses, offsets, ids, CPUs and times have one signature."""
     assert signature(first(other_run(text, seed))) == signature(first(text))
 
 

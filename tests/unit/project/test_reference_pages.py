@@ -49,7 +49,7 @@ class _Silent:
 
 
 def test_type_default_and_text_of_a_configuration_key_come_from_its_dataclass() -> None:
-    """The generated page of configuration keys takes them from the code."""
+    """The page of configuration keys is generated from the dataclasses that read them."""
     text, keys = reference_pages.documented(_Whole)
 
     assert text == "A table for this test. Its second sentence."

@@ -197,7 +197,7 @@ def test_connecting_to_a_kernel_that_has_a_debugger_fails_with_a_hint_at_that_de
 
 
 def test_a_kdp_reply_with_a_greater_sequence_number_than_the_request_is_an_error() -> None:
-    """Such a reply shows that another debugger sends requests to the same kernel."""
+    """A greater number shows that another debugger sends requests to the same kernel."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_VERSION 3 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(sequence_shift=2)),

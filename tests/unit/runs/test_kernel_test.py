@@ -46,7 +46,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: HarnessError) -> None:
 def test_a_request_that_the_kernel_does_not_allow_is_a_usage_error_with_a_report(
     request_: KernelTestRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For example --writable with a kernel without 9p; report.json has the reason, too."""
+    """If a kernel lacks 9p for --writable, UsageError is raised and report.json has it, too."""
     failing(monkeypatch, UsageError("--writable: no 9p"))
 
     with pytest.raises(UsageError, match="no 9p"):

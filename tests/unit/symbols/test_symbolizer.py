@@ -205,7 +205,7 @@ def test_functions_of_sections_other_than_text_get_their_own_source_lines(
 
 
 def test_frames_of_unknown_functions_and_modules_stay_unchanged(lines: Symbolizer) -> None:
-    """Such stack frames get no source line; only for a missing function a note is made."""
+    """A frame of an unknown function or module gets no source line; a note names the function."""
     stranger = Frame(function="nobody", offset=1, size=2, module="toy")
     other = Frame(function="ext4_open", offset=1, size=2, module="ext4")
 
