@@ -26,7 +26,7 @@ def made(*arguments: str, client: Path = DRIVER / "client") -> subprocess.Comple
 
 
 def test_a_program_in_cpp_is_compiled_and_linked_with_the_library(tmp_path: Path) -> None:
-    """The headers are C++ as well, and the library's functions have C's names."""
+    """A C++ program that includes libosq.h compiles, and links with libosq.a, built in C."""
     (tmp_path / "program.cc").write_text(PROGRAM)
     includes = [f"-I{DRIVER / name}" for name in ("uapi", "client")]
     options = ["-std=c++11", "-Wall", "-Wextra", "-Werror", *includes, "-o", "program"]
@@ -55,7 +55,7 @@ def copy_with_a_warning(to: Path) -> Path:
 
 
 def test_a_warning_stops_only_our_own_builds_of_the_client(tmp_path: Path) -> None:
-    """WERROR=y makes warnings errors, and nothing else does."""
+    """A warning in libosq.c stops our make with WERROR=y; without that it is only printed."""
     client = copy_with_a_warning(tmp_path)
     library = f"{tmp_path}/out/libosq.a"
 
@@ -68,7 +68,7 @@ def test_a_warning_stops_only_our_own_builds_of_the_client(tmp_path: Path) -> No
 
 
 def test_the_library_refuses_to_be_built_for_a_big_endian_machine(tmp_path: Path) -> None:
-    """Records are read as they lie in memory, so another order of bytes is an error at once."""
+    """There the compilation of libosq.c stops: it reads records in the driver's byte order."""
     order = "-Wno-builtin-macro-redefined -D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"
 
     done = made(f"O={tmp_path}", "SHARED=1", f"CFLAGS={order}", f"{tmp_path}/libosq.a")

@@ -16,5 +16,5 @@ USERS = {
 
 @pytest.mark.parametrize("option", USERS)
 def test_the_driver_builds_without_an_option(headers: EditedHeaders, option: str) -> None:
-    """What uses an option of the kernel compiles without that option."""
+    """Without one option of the kernel, such as IPv6 or kprobes, the files that use it compile."""
     headers.build(*USERS[option], OSQ_WITHOUT=option)

@@ -29,7 +29,7 @@ def excluded(kdir: Path, *, without: str = "") -> str:
 def test_a_kernel_without_what_the_driver_needs_is_passed_over(
     tmp_path: Path, option: str
 ) -> None:
-    """Such a kernel is excluded, so no build is tried that would fail."""
+    """dkms.conf excludes a kernel without CONFIG_TRACEPOINTS or CONFIG_INET: no build is tried."""
     assert excluded(tmp_path, without=option) == f"BUILD_EXCLUSIVE_CONFIG: {option}"
 
 
@@ -37,12 +37,12 @@ def test_a_kernel_without_what_the_driver_needs_is_passed_over(
 def test_a_kernel_without_what_the_driver_can_spare_is_built_for(
     tmp_path: Path, option: str
 ) -> None:
-    """A kernel that lacks such an option, or none, is not excluded."""
+    """dkms.conf does not exclude a kernel without CONFIG_CGROUPS, IPV6, KPROBES or the like."""
     assert excluded(tmp_path, without=option) == ""
 
 
 def test_other_architectures_are_passed_over() -> None:
-    """The driver is built for x86_64 and arm64 alone; dkms of Debian 11 knows the directive."""
+    """dkms.conf names x86_64 and aarch64 alone, by a directive that Debian 11's dkms knows."""
     found = re.search(r'^BUILD_EXCLUSIVE_ARCH="(.*)"$', CONF.read_text(), re.MULTILINE)
 
     assert found is not None

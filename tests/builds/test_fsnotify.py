@@ -22,14 +22,14 @@ def take_fsid_away(headers: EditedHeaders) -> None:
 def test_the_driver_builds_where_a_mark_is_attached_to_a_list_without_an_fsid(
     headers: EditedHeaders,
 ) -> None:
-    """6.8 and 6.9: fsnotify_add_mark has four arguments, and a super block still has the list."""
+    """Headers as of 6.8: fsnotify_add_mark takes the object's list of marks, and no fsid."""
     take_fsid_away(headers)
 
     headers.build("watch.o")
 
 
 def test_the_driver_builds_where_a_group_has_no_flags(headers: EditedHeaders) -> None:
-    """Before 5.19: fsnotify_alloc_group takes the operations alone."""
+    """Headers as of before 5.19: fsnotify_alloc_group takes the operations alone."""
     headers.edit(FSNOTIFY, "#define FSNOTIFY_GROUP_USER", "#define FSNOTIFY_GROUP_OF_LATER")
     headers.edit(
         FSNOTIFY,
@@ -44,7 +44,7 @@ def test_the_driver_builds_where_a_group_has_no_flags(headers: EditedHeaders) ->
 def test_the_driver_builds_without_file_records_where_fsnotify_reports_no_renames(
     headers: EditedHeaders, missing: str
 ) -> None:
-    """A kernel before FS_RENAME, or without fsnotify: CAPS reports file records as missing."""
+    """Without FS_RENAME or CONFIG_FSNOTIFY in the headers, no_files.o replaces the publisher."""
     if missing == "FS_RENAME":
         headers.edit(FSNOTIFY, "FS_RENAME", "FS_RENAME_OF_LATER")
     else:
@@ -60,7 +60,7 @@ def test_the_driver_builds_without_file_records_where_fsnotify_reports_no_rename
 def test_the_driver_has_file_records_where_fsnotify_reports_renames(
     headers: EditedHeaders,
 ) -> None:
-    """6.1 has FS_RENAME, so the publisher is a part of the module, and its stand-in is not."""
+    """With headers of 6.1, which has FS_RENAME, publish_file.o is built and no_files.o is not."""
     parts = headers.parts()
 
     assert "publish_file.o" in parts
@@ -70,7 +70,7 @@ def test_the_driver_has_file_records_where_fsnotify_reports_renames(
 def test_a_build_against_changed_headers_fails_when_the_driver_does_not_fit_them(
     headers: EditedHeaders,
 ) -> None:
-    """The check is shown headers in which a function that the driver calls has changed."""
+    """When the prototype of fsnotify_init_mark is changed, the build fails and names watch.c."""
     headers.edit(
         FSNOTIFY, "void fsnotify_init_mark(struct fsnotify_mark *mark,", "void fsnotify_init_mark("
     )

@@ -35,7 +35,7 @@ def cached_headers(version: str) -> list[Path]:
 
 @pytest.mark.parametrize("version", EXPECTED)
 def test_kbuild_finds_in_cached_headers_what_their_version_has(version: str) -> None:
-    """Each kernel's headers have the words that this version is known to have, and no others."""
+    """Kbuild greps the headers of each cached kernel, and sets the macros of its version."""
     folders = cached_headers(version)
     if not folders:
         pytest.skip(f"no headers of {version} are cached: invoke kernel-build --all fetches them")
@@ -46,7 +46,7 @@ def test_kbuild_finds_in_cached_headers_what_their_version_has(version: str) -> 
 
 
 def test_a_word_in_a_comment_is_not_found(headers: EditedHeaders) -> None:
-    """A header that only tells of a function does not have it."""
+    """Kbuild sets no macro for hrtimer_setup when only a comment of the header mentions it."""
     header = headers.common / "include/linux/hrtimer.h"
     text = header.read_text()
     header.unlink()
@@ -56,7 +56,7 @@ def test_a_word_in_a_comment_is_not_found(headers: EditedHeaders) -> None:
 
 
 def test_a_word_that_has_moved_to_another_header_is_found(headers: EditedHeaders) -> None:
-    """A member that has moved from ns_common.h to another of the listed headers is found."""
+    """Kbuild sets NS_TYPE, too, when the member ns_type is in another header of its list."""
     folder = headers.common / "include/linux/ns"
     folder.mkdir()
     (folder / "ns_common_types.h").write_text("struct ns_common {\n\tu32 ns_type;\n};\n")

@@ -15,7 +15,7 @@ def add_a_warning(headers: EditedHeaders) -> None:
 def test_a_warning_stops_no_build_for_a_kernel_that_makes_warnings_errors(
     headers: EditedHeaders,
 ) -> None:
-    """A kernel with CONFIG_WERROR=y passes -Werror to modules, and DKMS builds all the same."""
+    """With -Werror from a CONFIG_WERROR=y kernel, a driver with a warning is still built."""
     add_a_warning(headers)
 
     done = headers.make("main.o", KCPPFLAGS="-Werror")
@@ -25,7 +25,7 @@ def test_a_warning_stops_no_build_for_a_kernel_that_makes_warnings_errors(
 
 
 def test_a_warning_stops_a_build_with_osq_werror(headers: EditedHeaders) -> None:
-    """OSQ_WERROR=y, as our own builds have it, makes a warning an error."""
+    """With OSQ_WERROR=y, as in our own builds, a warning in the driver's main.c is an error."""
     add_a_warning(headers)
 
     done = headers.make("main.o", OSQ_WERROR="y")

@@ -138,7 +138,7 @@ def test_any_filter_passes_the_same_processes_in_the_driver_core_and_the_model(
 def test_filter_of_random_bytes_is_refused_or_has_counts_within_the_limits(
     blob: bytes, at: int
 ) -> None:
-    """A filter of random bytes is refused, or its counts are within the limits."""
+    """The core refuses such a struct osq_filter, or none of its lists exceeds 32 entries."""
     room = bytearray(ctypes.sizeof(Filter))
     room[at : at + len(blob)] = blob
     encoded = Filter.from_buffer_copy(room[: ctypes.sizeof(Filter)])
@@ -151,7 +151,7 @@ def test_filter_of_random_bytes_is_refused_or_has_counts_within_the_limits(
 
 
 def test_driver_core_including_a_user_and_model_excluding_that_user_decide_differently() -> None:
-    """An excluding filter decides otherwise than an including one: the comparison can fail."""
+    """The comparison can fail: the core's filter includes this uid, the model's excludes it."""
     nobody = ModelFilter(
         uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=0
     )

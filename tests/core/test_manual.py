@@ -29,7 +29,7 @@ def options(text: str, pattern: re.Pattern[str]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("program", ["osqtail", "osqstat"])
 def test_manual_page_lists_exactly_the_options_that_help_prints(program: str) -> None:
-    """The manual page has exactly the options of --help, in the same order."""
+    """osqtail.8 and osqstat.8 have exactly the options of each --help, in the same order."""
     subprocess.run(["make", "-s", "-C", CLIENT, f"O={OUT}"], check=True)
     done = subprocess.run([OUT / program, "--help"], check=True, capture_output=True, text=True)
 
@@ -40,7 +40,7 @@ def test_manual_page_lists_exactly_the_options_that_help_prints(program: str) ->
 
 
 def test_manual_page_lists_exactly_the_functions_of_libosq_h() -> None:
-    """The synopsis has exactly the functions that libosq.h declares."""
+    """The synopsis of libosq.3 has exactly the functions that libosq.h declares."""
     declared = set(_FUNCTION.findall((CLIENT / "libosq.h").read_text()))
     synopsis = page("libosq.3").partition(".SH DESCRIPTION")[0]
 
@@ -51,7 +51,7 @@ def test_manual_page_lists_exactly_the_functions_of_libosq_h() -> None:
 def test_options_read_from_a_manual_page_differ_if_one_is_left_out_or_has_another_argument() -> (
     None
 ):
-    """The comparison fails for a page without an option, and for one with another argument."""
+    """An osqtail.8 without --env, or with another argument of an option, is found different."""
     whole = options(page("osqtail.8"), _MAN_OPTION)
 
     lacking = page("osqtail.8").replace(', " --env', ', " env')

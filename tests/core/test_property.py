@@ -331,7 +331,7 @@ TestRing = Ring.TestCase
 
 
 def test_comparing_ring_and_model_fails_if_only_the_model_has_reserved_a_record() -> None:
-    """A model with one attempt more than the ring makes the comparison fail."""
+    """When the Python model has one reservation more than the C ring, their comparison fails."""
     machine = Ring()
     machine.model.reserve(2, 64)
     with pytest.raises(AssertionError):

@@ -87,7 +87,7 @@ def hang(number: int, watchdog: str, name: str, text: str) -> ParameterSet:
 def test_a_fault_detected_at_once_is_reported_with_its_kind_function_and_line(
     guest: Guest, variant: Callable[[str], Driver], number: int
 ) -> None:
-    """A fault that the CPU or a check of the kernel detects at once is found as announced."""
+    """The driver's test build makes each fault, and the crash report has what was announced."""
     variant("test").load()
 
     crash(guest, number)
@@ -98,7 +98,7 @@ def test_a_fault_detected_at_once_is_reported_with_its_kind_function_and_line(
 def test_for_a_fault_in_an_interrupt_the_crash_report_blames_the_function_with_the_fault(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """For a fault in an interrupt, the interrupted task's function is not blamed."""
+    """For a NULL pointer in an interrupt, the function of the interrupted task is not blamed."""
     variant("test").load()
 
     crash(guest, 14)
@@ -108,7 +108,7 @@ def test_for_a_fault_in_an_interrupt_the_crash_report_blames_the_function_with_t
 def test_a_repeated_crash_is_reported_each_time_with_the_expected_kind_function_and_line(
     guest: Guest, variant: Callable[[str], Driver], crash_round: int
 ) -> None:
-    """The same crash in several guests in a row is found each time.
+    """The same NULL pointer crashes guest after guest, and the harness reports each crash alike.
 
     tests/system checks that the harness's memory does not grow meanwhile.
     """
@@ -130,7 +130,7 @@ def test_a_repeated_crash_is_reported_each_time_with_the_expected_kind_function_
 def test_a_hang_found_as_hung_task_or_soft_lockup_is_reported_with_its_kind_function_and_line(
     guest: Guest, variant: Callable[[str], Driver], number: int, watchdog: str
 ) -> None:
-    """A hang that the hung-task or soft-lockup detector finds is reported as announced."""
+    """The test build hangs a task or a CPU; the kernel finds it, and the report agrees."""
     variant("test").load()
     guest.run(IMPATIENT[watchdog], deadline_s=10)
 
@@ -141,7 +141,7 @@ def test_a_hang_found_as_hung_task_or_soft_lockup_is_reported_with_its_kind_func
 def test_a_cpu_that_spins_with_interrupts_off_is_found_by_rcu(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """A CPU that spins with interrupts off is found by RCU's stall detector on another CPU.
+    """RCU's stall detector on another CPU finds it, and the crash report has function and line.
 
     The CPU's own watchdog does not run then.
     """

@@ -76,7 +76,7 @@ def text_of(modules: str, name: str) -> int:
 def test_at_a_breakpoint_in_the_module_a_debugger_shows_source_line_stack_and_local_variables(
     debugger: str, shared: GuestEntry, ssh: Guest
 ) -> None:
-    """A breakpoint in the module is hit with lines, locals and frames; the guest then runs."""
+    """Gdb and lldb show these for a real guest that has stopped in osq_ring_reserve."""
     with (
         ssh.popen("exec osqtail > /dev/null"),
         attached(debugger, f"--run={shared.run_id}", "--break=osq_ring_reserve") as terminal,
@@ -110,7 +110,7 @@ def test_at_a_breakpoint_in_the_module_a_debugger_shows_source_line_stack_and_lo
 def test_a_breakpoint_in_init_is_hit_at_each_load_of_the_module(
     debugger: str, shared: GuestEntry, ssh: Guest
 ) -> None:
-    """A breakpoint in a module's init is hit at each load, with its symbols at the new address."""
+    """At each of three loads the debugger stops in osq_init, with symbols at its new address."""
     ssh.run("rmmod osq", deadline_s=30)
     loads = (
         "insmod /run/harness/osq.ko",
@@ -149,7 +149,7 @@ def test_a_breakpoint_in_init_is_hit_at_each_load_of_the_module(
 def test_lx_commands_in_gdb_and_in_lldb_print_tasks_log_modules_and_per_cpu_variables(
     debugger: str, shared: GuestEntry
 ) -> None:
-    """In both debuggers, the lx- commands print tasks, log, modules and per-CPU variables."""
+    """lx-ps, lx-dmesg, lx-modules and lx-per-cpu read the kernel of a stopped real guest."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         tasks = terminal.ask("lx-ps")
         log = terminal.ask("lx-dmesg 3")
@@ -173,7 +173,7 @@ def test_lx_commands_in_gdb_and_in_lldb_print_tasks_log_modules_and_per_cpu_vari
 def test_the_optional_words_of_the_kernel_commands_choose_what_is_shown(
     debugger: str, shared: GuestEntry
 ) -> None:
-    """Each command of docs/debugging.md works with and without its optional words."""
+    """lx-ps takes a state, lx-per-cpu a size, lx-fault a stack pointer, osq-ring a module."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         idle = terminal.ask("lx-ps I")
         log = terminal.ask("lx-dmesg")
@@ -196,7 +196,7 @@ def test_the_optional_words_of_the_kernel_commands_choose_what_is_shown(
 
 @BOTH
 def test_ctrl_c_stops_and_quit_resumes_the_guest(debugger: str, shared: GuestEntry) -> None:
-    """A guest that runs under the debugger is stopped by Ctrl-C, and runs on after quit."""
+    """On a terminal, Ctrl-C stops a real guest's heartbeat; after `quit` the guest beats again."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         terminal.tell("continue")
         assert runs_on(shared)
@@ -214,7 +214,7 @@ def test_ctrl_c_stops_and_quit_resumes_the_guest(debugger: str, shared: GuestEnt
 def test_the_guest_runs_on_after_sigkill_to_a_debugger_that_had_stopped_it_at_a_breakpoint(
     debugger: str, shared: GuestEntry
 ) -> None:
-    """After SIGKILL to debugger and command, the guest runs again without breakpoints."""
+    """After SIGKILL to debugger and debug-attach, the guest runs again, without the breakpoint."""
     with attached(debugger, f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
         terminal.stopped()
@@ -229,7 +229,7 @@ def test_the_guest_runs_on_after_sigkill_to_a_debugger_that_had_stopped_it_at_a_
 
 
 def test_a_second_debugger_is_refused_while_the_first_is_attached(shared: GuestEntry) -> None:
-    """A second debugger is refused with exit code 2, and the first one and the guest go on."""
+    """A second debug-attach to the same guest exits with 2; the first one and the guest go on."""
     with attached("gdb", f"--run={shared.run_id}") as terminal:
         second = invoke("debug-attach", f"--run={shared.run_id}", "--command=info threads")
         threads = terminal.ask("info threads")
@@ -244,7 +244,7 @@ def test_a_second_debugger_is_refused_while_the_first_is_attached(shared: GuestE
 def test_gdbs_list_command_without_the_kernels_source_files_mentions_the_option_named_source(
     shared: GuestEntry,
 ) -> None:
-    """In a function of the kernel, gdb's `list` says how to get the source that is missing."""
+    """`list` in a function of the guest's kernel prints that --source FOLDER names the sources."""
     with attached("gdb", f"--run={shared.run_id}") as terminal:
         said = terminal.ask("list schedule")
         plain = terminal.ask("frame 0") + terminal.ask("list")
@@ -257,7 +257,7 @@ def test_gdbs_list_command_without_the_kernels_source_files_mentions_the_option_
 def test_an_attached_gdb_opens_no_listening_port_on_the_host_and_leaves_no_socket_file_behind(
     shared: GuestEntry,
 ) -> None:
-    """While a debugger is attached nothing new listens, and its sockets are gone afterwards."""
+    """The host has no new listening port; the folder of the sockets is private, then empty."""
 
     def listening() -> set[str]:
         found = psutil.net_connections("inet")
@@ -278,7 +278,7 @@ def test_an_attached_gdb_opens_no_listening_port_on_the_host_and_leaves_no_socke
 def test_a_vmlinux_of_another_build_and_a_file_that_is_no_elf_are_refused_as_vmlinux(
     shared: GuestEntry, tmp_path: Path
 ) -> None:
-    """A vmlinux of another build and a file that is no ELF are refused; the guest runs on."""
+    """debug-attach --vmlinux exits with 2 for either, and the guest runs on."""
     release = shared_session.read(shared.run / "session.json").build.release
     cached = kernel_symbols.of_release(release, config.environment().cache)[0].reduced
     image = Image(cached)
@@ -302,7 +302,7 @@ def test_a_vmlinux_of_another_build_and_a_file_that_is_no_elf_are_refused_as_vml
 
 
 def test_kernel_symbols_prints_the_same_file_for_the_targets_kernel_by_name() -> None:
-    """kernel-symbols prints the same file whether the kernel of the target is named or not."""
+    """kernel-symbols prints one path, with --kernel and without: the default target's vmlinux."""
     settings = config.load(PROJECT / "pyproject.toml")
     kernel = settings.targets[settings.default_target].kernel
 
@@ -314,7 +314,7 @@ def test_kernel_symbols_prints_the_same_file_for_the_targets_kernel_by_name() ->
 
 
 def test_attaching_to_an_unknown_run_exits_with_2_and_says_it_has_no_guest() -> None:
-    """An unknown run gives exit code 2 and an error that says that it has no guest."""
+    """debug-attach --run=no-such-run exits with 2 and prints that this run has no guest."""
     done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
 
     assert done.returncode == 2
@@ -325,7 +325,7 @@ def test_attaching_to_an_unknown_run_exits_with_2_and_says_it_has_no_guest() -> 
 def test_attaching_a_debugger_and_listing_threads_takes_less_than_5_s_of_cpu_time(
     debugger: str, shared: GuestEntry
 ) -> None:
-    """The prompt comes after a few seconds of CPU time of command, guard and debugger.
+    """debug-attach, debugger and the guard of QEMU's debug stub use less than 5 s of CPU time.
 
     CPU time does not depend on the load of the host. On an idle host it is the time to the prompt,
     except for some waiting.
@@ -344,7 +344,7 @@ def test_attaching_a_debugger_and_listing_threads_takes_less_than_5_s_of_cpu_tim
 def test_the_guest_runs_on_after_each_of_twenty_times_that_a_debugger_attaches_and_quits(
     debugger: str, shared: GuestEntry
 ) -> None:
-    """After each of twenty rounds of attach and quit, the guest runs."""
+    """After each of twenty debug-attach commands, the guest's heartbeat goes on."""
     command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
     for _ in range(ROUNDS):
         done = invoke("debug-attach", f"--run={shared.run_id}", f"--debugger={debugger}", command)
@@ -355,7 +355,7 @@ def test_the_guest_runs_on_after_each_of_twenty_times_that_a_debugger_attaches_a
 
 @BOTH
 def test_a_breakpoint_that_is_set_before_boot_stops_in_start_kernel(debugger: str) -> None:
-    """A guest that is stopped at its first instruction stops in start_kernel."""
+    """With --break-at-boot a new guest waits at its first instruction until `continue`."""
     with attached(debugger, "--break-at-boot", "--break=start_kernel") as terminal:
         terminal.tell("continue")
         stop = terminal.stopped()
@@ -369,7 +369,7 @@ def test_a_breakpoint_that_is_set_before_boot_stops_in_start_kernel(debugger: st
 def test_a_debugger_attached_after_a_crash_shows_the_source_line_of_the_crash(
     standing: GuestEntry,
 ) -> None:
-    """Frame 0 is the faulting line in both debuggers, and the guest stays dead."""
+    """In gdb and lldb, frame 0 of a panicked guest is the faulting line; the guest stays dead."""
     with Guest.connect(standing.endpoint, deadline_s=40, alive=lambda: None) as guest:
         guest.run(
             "insmod /run/harness/osq_test.ko i_know_this_is_a_test=1; cat > /tmp/crash.pl",

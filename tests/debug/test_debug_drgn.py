@@ -38,7 +38,7 @@ def stack_of(text: str, cpu: int) -> str:
 def test_drgn_shows_all_cpus_and_the_drivers_state_while_the_guest_keeps_running(
     shared: GuestEntry,
 ) -> None:
-    """Whole stacks and the driver's state are shown while QEMU keeps running."""
+    """Each CPU's stack and the driver's state come from a real guest that QEMU never stops."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
     line += [
         "--command=cpus()",
@@ -78,7 +78,7 @@ def test_drgn_shows_all_cpus_and_the_drivers_state_while_the_guest_keeps_running
 def test_the_stack_of_a_busy_cpu_is_shown_completely_or_not_at_all(
     shared: GuestEntry, ssh: Guest
 ) -> None:
-    """A stack in the kernel is shown down to its system call or not at all."""
+    """A running guest's stack reaches its entry into the kernel, or drgn says why not."""
     with ssh.popen(BUSY):
         said = [drgn(shared, "cpus()").stdout for _ in range(3)]
         ssh.run("pkill dd", deadline_s=30)
@@ -92,7 +92,7 @@ def test_the_stack_of_a_busy_cpu_is_shown_completely_or_not_at_all(
 
 
 def test_drgn_reads_a_guest_that_gdb_has_stopped(shared: GuestEntry) -> None:
-    """A guest that gdb has stopped can be read with drgn."""
+    """While gdb holds a guest at a breakpoint, drgn shows the function and line of the stop."""
     with attached("gdb", f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
         terminal.stopped()
@@ -107,7 +107,7 @@ def test_drgn_reads_a_guest_that_gdb_has_stopped(shared: GuestEntry) -> None:
 def test_debug_attach_with_drgn_exits_with_2_for_a_breakpoint_or_an_invalid_vmlinux_file(
     shared: GuestEntry, tmp_path: Path
 ) -> None:
-    """A breakpoint or a vmlinux that is no ELF gives exit code 2 and a reason.
+    """With --drgn no guest is stopped, so --break is refused; a --vmlinux that is no ELF is, too.
 
     The guest runs on.
     """

@@ -128,7 +128,7 @@ def listening(ssh: Guest) -> Iterator[None]:
 def test_an_editor_using_dap_on_stdin_and_stdout_sees_stack_and_variables_at_a_breakpoint(
     shared: GuestEntry, ssh: Guest
 ) -> None:
-    """A function breakpoint gives a stack with lines and variables; the guest then runs."""
+    """`debug-attach --dap` serves a test that acts as an editor; the real guest then runs on."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with (
         listening(ssh),
@@ -151,7 +151,7 @@ def test_an_editor_using_dap_on_stdin_and_stdout_sees_stack_and_variables_at_a_b
 def test_two_editors_debug_one_after_the_other_by_dap_on_a_port(
     shared: GuestEntry, ssh: Guest
 ) -> None:
-    """Two editors connect one after the other on loopback, and Ctrl-C closes the port."""
+    """`debug-attach --dap --port` serves one editor after another on loopback, until Ctrl-C."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
     with ended(
         subprocess.Popen(
@@ -187,7 +187,7 @@ def test_two_editors_debug_one_after_the_other_by_dap_on_a_port(
 def test_the_guest_runs_on_after_an_attached_editor_closes_its_dap_pipes_without_detaching(
     shared: GuestEntry,
 ) -> None:
-    """When the editor's pipe closes within a session, the guest runs."""
+    """When the editor of `debug-attach --dap` just goes away, the guest is resumed."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with ended(
         subprocess.Popen(line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -207,7 +207,7 @@ def test_the_guest_runs_on_after_an_attached_editor_closes_its_dap_pipes_without
 def test_lldb_dap_with_the_launch_json_of_option_vscode_shows_stack_and_the_guest_runs_on(
     shared: GuestEntry,
 ) -> None:
-    """Threads have stacks, the guest runs afterwards, and Ctrl-C removes every trace."""
+    """lldb-dap, given what `debug-attach --vscode` wrote, reads a real guest's two threads."""
     LAUNCH.unlink(missing_ok=True)
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--vscode"]
     command = subprocess.Popen(line, cwd=PROJECT, stderr=subprocess.PIPE)

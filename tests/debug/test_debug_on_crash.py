@@ -37,7 +37,7 @@ def run() -> Iterator[Path]:
 def test_debug_on_crash_opens_a_debugger_at_the_line_of_each_of_two_crashes(
     debugger: str, run: Path
 ) -> None:
-    """Each crash stops at its line, is explained after quit, and the next test gets a guest."""
+    """kernel-test stops each of two real crashes in gdb or lldb, and goes on after `quit`."""
     tests = "a_fault and (null or divide)"
     options = ("--debug-on-crash", f"--debugger={debugger}", f"--run-id={run.name}", "-k", tests)
     with started(debugger, "kernel-test", "--crash-tests", *options) as terminal:
@@ -71,7 +71,7 @@ def test_debug_on_crash_opens_a_debugger_at_the_line_of_each_of_two_crashes(
 def test_debug_on_crash_without_a_terminal_exits_with_2_and_creates_no_run_folder(
     run: Path,
 ) -> None:
-    """Without a terminal the error comes before build, guest and folder."""
+    """kernel-test --debug-on-crash without a terminal ends before it builds or starts anything."""
     done = invoke("kernel-test", "--debug-on-crash", f"--run-id={run.name}")
 
     assert done.returncode == 2

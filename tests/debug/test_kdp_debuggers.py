@@ -85,7 +85,7 @@ def machine(request: pytest.FixtureRequest, kernel: Path) -> FakeKernel:
 def test_lldb_over_kdp_can_set_breakpoints_step_and_read_variables(
     machine: FakeKernel, kernel: Path, tmp_path: Path
 ) -> None:
-    """Symbols, breakpoints, steps, locals, memory, registers and detach work over KDP."""
+    """Real lldb debugs an emulated XNU-like kernel by KDP: breakpoints, steps, memory, detach."""
     said = debugged(
         machine,
         lldb(
@@ -121,7 +121,7 @@ def test_lldb_over_kdp_can_set_breakpoints_step_and_read_variables(
 def test_lldb_hits_and_removes_its_breakpoint_when_a_tenth_of_packets_is_lost(
     kernel: Path, tmp_path: Path
 ) -> None:
-    """With a tenth of all packets lost the breakpoint is still hit and removed."""
+    """The bridge repeats lost requests to an emulated kernel, so the breakpoint is still hit."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     said = debugged(
@@ -137,7 +137,7 @@ def test_lldb_hits_and_removes_its_breakpoint_when_a_tenth_of_packets_is_lost(
 
 @needs_lldb
 def test_a_kernel_has_no_breakpoint_left_after_lldb_quits(kernel: Path, tmp_path: Path) -> None:
-    """When lldb's batch mode sends a kill, the kernel continues without breakpoints."""
+    """When lldb ends its batch with a kill, the KDP bridge removes the breakpoint."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     debugged(machine, lldb(kernel, "breakpoint set -n ring_reserve"), tmp_path, Faults())
@@ -147,7 +147,7 @@ def test_a_kernel_has_no_breakpoint_left_after_lldb_quits(kernel: Path, tmp_path
 
 @needs_lldb
 def test_debug_attach_via_kdp_starts_lldb_with_symbols_and_breakpoints(kernel: Path) -> None:
-    """debug-attach --via kdp sets slide, symbols and breakpoints; the kernel then continues."""
+    """On an emulated kernel, lldb stops at --break with lines, and the kernel then continues."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     with StubServer(machine) as stub:
@@ -166,7 +166,7 @@ def test_debug_attach_via_kdp_starts_lldb_with_symbols_and_breakpoints(kernel: P
 def test_debug_attach_via_kdp_fails_for_a_refusing_kernel_and_for_missing_or_wrong_symbols(
     kernel: Path,
 ) -> None:
-    """debug-attach --via kdp has an error of its own for each fault.
+    """The exit code is 4 for a kernel that refuses, and 2 without --symbols or for no Mach-O.
 
     The faults are a kernel that refuses, missing symbols, and a file that is no kernel.
     """
@@ -188,7 +188,7 @@ def test_debug_attach_via_kdp_fails_for_a_refusing_kernel_and_for_missing_or_wro
 def test_gdb_over_kdp_can_set_breakpoints_and_step_by_address(
     machine: FakeKernel, tmp_path: Path
 ) -> None:
-    """Over KDP, gdb shows no Mach-O symbols; registers, steps and breakpoints by address work."""
+    """Over KDP, gdb cannot read the Mach-O kernel's symbols; all works by addresses."""
     entry = machine.registers()["rip"]
     line = ["gdb", "-nx", "-batch", "-ex", "target remote {socket}"]
     for command in ("info registers", "x/3i $pc", "stepi", "p/x $rip", "break *$pc+1", "continue"):

@@ -43,7 +43,7 @@ def fuzz(
 def test_no_document_makes_panic_explain_raise_keep_memory_or_take_more_than_linear_time(
     tmp_path: Path,
 ) -> None:
-    """Panic-explain stands FUZZ_S seconds of changed logs in less than 200 MB."""
+    """For FUZZ_S seconds, randomly changed crash logs are explained in less than 200 MB."""
     ended = fuzz(tmp_path)
 
     assert ended.returncode == 0, ended.stderr[-8000:]
@@ -54,7 +54,7 @@ def test_no_document_makes_panic_explain_raise_keep_memory_or_take_more_than_lin
 
 
 def test_a_planted_exception_is_found_and_its_document_is_shrunk(tmp_path: Path) -> None:
-    """The fuzzer reports the exception with a document that has little beside what raises."""
+    """For a program with a planted IndexError, the fuzzer reports a log that is hardly longer."""
     ended = fuzz(tmp_path, program="raises", seconds=0)
 
     assert ended.returncode == 1
@@ -64,7 +64,7 @@ def test_a_planted_exception_is_found_and_its_document_is_shrunk(tmp_path: Path)
 
 
 def test_a_program_that_keeps_memory_is_detected(tmp_path: Path) -> None:
-    """The fuzzer ends with an error that names the memory and the seed."""
+    """For a program that keeps memory, the fuzzer exits with 1 and prints its seed."""
     ended = fuzz(tmp_path, program="keeps", seconds=0)
 
     assert ended.returncode == 1
@@ -75,7 +75,7 @@ HEADER = b"BUG: unable to handle page fault for address: 0000000000000008\n"
 
 
 def test_a_megabyte_of_empty_lines_after_a_crash_takes_less_than_200_mb(tmp_path: Path) -> None:
-    """Memory depends on the number of lines, too: a million of them once took 355 MB."""
+    """panic-explain once needed 355 MB for a million empty lines: a cost for each line, too."""
     script = (
         "from pathlib import Path; from tests.fuzz import fuzzer, programs; "
         "programs.panic_explain(Path('empty.log'), 'json'); print(fuzzer.peak_bytes())"
@@ -96,7 +96,7 @@ def test_a_megabyte_of_empty_lines_after_a_crash_takes_less_than_200_mb(tmp_path
 
 
 def test_quadratic_time_is_detected_and_linear_time_is_not(tmp_path: Path) -> None:
-    """The same growing log passes with panic-explain, and fails with a quadratic program."""
+    """The fuzzer accepts panic-explain on a growing log, and rejects a quadratic program."""
     growth = Growth(head=b"", unit=HEADER, tail=b"")
     Fuzzer(panic_explain, folder=tmp_path, seed=1).check_growth(growth)
 
@@ -107,7 +107,7 @@ def test_quadratic_time_is_detected_and_linear_time_is_not(tmp_path: Path) -> No
 def test_panic_explain_exits_with_2_for_a_truncated_gzip_log_and_the_fuzzer_accepts_that(
     tmp_path: Path,
 ) -> None:
-    """A gzip file that ends early gives exit code 2 and no output, which the fuzzer accepts."""
+    """A gzip file that ends early is a usage error and not a crash, so the fuzzer goes on."""
     fuzzer = Fuzzer(panic_explain, folder=tmp_path, seed=1)
 
     fuzzer.check(Document(text=HEADER, packing="gzip", kept=20))
@@ -116,7 +116,7 @@ def test_panic_explain_exits_with_2_for_a_truncated_gzip_log_and_the_fuzzer_acce
 
 
 def test_two_different_answers_for_one_document_are_detected(tmp_path: Path) -> None:
-    """A program whose output has the time fails the comparison."""
+    """The fuzzer rejects a program that prints the time: two outputs for one log differ."""
     fuzzer = Fuzzer(answers_differently, folder=tmp_path, seed=1)
 
     with pytest.raises(AssertionError, match="two outputs"):

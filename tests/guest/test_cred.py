@@ -61,7 +61,7 @@ def test_each_change_of_credentials_makes_one_correct_record(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each way to change credentials makes one correct record, in first and in other threads.
+    """In a real guest, the program osqcreds changes ids, and the records equal its own log.
 
     A call that fails, or sets the present values again, makes no record.
     """
@@ -81,7 +81,7 @@ def test_each_change_of_credentials_makes_one_correct_record(
 
 
 def test_comparison_fails_for_a_missing_doubled_or_wrong_credential_record() -> None:
-    """The comparison finds a missing line, a doubled line, a wrong number and swapped sides."""
+    """Without a guest: lists that lack, double or alter a record, or swap old and new, differ."""
     side = {name: 0 for names in _PARTS.values() for name in names}
     line = {"pid": 7, "tid": 8, "old": side, "now": {**side, "fsuid": 5, "group_list": "1 "}}
     said = expected_from(line)
@@ -100,7 +100,7 @@ def test_the_record_of_a_setuid_program_has_the_ids_before_and_after(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """An ordinary user's setuid and setgid programs have records with the ids before and after."""
+    """In a real guest, a user's execs of setuid and setgid programs have such records."""
     rounds = 500 if long_run else 8
     script = f"""
 install -m 4755 /usr/local/bin/osqcreds /tmp/setuid
@@ -132,7 +132,7 @@ osqcreds exec {rounds} /usr/local/bin/osqcreds
 def test_credential_changes_that_the_probe_misses_increase_the_missed_counter(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """Credential changes inside another probe count as missed in SYNC, in STATS and at the end."""
+    """Calls that the test build makes its probe miss count in SYNC, in STATS and at the end."""
     variant("test").load()
 
     said = json.loads(guest.run("osqmiss 50", deadline_s=60).stdout)
@@ -143,7 +143,7 @@ def test_credential_changes_that_the_probe_misses_increase_the_missed_counter(
 def test_records_have_the_login_uid_and_session_of_their_process(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Exec and credential records have the login uid that the process has set."""
+    """Exec and credential records have auid and session as in /proc of their process."""
     script = """
 sh -c 'echo 4321 > /proc/self/loginuid; cat /proc/self/loginuid /proc/self/sessionid
 exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
@@ -163,7 +163,7 @@ exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
 
 
 def test_commit_creds_has_a_probe_only_during_a_subscription(guest: Guest, tail: Tailing) -> None:
-    """The kernel lists a probe of commit_creds only during a subscription."""
+    """The guest kernel lists a kprobe of commit_creds only while osqtail reads cred records."""
     ask = """
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 grep -c commit_creds /sys/kernel/debug/kprobes/list || true

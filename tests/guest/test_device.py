@@ -47,7 +47,7 @@ REFUSALS = {
 
 
 def test_osqtail_reads_without_any_capability(guest: Guest, tail: Tailing) -> None:
-    """Once osqtail reads, it has no capability, and no program that it starts can get one."""
+    """In a real guest, a reading osqtail has no capability in /proc and NoNewPrivs is set."""
     fields = "CapInh|CapPrm|CapEff|NoNewPrivs"
     with tail("--type exec") as running:
         command = f"grep -E '{fields}' /proc/$(pgrep -x osqtail)/status; /bin/true"
@@ -84,7 +84,7 @@ OWNERS = {
 def test_an_ioctl_by_another_process_fails_and_makes_the_owners_queue_stale_until_reallocated(
     guest: Guest, driver: Driver
 ) -> None:
-    """Use of the queue by another process is an error for both; its owner may allocate again.
+    """A child's ioctl gets EPERM, the owner's next one ESTALE until the owner allocates again.
 
     A child that runs another program with the inherited descriptor counts as another process.
     """
@@ -97,7 +97,7 @@ def test_an_ioctl_by_another_process_fails_and_makes_the_owners_queue_stale_unti
 def test_the_device_can_be_opened_after_its_owner_exits_while_a_child_holds_it(
     guest: Guest, driver: Driver
 ) -> None:
-    """The device is free after the owner's death even if a child holds its descriptor."""
+    """A child that inherited the descriptor does not keep the device taken when its owner ends."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqprobe orphan", deadline_s=20).stdout)
@@ -109,7 +109,7 @@ def test_the_device_can_be_opened_after_its_owner_exits_while_a_child_holds_it(
 def test_each_wrong_use_of_the_device_fails_with_the_expected_errno(
     guest: Guest, driver: Driver
 ) -> None:
-    """A wrong ABI, size, ioctl, type, position, mapping or process each gives its own errno."""
+    """In a guest, osqprobe tries each wrong open, ioctl and mmap; each gets its own errno."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqprobe", deadline_s=20).stdout)
@@ -133,7 +133,7 @@ def test_only_root_with_cap_sys_admin_can_open_the_device(guest: Guest, driver: 
 def test_the_device_is_free_at_once_after_its_owner_is_killed(
     driver: Driver, tail: Tailing
 ) -> None:
-    """After SIGKILL to its owner the device is free at once, and the module can be unloaded."""
+    """After SIGKILL to osqtail another one can read, and then the module can be unloaded."""
     with tail() as running:
         running.kill()
 
@@ -143,7 +143,7 @@ def test_the_device_is_free_at_once_after_its_owner_is_killed(
 
 
 def test_the_module_unloads_only_after_the_device_is_closed(driver: Driver, tail: Tailing) -> None:
-    """The module cannot be unloaded while the device is open, and the error names the user."""
+    """While osqtail has the device open, unloading fails with an error that names osqtail."""
     with tail() as running:
         with pytest.raises(ModuleError) as refused:
             driver.unload()
@@ -159,7 +159,7 @@ def test_each_load_and_unload_logs_only_the_modules_two_lines_and_no_device_is_l
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """A reload logs only the module's own two lines and leaves no device."""
+    """The guest's kernel log gains two lines at each reload; then /dev/osquery is gone."""
     rounds = 50 if long_run else 3
     driver.unload()
     before = len(kmod.kernel_log(guest))

@@ -25,7 +25,7 @@ def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
 def test_excluding_a_path_does_not_exclude_another_file_seen_at_that_path_in_a_chroot_or_mount(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Excluding a path excludes its file, not another that a chroot or mount shows there."""
+    """A user's chroot or mount that shows another file below the path does not hide its exec."""
     guest.run(
         f"rm -rf /opt/agent {TOP}; mkdir -p /opt/agent {TOP}/opt/agent;"
         f"cp /bin/true /opt/agent/own; cp /usr/local/bin/osqprobe {TOP}/opt/agent/evil;"
@@ -58,7 +58,7 @@ def test_excluding_a_path_does_not_exclude_another_file_seen_at_that_path_in_a_c
 
 
 def test_the_number_of_a_filtered_namespace_is_not_reused(guest: Guest, tail: Tailing) -> None:
-    """While a filter names a pid namespace, no later namespace gets its number."""
+    """While a filter names a pid namespace that has ended, no new namespace gets its number."""
     hold = "unshare --pid --fork sleep 700 > /dev/null 2>&1 < /dev/null & sleep 1; "
     holder = guest.run(f"{hold} pgrep -nxf 'sleep 700'", deadline_s=30).stdout.strip()
     number = guest.run(f"stat -Lc %i /proc/{holder}/ns/pid", deadline_s=20).stdout.strip()
@@ -78,7 +78,7 @@ def test_the_number_of_a_filtered_namespace_is_not_reused(guest: Guest, tail: Ta
 
 
 def test_a_setuid_program_is_recorded_despite_a_uid_filter(guest: Guest, tail: Tailing) -> None:
-    """When a user whom filters exclude runs a setuid program, its records appear.
+    """The setuid program of a user whom a filter excludes is recorded, since it runs as root.
 
     They are the exec, the new credentials, and the children of the program.
     """
@@ -133,7 +133,7 @@ def test_the_exec_of_a_file_with_capabilities_by_a_user_whom_a_filter_excludes_i
 def test_the_kernels_closes_of_a_users_files_take_no_room_of_roots_programs(
     guest: Guest, tail: Tailing
 ) -> None:
-    """When a user lets the kernel close many watched files, root's later programs are recorded."""
+    """A user has the kernel close so many watched files that the ring fills; root's exec fits."""
     watched = f"{TOP}/watched"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched}; cp /bin/true {TOP}/root; echo x > {watched}/file;"
@@ -159,7 +159,7 @@ def test_the_kernels_closes_of_a_users_files_take_no_room_of_roots_programs(
 def test_an_including_path_filter_passes_a_program_that_is_too_deep_to_be_placed(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A program more than 512 folders deep, seen elsewhere in a chroot, passes a path filter."""
+    """A program over 512 folders deep, run in a chroot, is recorded: its place is unknown."""
     deep = "/mnt/osqdeep"
     folder = f"{deep}{'/d' * 520}"
     guest.run(
@@ -185,7 +185,7 @@ def test_an_including_path_filter_passes_a_program_that_is_too_deep_to_be_placed
 def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
     guest: Guest, tail: Tailing
 ) -> None:
-    """When a user has filled the ring, root's later programs still have records."""
+    """A user's 300 execs fill the ring except for root's reserve; root's next exec is recorded."""
     guest.run(f"rm -rf {TOP}; mkdir -p {TOP}; cp /bin/true {TOP}/root", deadline_s=20)
 
     with tail("--type exec --type cred --ring-bytes 65536") as running:
@@ -204,7 +204,7 @@ def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
 def test_another_users_setuid_program_is_recorded_after_a_user_filled_the_ring(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A user who changes his own credentials without end hides no other user's setuid program."""
+    """After 2,000 changes of one user's own credentials, another's setuid exec is recorded."""
     guest.run(
         f"rm -rf {TOP}; mkdir -p {TOP}; cp /usr/local/bin/osqprobe {TOP}/suid;"
         f"chmod 4755 {TOP}/suid",
@@ -230,7 +230,7 @@ def test_another_users_setuid_program_is_recorded_after_a_user_filled_the_ring(
 
 
 def test_a_type_fills_its_share_of_the_ring_and_no_more(guest: Guest, tail: Tailing) -> None:
-    """When execs have filled their share, later records of another type are still made."""
+    """When execs have filled a share of 25 %, they are dropped, and exits still have records."""
     with tail("--type exec --type exit --share exec=25 --ring-bytes 65536") as running:
         guest.run(
             "pkill -STOP -x osqtail; for n in $(seq 100); do /bin/true; done;"
@@ -252,7 +252,7 @@ def test_a_type_fills_its_share_of_the_ring_and_no_more(guest: Guest, tail: Tail
 def test_low_priority_processes_on_a_busy_cpu_lose_no_exec_record(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Eight low-priority processes that share a CPU with a busy one lose no exec record."""
+    """Eight low-priority processes share a CPU with a busy one, and each exec has its record."""
     with tail("--type exec --ring-bytes 16777216 --watermark 1048576") as running:
         count = int(guest.run("osqevade nest 1 6 8 /bin/true", deadline_s=120).stdout)
         seen = running.finish()
@@ -270,7 +270,7 @@ def test_low_priority_processes_on_a_busy_cpu_lose_no_exec_record(
 def test_hooks_that_root_switches_off_are_reported_in_stats_and_log(
     guest: Guest, driver: Driver, tail: Tailing, switch: str
 ) -> None:
-    """STATS and the log report hooks that root switches off, and also when they work again.
+    """With ftrace or kprobes switched off, STATS and the kernel log say so, and again when on.
 
     Record types that do not use these hooks are not reported. A newer kernel (7.3 for example)
     ignores ftrace_enabled and logs that; the hooks then work all the time.

@@ -15,7 +15,7 @@ PROBE = "/usr/local/bin/osqprobe"
 def test_one_exec_gives_one_record_with_the_right_path_arguments_ids_file_and_times(
     guest: Guest, tail: Tailing
 ) -> None:
-    """The record of a known program has the right path, filename, argv, ids, file and times."""
+    """In a real guest, the record of one exec equals what sh, stat and /proc/uptime print."""
     script = """
 cp /bin/true "/tmp/a program"; chmod 751 "/tmp/a program"; chown 7:8 "/tmp/a program"
 cd /tmp
@@ -46,7 +46,7 @@ echo $now
 
 
 def test_a_program_of_an_ordinary_user_has_that_users_ids(guest: Guest, tail: Tailing) -> None:
-    """The ids are those of the process that runs the program."""
+    """The exec record of a program that setpriv starts as uid 1000 has 1000 in each of its ids."""
     with tail() as running:
         guest.run("setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true", deadline_s=20)
         seen = running.finish()
@@ -57,7 +57,7 @@ def test_a_program_of_an_ordinary_user_has_that_users_ids(guest: Guest, tail: Ta
 
 
 def test_the_environment_is_recorded_only_with_the_option_env(guest: Guest, tail: Tailing) -> None:
-    """The environment is empty without --env, except for its size, and complete with it."""
+    """Without osqtail's --env an exec record has only the environment's count and size."""
     script = "env -i 'A=1' 'B=two words' /bin/true mark"
 
     with tail() as running:
@@ -77,7 +77,7 @@ def test_the_environment_is_recorded_only_with_the_option_env(guest: Guest, tail
 def test_an_environment_above_the_limit_is_truncated_and_the_record_has_a_flag(
     guest: Guest, tail: Tailing
 ) -> None:
-    """An environment above the record's limit is cut, flagged and has its true size."""
+    """Of a 30,000-byte variable, 6,864 bytes are recorded, with a flag and the true size."""
     with tail("--env") as running:
         guest.run("env -i V=$(head -c 30000 /dev/zero | tr '\\0' x) /bin/true", deadline_s=20)
         seen = running.finish()
@@ -91,7 +91,7 @@ def test_an_environment_above_the_limit_is_truncated_and_the_record_has_a_flag(
 def test_a_records_cwd_namespaces_and_cgroup_equal_those_in_proc(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A record's working directory, namespaces and cgroup equal those in /proc of that process."""
+    """Exec records equal /proc/self of their process, outside and inside of new namespaces."""
     names = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup")
     ask = "".join(f"stat -L -c %i /proc/self/ns/{name}; " for name in names)
     script = f"""
@@ -123,7 +123,7 @@ unshare --mount --uts --ipc --net --pid --fork sh /tmp/place
 def test_a_record_has_the_terminals_number_and_the_flag_of_a_memfd_program(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A record has the number of the process's terminal; a program in a memfd has a flag."""
+    """An exec record has its terminal's device number, and a flag if the program is in a memfd."""
     memfd = 0x4000
     with tail() as running:
         said = guest.run(
@@ -157,7 +157,7 @@ def test_a_scripts_record_has_the_path_of_its_interpreter(guest: Guest, tail: Ta
 def test_arguments_above_the_limit_are_truncated_and_the_record_has_a_flag(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Arguments above the record's limit are cut, flagged and have their true size."""
+    """Of 40,000 bytes of arguments at most 12,288 are recorded, with a flag and the true size."""
     with tail() as running:
         guest.run("/bin/true $(head -c 40000 /dev/zero | tr '\\0' x)", deadline_s=20)
         seen = running.finish()
@@ -171,7 +171,7 @@ def test_arguments_above_the_limit_are_truncated_and_the_record_has_a_flag(
 def test_arguments_end_at_a_swapped_out_page_and_the_record_has_a_flag(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Arguments before a swapped-out page are recorded; the rest is flagged, sizes are true."""
+    """The driver reads no swapped-out page: argv ends before it, flagged, with the true size."""
     swap = """
 dd if=/dev/zero of=/swap bs=1M count=16 2> /dev/null; chmod 600 /swap
 mkswap -q /swap && swapon /swap || exit
@@ -198,7 +198,7 @@ osqaway /tmp/slow 50
 def test_a_program_path_above_4095_bytes_is_empty_and_the_record_has_a_flag(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A path and cwd above 4,095 bytes are empty and flagged, and all other fields are right."""
+    """Path and cwd of such a program are empty and flagged; its argv and filename are recorded."""
     script = """
 name=$(printf 'd%.0s' $(seq 200))
 cd /tmp; for step in $(seq 25); do mkdir $name; cd -P ./$name 2> /dev/null; done
@@ -216,7 +216,7 @@ cd /; rm -r /tmp/$name
 def test_a_deleted_programs_exec_record_has_its_old_path_and_a_flag(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A deleted program has its old path with the kernel's suffix, and a flag confirms that."""
+    """Its path ends with " (deleted)"; the flag tells it from a file that really has that name."""
     script = "cp /bin/true /tmp/gone; exec 9< /tmp/gone; rm /tmp/gone; /proc/self/fd/9 mark"
     honest = "cp /bin/true '/tmp/here (deleted)'; '/tmp/here (deleted)'"
 
@@ -235,7 +235,7 @@ def test_in_a_storm_of_execs_each_exec_is_either_recorded_or_counted_as_dropped(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In a storm of execs each has its record or is in the drop count, exactly."""
+    """Of 1,000 quick execs in a guest, those without a record equal the count of drops."""
     count = 10_000 if long_run else 1_000
     storm_it = f"cp /usr/local/bin/osqprobe /tmp/storm; /tmp/storm storm {count}"
 
@@ -251,7 +251,7 @@ def test_in_a_storm_of_execs_each_exec_is_either_recorded_or_counted_as_dropped(
 
 
 def test_a_full_ring_counts_each_record_that_it_drops(guest: Guest, tail: Tailing) -> None:
-    """When nobody reads a full ring, the drop count equals the gaps in sequence numbers."""
+    """While osqtail is stopped the ring fills; the drop count equals the gaps in seq numbers."""
     script = "pkill -STOP -x osqtail; /usr/local/bin/osqprobe storm 300; pkill -CONT -x osqtail"
 
     with tail("--ring-bytes 8192") as running:
@@ -271,7 +271,7 @@ def test_a_full_ring_counts_each_record_that_it_drops(guest: Guest, tail: Tailin
 def test_a_record_is_dropped_and_counted_if_every_encoding_buffer_is_in_use(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """While every encoding buffer is in use, records are dropped with the reason NESTED.
+    """While a test holds the buffers in which records are built, execs are dropped as NESTED.
 
     This ends when the owner of the buffers ends.
     """
@@ -291,7 +291,7 @@ def test_a_record_is_dropped_and_counted_if_every_encoding_buffer_is_in_use(
 def test_the_path_of_a_cgroup_is_whole_up_to_1023_bytes_and_empty_beyond(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A control group's path of 1,023 bytes is recorded; a longer one is empty, however deep."""
+    """In an exec record, the path of a control group of more than 1,023 bytes is empty."""
     top = "/sys/fs/cgroup"
     whole = "/osq" + "/".join(["", *["x" * 63] * 15, "x" * 58])
     groups = (whole, f"{whole}x", f"/osq{'/d' * 600}")

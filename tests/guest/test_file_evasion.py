@@ -21,7 +21,7 @@ OVERLAYFS_TELLS = (6, 12)
 def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A truncation, an outside hard link, a new time and a late write each have a record."""
+    """Truncation, utimes, writes without a close and a link to a watched file have records."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched} {outside};"
@@ -56,7 +56,7 @@ def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside
 def test_changes_of_a_file_right_after_a_close_by_the_same_process_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A truncation and another descriptor's write within a second of a close have records."""
+    """A second change within a second of a close_write record is not taken for part of it."""
     watched = f"{TOP}/watched"
     guest.run(f"rm -rf {TOP}; mkdir -p {watched}; : > {watched}/cut", deadline_s=20)
 
@@ -77,7 +77,7 @@ def test_changes_of_a_file_right_after_a_close_by_the_same_process_are_recorded(
 def test_a_change_through_a_mapping_that_the_kernel_closes_is_recorded_despite_a_uid_filter(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A filter that keeps root out does not keep out a kernel thread's close of a user's file."""
+    """A kernel thread, as root, closes a user's file; a filter without root passes the record."""
     watched = f"{TOP}/watched"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched}; echo x > {watched}/file; chown -R 1000:1000 {TOP}",
@@ -97,7 +97,7 @@ def test_a_change_through_a_mapping_that_the_kernel_closes_is_recorded_despite_a
 def test_a_users_change_through_roots_overlayfs_has_the_users_ids(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Who unlinks through an overlay that root mounted is recorded, not who mounted it."""
+    """An unlink record has the ids of the user who unlinks, not of root, who mounted overlayfs."""
     guest.run(
         f"rm -rf {TOP}; mkdir -p {TOP}/watched {TOP}/lower {TOP}/work {TOP}/merged;"
         f"echo old > {TOP}/watched/file; chown -R 1000:1000 {TOP}/watched;"
@@ -122,7 +122,7 @@ def test_a_users_change_through_roots_overlayfs_has_the_users_ids(
 def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A write through an unwatched link is recorded if the kernel caches the watched name."""
+    """The write has a record if the kernel still caches the file's name in the watched folder."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched} {outside}; echo hello > {watched}/old;"
@@ -142,7 +142,7 @@ def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(
 def test_writes_by_six_calls_and_by_lost_names_of_watched_files_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Content that is written and kept open has a record, by whatever call and name."""
+    """pwrite, sendfile, splice and the like have records, also when the file's name is gone."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched} {outside}; : > {watched}/exchanged", deadline_s=20
@@ -172,7 +172,7 @@ def test_writes_by_six_calls_and_by_lost_names_of_watched_files_are_recorded(
 def test_a_write_through_a_users_own_overlayfs_has_records_on_6_12_and_none_on_6_1(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A write through a user's own overlayfs changes a watched file, on 6.1 without a record.
+    """On 6.1 fsnotify does not report what overlayfs writes into its upper, watched folder.
 
     That kernel tells nobody of it. When this fails, docs/security.md is wrong.
     """
@@ -198,7 +198,7 @@ def test_a_write_through_a_users_own_overlayfs_has_records_on_6_12_and_none_on_6
 
 
 def test_a_renamed_folder_above_the_watch_is_recorded(guest: Guest, tail: Tailing) -> None:
-    """Whoever moves the watched folder away, changes it and moves it back leaves both moves."""
+    """Renaming a parent of the watched folder away, and back again, makes two rename records."""
     above, away = f"{TOP}/one/above", f"{TOP}/away"
     guest.run(f"rm -rf {TOP}; mkdir -p {above}/watched {TOP}/beside", deadline_s=20)
 
@@ -217,7 +217,7 @@ def test_a_renamed_folder_above_the_watch_is_recorded(guest: Guest, tail: Tailin
 def test_a_write_by_one_of_40_unwatched_names_of_a_watched_file_is_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A write by an unwatched name of a file with many such names is recorded."""
+    """A write through one of 40 hard links outside of the watched folder has a flagged record."""
     many = "/mnt/osqmany"
     guest.run(
         f"mkdir -p {many}; mount -t tmpfs none {many}; cd {many}; mkdir watched outside;"
@@ -238,7 +238,7 @@ def test_a_write_by_one_of_40_unwatched_names_of_a_watched_file_is_recorded(
 def test_a_recorded_change_below_6000_folders_takes_less_than_4_times_as_long_as_below_532(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A record of a file below 6,000 folders costs little more than one below the bound."""
+    """The driver climbs at most 512 parent folders, so a deeper file costs hardly more."""
     # Removing so many folders takes long; unmounting a separate file system is quick.
     deep = "/mnt/osqdeep"
     guest.run(

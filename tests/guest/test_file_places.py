@@ -170,7 +170,7 @@ def story(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) ->
 def test_each_invalid_request_for_a_file_watch_fails_with_the_expected_errno(
     guest: Guest, driver: Driver
 ) -> None:
-    """A watch with a wrong path, action or time is refused with an errno of its own.
+    """In a guest, osqwatch asks for wrong paths, actions and orders of calls: each has its errno.
 
     Watches end with the subscription and with the queue.
     """
@@ -185,7 +185,7 @@ def test_each_invalid_request_for_a_file_watch_fails_with_the_expected_errno(
 def test_a_watch_of_the_root_folder_records_hard_links_on_its_own_mount_only(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A watch of / for links records links on its own mount only, and no other action."""
+    """A watch of / records link(2) on the root file system, but not on one mounted below it."""
     lines = (
         f"rm -rf {TOP}; mkdir -p {TOP}/a {TOP}/b; cd {TOP}; mount -t tmpfs none b",
         ": > a/x; ln a/x a/y; ln a/x z; : > b/x; ln b/x b/y; umount b",
@@ -202,7 +202,7 @@ def test_a_watch_of_the_root_folder_records_hard_links_on_its_own_mount_only(
 def test_the_recording_that_the_tests_of_this_source_file_examine_has_no_dropped_record(
     story: Story,
 ) -> None:
-    """The reader of the scenes lost no record, so that the other tests are valid."""
+    """One osqtail in a guest records what all tests here examine; it has dropped nothing."""
     assert story.dropped == 0
     assert {one["type"] for one in story.records} == {"file"}
 
@@ -210,7 +210,7 @@ def test_the_recording_that_the_tests_of_this_source_file_examine_has_no_dropped
 def test_events_through_another_mount_of_a_watched_folder_are_recorded_with_the_watched_path(
     story: Story,
 ) -> None:
-    """A watch through a bind mount sees an event through the other path, under its own name."""
+    """A watched bind mount has records of changes through the original, with the watched path."""
     told = [one for one in story.of("bind") if one["path"] != f"{TOP}/bind/b/z"]
 
     b = f"{TOP}/bind/b"
@@ -228,7 +228,7 @@ def test_events_through_another_mount_of_a_watched_folder_are_recorded_with_the_
 
 
 def test_the_unwatched_path_of_a_rename_begins_with_its_mount_point(story: Story) -> None:
-    """The unwatched side of a rename on another mount begins with its mount point."""
+    """A file that moves between the watched folder and others of its mount has full paths."""
     told = story.of("mount", "rename")
 
     a = f"{TOP}/mount/a"
@@ -237,7 +237,7 @@ def test_the_unwatched_path_of_a_rename_begins_with_its_mount_point(story: Story
 
 
 def test_a_watched_path_that_does_not_exist_is_watched_from_its_creation(story: Story) -> None:
-    """A path that does not exist yet is watched from its creation, also by a link's target."""
+    """Its creation, removal and new creation are recorded, also behind a symbolic link."""
     sub = f"{TOP}/later/link/new/sub"
     assert places(story.of("later")) == [
         ("create", sub, ""),
@@ -248,7 +248,7 @@ def test_a_watched_path_that_does_not_exist_is_watched_from_its_creation(story: 
 
 
 def test_a_watch_stays_at_its_path_when_the_folder_moves(story: Story) -> None:
-    """A watch keeps its path when the folder moves: files moved in are seen, moved out not."""
+    """After mv a c; mv b a, a watch of `a` records what is in the new `a`, not what is in `c`."""
     folder = f"{TOP}/moving"
     assert places(story.of("moving")) == [
         ("rename", f"{folder}/a", f"{folder}/c"),
@@ -260,7 +260,7 @@ def test_a_watch_stays_at_its_path_when_the_folder_moves(story: Story) -> None:
 def test_too_long_paths_are_recorded_as_the_deepest_folder_that_fits_and_a_flag(
     guest: Guest, story: Story
 ) -> None:
-    """An event at a path of up to 4,800 bytes is recorded with the deepest folder that fits."""
+    """Of a path of up to 4,800 bytes, a record has the deepest parent folder that fits."""
     log = parse_log(guest.run("cat /tmp/log.deep", deadline_s=60).stdout)
 
     done = under([f"{TOP}/deep/a"], log.events)
@@ -271,7 +271,7 @@ def test_too_long_paths_are_recorded_as_the_deepest_folder_that_fits_and_a_flag(
 
 
 def test_closing_an_unlinked_file_is_recorded_with_its_old_path_and_a_flag(story: Story) -> None:
-    """A file that is closed after its unlink has its old path and a flag."""
+    """The close_write record of a file that was removed while open has its path and DELETED."""
     (record,) = story.of("gone", "close_write")
 
     assert record["path"] == f"{TOP}/gone/a/x"
@@ -279,7 +279,7 @@ def test_closing_an_unlinked_file_is_recorded_with_its_old_path_and_a_flag(story
 
 
 def test_a_close_by_a_kernel_thread_has_a_record_with_a_flag(story: Story) -> None:
-    """A close is flagged when a kernel thread drops the last reference after a pending write."""
+    """A write that ends after close(2) lets a kernel thread close the file: that is flagged."""
     told = story.of("kernel", "close_write")
 
     opener = {one["pid"] for one in story.of("kernel", "open")}
@@ -294,7 +294,7 @@ def test_a_close_by_a_kernel_thread_has_a_record_with_a_flag(story: Story) -> No
 def test_a_file_opened_by_handle_has_a_record_with_inode_and_without_path(
     guest: Guest, story: Story
 ) -> None:
-    """A file opened by handle has a record without a path, with a flag and the inode."""
+    """open_by_handle_at finds a file without a name: its open record has an inode and a flag."""
     ino = int(guest.run(f"stat -c %i {TOP}/handle/a/x", deadline_s=20).stdout)
 
     unnamed = [one for one in story.records if one["flags"] & NO_PATH]
@@ -305,14 +305,14 @@ def test_a_file_opened_by_handle_has_a_record_with_inode_and_without_path(
 def test_a_watched_file_system_can_be_unmounted_and_its_successor_there_is_not_watched(
     story: Story,
 ) -> None:
-    """A watched file system can be unmounted, and its successor at that place is not watched."""
+    """The watch keeps no file system busy, and does not watch one that is mounted there later."""
     assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
 
 
 def test_a_file_name_with_every_possible_byte_is_recorded_as_valid_json_without_loss(
     story: Story,
 ) -> None:
-    """Each byte that a name can have appears in a line that a strict parser accepts."""
+    """The path that osqtail prints for such a file can be decoded into the same bytes."""
     (record,) = story.of("names")
 
     path = record["path"].encode(errors="surrogateescape")

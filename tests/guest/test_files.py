@@ -89,7 +89,7 @@ def run(
 def test_each_event_of_three_processes_in_watched_folders_is_recorded_once_and_in_order(
     run: Run,
 ) -> None:
-    """The records of three processes of two users are exactly their events, in order.
+    """Three processes log their random file actions in a guest; the records equal their logs.
 
     The comparison is then shown logs that are wrong in one place.
     """
@@ -127,7 +127,7 @@ def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
 def test_with_a_full_ring_file_records_and_counted_drops_add_up_to_the_events(
     guest: Guest, tail: Tailing
 ) -> None:
-    """With a sleeping reader and a small ring, records and drops add up to the events."""
+    """With osqtail stopped and a small ring, records plus drops equal the processes' own logs."""
     watches = " ".join(f"--watch {one}" for one in WATCHED)
     # The number of modification records depends on the time that passes.
     actions = " ".join(f"--action {one}" for one in sorted(ACTIONS))
@@ -152,7 +152,7 @@ def test_a_permanent_watch_loses_no_event_while_other_watches_change(
     guest: Guest,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """While other watches toggle, a permanent watch has every event."""
+    """Watches of other folders come and go while three processes work; no record is missing."""
     count = 4_000 if long_run else 200
     maybe = [f"{BASE}/{process}/maybe" for process in PROCESSES]
     script = f"""
@@ -185,7 +185,7 @@ kill $watcher; wait $watcher; tail -n 1 /tmp/said
 def test_a_changed_file_of_sysfs_whose_folder_is_not_cached_is_no_fault_of_the_kernel(
     guest: Guest, tail: Tailing
 ) -> None:
-    """The kernel reports some changes with an inode alone: without a folder and without a name.
+    """The kernel may notify of a cgroup file without folder and name; the driver must not oops.
 
     So it does for the event file of a control group whose folder nobody uses, while inotify holds
     the file. The kernel's log, which the harness examines, must stay clean.

@@ -63,7 +63,7 @@ def test_programs_of_an_excluded_user_are_counted_and_not_recorded(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Of two users, the excluded one's execs are counted and the other's recorded, exactly."""
+    """Of two users' execs in a guest, one's are recorded, the other's counted as filtered."""
     count = 5_000 if long_run else 60
     script = f"""
 {AS.format(2000)} osqprobe storm {count} & first=$!
@@ -81,7 +81,7 @@ wait $first && wait $second
 
 
 def test_only_an_included_user_is_recorded(guest: Guest, tail: Tailing) -> None:
-    """When a filter includes one user, no other user's record of any type appears."""
+    """With osqtail --uid 1000, exec and exit records are those of uid 1000, and no other's."""
     script = f"{AS.format(2000)} osqprobe storm 20; {AS.format(1000)} osqprobe storm 20"
 
     with tail("--type exec --type exit --uid 1000") as running:
@@ -99,7 +99,7 @@ def test_only_an_included_user_is_recorded(guest: Guest, tail: Tailing) -> None:
 def test_excluding_a_pid_namespace_excludes_nested_ones_too_but_no_program_outside(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Processes of the namespace and of a nested one are rejected, and those outside are not."""
+    """Execs in the namespace and one within it count as filtered; those outside are recorded."""
     # The whole command line is compared, because the guest's heartbeat sleeps, too.
     find = "pgrep -nxf 'sleep 600'"
     hold = f"unshare --pid --fork sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1; {find}"
@@ -124,7 +124,7 @@ osqprobe storm 5
 def test_excluding_a_control_group_excludes_nested_ones_too_but_not_its_neighbour(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A process in the group or in a nested one is rejected, and one in a neighbour is not."""
+    """Execs in the group and one below it count as filtered; those beside it are recorded."""
     root = "/sys/fs/cgroup/osq"
     guest.run(f"mkdir -p {root}/in/deep {root}/beside", deadline_s=20)
     enter = f"sh -c 'echo $$ > {root}/{{}}/cgroup.procs; exec osqprobe storm {{}}'"
@@ -143,7 +143,7 @@ def test_excluding_a_control_group_excludes_nested_ones_too_but_not_its_neighbou
 def test_a_path_filter_excludes_or_includes_all_below_the_path_but_not_a_longer_folder_name(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Paths match by whole components, several may be given, and an unknown path is recorded."""
+    """A filter of /tmp/kept matches /tmp/kept/in/prog, and not /tmp/keptnot/prog."""
     script = """
 mkdir -p /tmp/kept/in /tmp/keptnot /tmp/one
 for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place/prog; done
@@ -171,7 +171,7 @@ for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place
 def test_with_osqtail_option_processes_forks_and_exits_of_threads_are_counted_but_not_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """With --processes, threads' forks and exits are counted and processes' recorded."""
+    """With --processes, those of threads count as filtered; those of processes are recorded."""
     rounds = 10
 
     with tail("--type fork --type exit --processes") as running:
@@ -189,7 +189,7 @@ def test_with_osqtail_option_processes_forks_and_exits_of_threads_are_counted_bu
 
 
 def test_the_next_owner_of_the_device_has_no_filter(guest: Guest, tail: Tailing) -> None:
-    """The next owner has no filter, and an invalid filter gives exit code 2."""
+    """After an osqtail with a filter ends, another one without records every exec."""
     with tail("--not-uid 0") as running:
         filtered = counted(guest, "osqprobe storm 3")
         running.finish()
@@ -209,7 +209,7 @@ def test_while_filters_change_each_exec_of_two_users_is_recorded_or_counted(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """While filters change all the time, each exec of two users is recorded or counted."""
+    """While osqstorm changes filters, records, filtered and drops add up to the users' execs."""
     assert driver.is_loaded()
     count = 5_000 if long_run else 150
 

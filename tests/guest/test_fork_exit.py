@@ -18,7 +18,7 @@ def life_of(records: tuple[Record, ...], pid: int) -> list[str]:
 
 
 def test_a_child_process_has_fork_exec_and_exit_records(guest: Guest, tail: Tailing) -> None:
-    """A child that ends with a known status has fork, exec and exit records with the right ids."""
+    """In a guest, the three records of a child that exits with 7 have its and its parent's pid."""
     with tail(ALL) as running:
         said = guest.run("sh -c 'sh -c \"exit 7\" & echo $$ $!; wait'", deadline_s=20).stdout
         seen = running.finish()
@@ -35,7 +35,7 @@ def test_a_child_process_has_fork_exec_and_exit_records(guest: Guest, tail: Tail
 def test_the_exit_status_of_a_killed_process_contains_the_signal(
     guest: Guest, tail: Tailing
 ) -> None:
-    """The status of a process killed by SIGKILL is the one that wait() returns."""
+    """In a guest, the exit record of a `sleep` that SIGKILL ended has 9 in its status."""
     with tail("--type exit") as running:
         said = guest.run("sleep 60 & p=$!; kill -9 $p; wait $p; echo $p", deadline_s=20).stdout
         seen = running.finish()
@@ -47,7 +47,7 @@ def test_the_exit_status_of_a_killed_process_contains_the_signal(
 def test_the_last_exit_record_of_a_process_has_the_status_that_wait_returns(
     guest: Guest, tail: Tailing
 ) -> None:
-    """When its first thread and its last one end with other numbers, wait's number is recorded."""
+    """When the main thread ends before the last one, by another number, the record has wait's."""
     with tail("--type exit --processes") as running:
         said = guest.run("osqevade leader & p=$!; wait $p; echo $p $?", deadline_s=20).stdout
         seen = running.finish()
@@ -63,7 +63,7 @@ def test_each_of_many_processes_has_fork_exec_and_exit_in_this_order(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Every process of a storm has fork, exec and exit, once each and in this order."""
+    """In a storm of 300 processes in a guest, each has the three records once, in this order."""
     count = 5_000 if long_run else 300
 
     with tail(f"{ALL} --ring-bytes 8388608") as running:

@@ -73,7 +73,7 @@ def lives(kept: dict[str, Lives], guest: Guest, tail: Tailing) -> dict[str, Live
 def test_each_record_of_a_process_has_its_program_and_its_parents_program_and_start(
     lives: dict[str, Lives], how: str
 ) -> None:
-    """Exec, socket, file and exit records have both programs, and the start of the parent."""
+    """A child's exec, socket, file and exit records name the file that it and its parent run."""
     life = lives[how]
     parent, child = life.programs
 
@@ -89,7 +89,7 @@ def test_each_record_of_a_process_has_its_program_and_its_parents_program_and_st
 def test_what_the_kernel_closes_for_a_process_that_ends_is_flagged(
     lives: dict[str, Lives], how: str
 ) -> None:
-    """The closes of file and socket have EXITING if the kernel made them, and nothing else has."""
+    """Closes of a file and a socket have the flag EXITING if the process left them open."""
     child = lives[how].child
     flagged = {
         (one["type"], one["action"]) for one in child if one["flags"] & EXITING and "action" in one
@@ -105,7 +105,7 @@ def test_what_the_kernel_closes_for_a_process_that_ends_is_flagged(
 def test_the_parents_program_is_known_in_every_record_of_a_storm(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Children that act at the same time all name the program of their one parent."""
+    """The records of 300 children at the same time all have the file that their parent runs."""
     script = "sh -c 'for n in $(seq 300); do /bin/true & done; wait; echo $$'"
     with tail("--type exec --type exit --ring-bytes 8388608") as running:
         root = int(guest.run(script, deadline_s=300).stdout)

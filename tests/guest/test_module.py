@@ -22,7 +22,7 @@ def test_each_load_and_unload_of_a_module_makes_three_records_with_size_and_tain
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each cycle of load and unload makes three records in order that equal sysfs."""
+    """Records loading, loaded and unloading of another module equal its files in sysfs."""
     rounds = 100 if long_run else 3
     script = f"""
 for round in $(seq {rounds}); do
@@ -55,7 +55,7 @@ done
 def test_the_records_of_a_module_that_modprobe_loads_have_the_version_and_size_of_sysfs(
     guest: Guest, tail: Tailing
 ) -> None:
-    """The record of a module that modprobe loads has the version and texts of sysfs."""
+    """The records of tcp_illinois have version, srcversion and size as in /sys/module."""
     script = """
 modprobe tcp_illinois
 cd /sys/module/tcp_illinois && cat coresize version srcversion
@@ -76,7 +76,7 @@ rmmod tcp_illinois
 def test_a_module_whose_init_fails_has_a_loading_and_an_unloading_record_but_no_loaded_record(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A module whose init fails has a loading and an unloading record only."""
+    """In a guest, insmod of a module that refuses to load makes these two records."""
     with tail("--type module") as running:
         refused = guest.run(f"insmod {OTHER}", deadline_s=40, check=False)
         seen = running.finish()

@@ -26,7 +26,7 @@ def wakeups(guest: Guest) -> int:
 def test_a_watermark_makes_the_reader_wake_up_less_often(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """With a watermark the same storm is read with far fewer wakeups."""
+    """For 200 execs osqtail wakes over 40 times; with a watermark of 100,000 bytes, below 10."""
     assert driver.is_loaded()
     counts = []
     for options in ("", "--watermark 100000 --latency-ms 5000"):
@@ -45,7 +45,7 @@ def test_a_watermark_makes_the_reader_wake_up_less_often(
 def test_records_below_the_watermark_wake_the_reader_when_the_latency_is_over(
     guest: Guest, driver: Driver
 ) -> None:
-    """Records far below the watermark wake the reader when the latency is over."""
+    """One exec, far below the watermark, is printed by osqtail after some 1.5 s of latency."""
     assert driver.is_loaded()
     script = """
 osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/late &
@@ -64,7 +64,7 @@ echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1
 def test_while_osqtail_reads_osqstat_prints_counters_as_json_as_a_table_or_at_intervals(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """The tool osqstat shows the owner's totals as JSON and as a table, and rates.
+    """osqstat, a tool of the driver, prints the counters of the reading osqtail in each form.
 
     A missing file gives exit code 1.
     """
@@ -89,7 +89,7 @@ def test_while_osqtail_reads_osqstat_prints_counters_as_json_as_a_table_or_at_in
 def test_a_missing_hook_disables_only_its_record_type(
     guest: Guest, variant: Callable[[str], Driver], hook: str, kind: str, bit: int
 ) -> None:
-    """Without one hook the driver loads, reports that, and records everything else."""
+    """The test build hides a hook: its type is refused and in CAPS.missing; forks are recorded."""
     test_build = variant("test")
     test_build.load(hide=hook)
 
@@ -109,7 +109,7 @@ def test_a_missing_hook_disables_only_its_record_type(
 def test_a_test_build_loads_only_with_the_parameter_i_know_this_is_a_test(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """A test build needs its parameter to load, and it and a release client refuse each other."""
+    """It refuses to load without the parameter; it and a release's osqtail refuse each other."""
     test_build = variant("test")
     with pytest.raises(ModuleError) as refused:
         test_build.load(i_know_this_is_a_test="0")
@@ -127,7 +127,7 @@ def test_a_test_build_loads_only_with_the_parameter_i_know_this_is_a_test(
 def test_a_records_time_lies_between_two_readings_of_the_boot_clock(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A record's time lies between two readings of the guest's own clock."""
+    """An exec record's time lies between /proc/uptime before and after the exec in the guest."""
     with tail() as running:
         before = float(guest.run("cut -d' ' -f1 /proc/uptime", deadline_s=20).stdout)
         time.sleep(0.1)

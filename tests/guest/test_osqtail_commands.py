@@ -23,7 +23,7 @@ COMMANDS = [
 
 
 def test_the_pages_and_the_manual_page_have_commands_of_osqtail() -> None:
-    """There are commands of both kinds, so that the test below runs something."""
+    """More than ten are found, one with --watch, so that the test below runs something."""
     assert len(COMMANDS) > 10
     assert ["--watch", PATH] in COMMANDS
 
@@ -32,7 +32,7 @@ def test_the_pages_and_the_manual_page_have_commands_of_osqtail() -> None:
 def test_each_documented_command_of_osqtail_subscribes_and_ends_without_an_error(
     guest: Guest,
 ) -> None:
-    """Each documented command becomes the reader of the device, and ends with exit code 0."""
+    """In a guest, each osqtail command of docs and man page prints "ready" and exits with 0."""
     for words in COMMANDS:
         done = guest.run(shlex.join(["osqtail", *words, *END]), deadline_s=STEP_S, check=False)
 
@@ -41,7 +41,7 @@ def test_each_documented_command_of_osqtail_subscribes_and_ends_without_an_error
 
 
 def test_osqtail_refuses_a_misspelt_option(guest: Guest, driver: Driver) -> None:
-    """A misspelt option ends with exit code 2, so that the test above would see one."""
+    """It exits with 2, so a documented command with a wrong option would fail the test above."""
     assert driver.is_loaded()
 
     done = guest.run("osqtail --procesess", deadline_s=STEP_S, check=False)

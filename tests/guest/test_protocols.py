@@ -30,7 +30,7 @@ SMC = Protocol(name="smc", family=43, number=0)
 def test_another_protocol_hides_no_connection(
     guest: Guest, tail: Tailing, protocol: Protocol
 ) -> None:
-    """A user's bind, listen, connect and accept of TCP's siblings have records.
+    """A user's bind, listen, connect and accept by MPTCP, SCTP and SMC have socket records.
 
     A kernel without the protocol, as 7.3's cloud kernel without SMC, has to refuse the socket.
     """
@@ -102,7 +102,7 @@ DETOURS = (
 def test_another_protocol_hides_no_connection_that_is_made_by_other_calls(
     guest: Guest, tail: Tailing, detour: Detour
 ) -> None:
-    """A socket of SMC that became one of TCP, and each way of SCTP to connect, has its records."""
+    """SMC that falls back to TCP, fast open, and SCTP's sendto and connectx have records."""
     port = 7_900 + DETOURS.index(detour)
     options = "--socket bind --socket listen --socket connect --socket accept"
     look = f"test -z '{detour.module}' || modprobe --dry-run --quiet {detour.module}"

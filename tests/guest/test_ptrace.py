@@ -15,7 +15,7 @@ def of(records: tuple[Record, ...]) -> list[Record]:
 def test_each_way_to_get_hold_of_a_process_has_one_record_with_call_and_target(
     guest: Guest, tail: Tailing
 ) -> None:
-    """The records are those of osqgrab's own log, and nothing else that it does has one.
+    """Attach, process_vm_readv and writev, mem and traceme have ptrace records; maps has none.
 
     It also reads stat and maps of its child, and opens its own mem; these get no hold.
     """
@@ -50,7 +50,7 @@ def test_each_way_to_get_hold_of_a_process_has_one_record_with_call_and_target(
 def test_an_attach_that_the_ids_of_the_caller_forbid_makes_no_record(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A user who attaches to a process of root is refused, and nothing is recorded of it."""
+    """A user's PTRACE_ATTACH to a process of root gets EPERM, and there is no ptrace record."""
     script = """
 sleep 60 & target=$!
 setpriv --reuid 1000 --regid 1000 --clear-groups osqgrab $target; echo $? $target
@@ -65,7 +65,7 @@ kill $target
 
 
 def test_only_the_chosen_type_has_its_probes(guest: Guest, tail: Tailing) -> None:
-    """The probes are there while the type is subscribed to, and gone afterwards."""
+    """The guest kernel lists kprobes of security_ptrace* only while ptrace is subscribed to."""
     listed = "grep -c security_ptrace /sys/kernel/debug/kprobes/list || true"
     with tail("--type ptrace") as running:
         during = guest.run(listed, deadline_s=20).stdout.strip()

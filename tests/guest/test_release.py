@@ -12,7 +12,7 @@ from harness.release import gate
 def test_release_check_accepts_the_release_module_and_lists_forbidden_texts_of_the_test_build(
     harness_handoff: Handoff,
 ) -> None:
-    """The check accepts the release module and names the forbidden texts of the test build."""
+    """The check before packaging refuses osq_test.ko for texts that no release may contain."""
     spec = config.load(harness_handoff.settings_file).packages
     assert spec is not None
     rules = gate.rules_of(spec)

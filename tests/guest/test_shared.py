@@ -33,7 +33,7 @@ def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
 def test_each_device_check_that_linux_and_macos_share_passes_on_linux(
     driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]
 ) -> None:
-    """Each shared test body passes on Linux, and the module can be unloaded after it."""
+    """Each test body of tests/shared passes on the module in a guest, which is then unloaded."""
     body(loaded)
 
     driver.unload()

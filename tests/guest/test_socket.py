@@ -89,7 +89,7 @@ def test_each_socket_call_in_the_test_clients_and_servers_own_logs_has_exactly_o
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each connect, accept, bind, listen and close of TCP, UDP and UNIX sockets has one record.
+    """In a guest, osqnet logs its TCP, UDP and UNIX calls; the socket records equal that log.
 
     The long form has 10,000 connections of each family, by eight clients and eight servers.
     """
@@ -111,7 +111,7 @@ def test_each_socket_call_in_the_test_clients_and_servers_own_logs_has_exactly_o
 def test_failing_and_pending_socket_calls_are_recorded_with_their_errno(
     witnessed: Witnessed,
 ) -> None:
-    """Socket calls that fail, time out or are in progress have records with their errno."""
+    """In a guest, connects and binds that osqnet logs as failed or pending have that errno."""
     log = witnessed.logs["cases"] + witnessed.logs["bind"]
     outcomes = [line["error"] for line in log if line["call"] == "outcome"]
     errors = {(line["call"], line["error"]) for line in log if line["call"] != "outcome"}
@@ -125,7 +125,7 @@ def test_failing_and_pending_socket_calls_are_recorded_with_their_errno(
 
 
 def test_connect_accept_and_close_by_io_uring_have_socket_records(witnessed: Witnessed) -> None:
-    """Connects and accepts by io_uring are recorded, and a worker's close names the owner.
+    """When io_uring's worker closes a socket, the record is flagged and names the ring's owner.
 
     The client connects without waiting and may retry, so the number of attempts is not checked.
     """
@@ -148,7 +148,7 @@ def test_connect_accept_and_close_by_io_uring_have_socket_records(witnessed: Wit
 def test_socket_calls_have_probes_only_during_a_subscription(
     witnessed: Witnessed, guest: Guest, driver: Driver
 ) -> None:
-    """The kernel lists the driver's probes only during a subscription."""
+    """The guest kernel lists 25 kprobes of the driver while socket is subscribed to, else none."""
     assert driver.is_loaded()
 
     listed = int(guest.run(PROBES_LISTED, deadline_s=SHORT_S).stdout)
@@ -157,7 +157,7 @@ def test_socket_calls_have_probes_only_during_a_subscription(
 
 
 def test_comparison_fails_for_a_missing_extra_or_wrong_socket_record(witnessed: Witnessed) -> None:
-    """The comparison finds a missing call, an extra call, a wrong order and each wrong value."""
+    """Records of which one is missing, doubled, moved or changed differ from osqnet's log."""
     scene = f"stream 6 {COUNT} {PAIRS}"
     log, records = witnessed.logs[scene], witnessed.of(scene)
     last = records[-1]
@@ -179,7 +179,7 @@ def test_comparison_fails_for_a_missing_extra_or_wrong_socket_record(witnessed: 
 def test_blocked_connects_above_the_limit_have_records_with_the_status_unseen(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """Of eight waiting connects, the six that cannot be followed have the status 'unseen'.
+    """The driver may follow two waiting connects; six of eight have records without an outcome.
 
     Only connect is subscribed to: the options are a mask of actions.
     """
@@ -220,7 +220,7 @@ def test_each_connect_in_progress_has_an_outcome_record_that_is_right_or_says_un
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each connect in progress has an outcome record that is right or has the status 'unseen'.
+    """A non-blocking connect has a second record when it ends; beyond a bound it says 'unseen'.
 
     When there are more than the driver can remember, the rest have the status 'unseen'.
     """
@@ -272,7 +272,7 @@ def test_within_a_subscription_a_threads_socket_records_skip_none_of_the_calls_i
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In each subscription, a thread's records have no gap, and the counters add up.
+    """While osqnet runs, the module is reloaded between osqtails; within each, no call is missing.
 
     The module is unloaded and loaded in between.
     """
@@ -300,7 +300,7 @@ def test_within_a_subscription_a_threads_socket_records_skip_none_of_the_calls_i
 def test_with_a_missing_socket_hook_subscribing_to_socket_records_is_refused(
     guest: Guest, variant: Callable[[str], Driver], hook: str
 ) -> None:
-    """CAPS reports a missing hook, and a subscription to socket records is refused."""
+    """When the test build hides a hook, CAPS has socket as missing, and SUBSCRIBE is refused."""
     variant("test").load(hide=hook)
 
     caps = json.loads(guest.run("osqprobe caps /dev/osquery_test", deadline_s=20).stdout)
@@ -313,7 +313,7 @@ def test_with_a_missing_socket_hook_subscribing_to_socket_records_is_refused(
 def test_binds_of_ipv6_are_reported_as_unseen_while_its_function_is_missing(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """IPv6 can be a module that is not loaded: then the other hooks work, and see its binds."""
+    """Without inet6_bind to hook, other hooks still see the bind, but not its result: 'unseen'."""
     variant("test").load(hide="inet6_bind")
     script = (
         "log=$(mktemp); osqtail_test --type socket --socket bind --count 1 >$log &"

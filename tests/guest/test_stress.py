@@ -36,7 +36,7 @@ def test_each_record_of_20_producers_is_read_or_counted_as_dropped(
     variant: Callable[[str], Driver],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """20 producers make 100,000 records each in an 8 MiB ring, and each is recorded or counted.
+    """20 threads in a guest make 100,000 records each by the test build; each is accounted for.
 
     The test of the driver's original version accepted a loss of 5 %.
     """
@@ -76,7 +76,7 @@ def test_each_record_made_in_tasks_and_interrupts_is_read_or_counted_as_dropped(
     most: int,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each record is read or counted, also when interrupts make records inside of tasks.
+    """The test build makes records in tasks, softirqs and interrupts, also one inside another.
 
     Six producers: the long form is over 10 million records of all contexts at once.
     """
@@ -91,7 +91,7 @@ def test_each_record_made_in_tasks_and_interrupts_is_read_or_counted_as_dropped(
 def test_a_ring_that_is_far_too_small_counts_its_drops(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """With an 8 KiB ring and a slow reader most records are dropped, and all are counted."""
+    """With a ring of 8 KiB and a slow reader, most of the test build's records are dropped."""
     variant("test").load()
 
     said = stress(guest, "-p 8 -n 4000 -r 8192 -b 128 -c mixed -s 2000")
@@ -103,7 +103,7 @@ def test_a_ring_that_is_far_too_small_counts_its_drops(
 def test_records_that_are_too_large_for_their_ring_are_dropped(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """Records that are too large for their ring are dropped; a wrong size is an error."""
+    """Records of 9,000 bytes for a ring of 8,192 count as drops; one of 8 bytes gets EINVAL."""
     variant("test").load()
 
     said = stress(guest, "-p 2 -n 100 -r 8192 -b 9000")
@@ -119,7 +119,7 @@ def test_the_module_can_be_loaded_read_and_unloaded_again_and_again_while_progra
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """The module can be loaded, read and unloaded repeatedly while programs start."""
+    """In a guest with two storms of execs, each round of insmod, osqtail and rmmod succeeds."""
     driver.unload()
     rounds, types = (200, "--type all") if long_run else (12, PROCESSES)
     done = guest.run(
@@ -147,7 +147,7 @@ def test_after_sigkill_to_the_devices_owner_the_next_owners_counters_add_up(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After SIGKILL at a random moment of a storm, the next owner gets a clean device."""
+    """In a storm of execs, one osqtail after another is killed; the last one's counters add up."""
     assert driver.is_loaded()
     rounds, types = (200, "--type all") if long_run else (15, PROCESSES)
     done = guest.run(
@@ -173,7 +173,7 @@ def test_each_exec_while_a_cpu_goes_offline_and_online_is_recorded_or_counted_as
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each exec on CPUs that are switched off and on has its record or is counted."""
+    """While CPU 1 of a guest is switched off and on, a storm's execs equal records and drops."""
     assert driver.is_loaded()
     rounds = 50 if long_run else 4
     done = guest.run(
@@ -208,7 +208,7 @@ def test_after_random_device_calls_the_drivers_counters_add_up(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Any sequence of right and wrong calls gives an errno, and the counters add up."""
+    """In a guest, osqchaos makes random right and wrong calls; osq.h lists every errno."""
     assert driver.is_loaded()
     steps = 1_000_000 if long_run else 20_000
     done = guest.run(

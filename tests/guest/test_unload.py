@@ -39,7 +39,7 @@ def folder(guest: Guest) -> None:
 def test_unloading_is_refused_while_a_fanotify_listener_with_a_mount_mark_owes_an_answer(
     guest: Guest, driver: Driver, tail: Tailing, pin: tuple[str, str, str]
 ) -> None:
-    """While a permission is pending, unloading fails, and the log has the reason.
+    """An access waits inside the driver's hook, so rmmod fails, and the kernel log says why.
 
     The next owner of the device is served meanwhile. After the answer the module can be unloaded.
     """
@@ -68,7 +68,7 @@ def test_unloading_is_refused_while_a_fanotify_listener_with_a_mount_mark_owes_a
 def test_unloading_succeeds_while_a_fanotify_listener_with_a_filesystem_mark_owes_an_answer(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """The module unloads while another program's fanotify listener has not answered."""
+    """With such a mark the waiting access is not inside the driver, so rmmod succeeds."""
     with tail(f"--watch {TOP}") as running:
         guest.run(script_of(*BESIDE), deadline_s=30)
         running.finish()
@@ -83,7 +83,7 @@ def test_unloading_succeeds_while_a_fanotify_listener_with_a_filesystem_mark_owe
 def test_in_a_file_storm_no_record_is_dropped_as_nested_and_unload_works_after_a_held_open(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """In a storm no subscription drops a record as nested, and the module can be unloaded.
+    """An open waits for fanotify inside the hook, and chmods storm: no record counts as nested.
 
     It is unloaded after the file access that is held inside it has ended.
     """

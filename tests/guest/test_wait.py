@@ -34,7 +34,7 @@ LATE_MS = 20_000
 def test_a_waiting_reader_wakes_for_a_record_for_a_signal_and_when_its_queue_becomes_invalid(
     guest: Guest, driver: Driver
 ) -> None:
-    """A record, a signal and another process's call each end a wait by SYNC, poll and epoll."""
+    """Waits by SYNC, poll and epoll end with 0, EINTR or ESTALE and POLLHUP."""
     assert driver.is_loaded()
 
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS
@@ -43,7 +43,7 @@ def test_a_waiting_reader_wakes_for_a_record_for_a_signal_and_when_its_queue_bec
 def test_a_shorter_latency_replaces_the_running_timer_of_a_longer_one_even_of_an_earlier_owner(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """NOTIFY replaces a running timer of a longer latency, also one of the previous owner."""
+    """NOTIFY with 1.5 s after one with a minute wakes the reader's poll after some 1.5 s."""
     variant("test").load()
 
     said = json.loads(guest.run("osqwait_test latency", deadline_s=120).stdout)
@@ -56,7 +56,7 @@ def test_a_shorter_latency_replaces_the_running_timer_of_a_longer_one_even_of_an
 def test_mmap_of_the_ring_returns_before_a_slow_subscribe_call_of_another_thread_ends(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """A mapping does not hold mmap_lock while it waits for a lock under which hooks change.
+    """While SUBSCRIBE installs hooks slowly, mmap of the ring returns and the device opens.
 
     Neither does a process that waits to open the device hold a lock that others need to open
     theirs.
@@ -71,7 +71,7 @@ def test_mmap_of_the_ring_returns_before_a_slow_subscribe_call_of_another_thread
 def test_an_owners_exit_frees_its_ring_even_if_a_child_shares_its_descriptors(
     guest: Guest, driver: Driver
 ) -> None:
-    """The owner's death detaches it even if a child shares its table (CLONE_FILES)."""
+    """A child with the owner's file table (CLONE_FILES) keeps no ring after the owner's end."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqwait shared; pkill -x osqwait", deadline_s=60).stdout)
@@ -83,7 +83,7 @@ def test_an_owners_exit_frees_its_ring_even_if_a_child_shares_its_descriptors(
 def test_a_mapped_ring_blocks_unloading_but_the_device_can_have_a_new_owner(
     guest: Guest, driver: Driver
 ) -> None:
-    """A mapping without its descriptor stays readable and blocks rmmod, but not the next owner."""
+    """A process that closed the device but maps the ring makes rmmod fail; others can open it."""
     assert driver.is_loaded()
     script = """
 osqwait mapped > /tmp/mapped 2>&1 < /dev/null &
@@ -102,7 +102,7 @@ osqprobe owners
 def test_the_driver_has_no_tracepoint_probe_before_a_subscription(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """A loaded and opened driver has no probe on any tracepoint before a subscription."""
+    """In a guest, loading and opening the driver add no probe; subscribing to exec adds one."""
     driver.unload()
 
     def attached() -> dict[str, int]:

@@ -46,7 +46,7 @@ def test_each_event_of_the_process_connector_has_one_record_in_order(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each fork, exec and exit that the connector saw has a record, in the same order."""
+    """Fork, exec and exit records of a storm equal what the kernel's netlink connector reports."""
     count = 20_000 if long_run else 1_000
     script = f"""
 osqwitness > /tmp/witness & witness=$!
@@ -72,7 +72,7 @@ grep -v ready /tmp/witness
 def test_the_drivers_events_per_process_differ_if_one_exec_record_is_removed_or_doubled(
     guest: Guest, tail: Tailing
 ) -> None:
-    """The comparison fails when one record is missing or doubled."""
+    """The comparison with the process connector fails for a missing or doubled exec record."""
     with tail(PROCESSES) as running:
         script = "osqprobe storm 5 & root=$!; wait $root; echo $root"
         root = int(guest.run(script, deadline_s=60).stdout)

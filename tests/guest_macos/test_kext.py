@@ -29,7 +29,7 @@ def test_the_device_node_has_mode_0600_and_belongs_to_root(guest: Guest, driver:
 def test_loading_a_loaded_kext_succeeds_and_does_not_load_it_twice(
     guest: Guest, driver: Driver
 ) -> None:
-    """Loading the kext a second time succeeds, and the kernel still lists it once."""
+    """On a user's Mac, the second load succeeds, and the kernel still lists the kext once."""
     before = PLATFORMS[driver.handoff.system].holders(guest, driver.spec)
 
     driver.load()
@@ -39,7 +39,7 @@ def test_loading_a_loaded_kext_succeeds_and_does_not_load_it_twice(
 
 
 def test_the_kext_unloads_only_after_the_device_is_closed(guest: Guest, driver: Driver) -> None:
-    """Unloading fails while a process has the device open, and the error names the process.
+    """On a Mac, unloading fails while a process has the device open; the error names it.
 
     After the process has ended, unloading works.
     """

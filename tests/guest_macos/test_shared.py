@@ -26,5 +26,5 @@ def loaded(guest: Guest, driver: Driver, place: Place) -> Iterator[Loaded]:
 def test_each_test_body_that_linux_and_macos_share_passes_on_the_kext_of_a_mac(
     loaded: Loaded, body: Callable[[Loaded], None]
 ) -> None:
-    """Each shared test body passes on the Mac; the body's docstring states its condition."""
+    """Each test body of tests/shared passes on the loaded kext of a user's Mac."""
     body(loaded)

@@ -22,7 +22,7 @@ class TestStumble:
     def test_writing_each_obvious_fault_to_dev_stumble_must_end_within_10_s_with_any_exit_status(
         self, guest: Guest, kind: str
     ) -> None:
-        """The command must end within 10 s, with any exit status.
+        """The module stumble breaks a guest's kernel as asked, or the write ends within 10 s.
 
         The kernel notices each of these faults at once.
         """
@@ -32,7 +32,7 @@ class TestStumble:
     def test_writing_each_hidden_fault_to_dev_stumble_must_end_within_60_s_with_any_exit_status(
         self, guest: Guest, kind: str
     ) -> None:
-        """The command must end within 60 s, with any exit status.
+        """The module stumble breaks a guest's kernel as asked, or the write ends within 60 s.
 
         The guilty function is not the innermost one of its stack, or the stack is no task's.
         """
@@ -42,12 +42,12 @@ class TestStumble:
     def test_writing_each_kind_of_hang_to_dev_stumble_must_end_within_10_s_with_any_exit_status(
         self, guest: Guest, kind: str
     ) -> None:
-        """The command must end within 10 s, but it never ends, so the test fails."""
+        """The write to the module stumble never ends, so this test fails at its deadline."""
         stumble(guest, kind)
 
 
 def test_in_a_guest_that_is_unbroken_proc_modules_begins_with_the_module_stumble(
     guest: Guest,
 ) -> None:
-    """A guest that nothing has broken passes."""
+    """In a guest that no other test has crashed, this test passes: the module is listed."""
     assert guest.run("cat /proc/modules", deadline_s=10).stdout.startswith("stumble ")
