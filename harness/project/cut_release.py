@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Cut a release: set number, changelog and tag in the tree, then build everything from the tag.
 
-Nothing is pushed. When a step fails, the commit and the tag are undone, so that the tree is as
-before. All files are built in a clone of the tag, never in the tree.
+Nothing is pushed. When a step fails, the commit, the tag and the built files are removed, so that
+the tree is as before. All files are built in a clone of the tag, never in the tree.
 """
 
 import hashlib
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,11 @@ _SUMS = "SHA256SUMS"
 _PYPROJECT = re.compile(r'^version = "([^"]*)"$', re.MULTILINE)
 _COPIES = {
     "kernel/subscriber/pyproject.toml": _PYPROJECT,
-    "kernel/subscriber/osq/extension.py": re.compile(r'^VERSION = "([^"]*)"$', re.MULTILINE),
+    "kernel/subscriber/osq/__init__.py": re.compile(r'^VERSION = "([^"]*)"$', re.MULTILINE),
+    "kernel/uapi/osq_version.h": re.compile(r'^#define OSQ_VERSION "([^"]*)"$', re.MULTILINE),
+    "kernel/os/macos/Info.plist": re.compile(
+        r"<key>CFBundle(?:ShortVersionString|Version)</key>\s*<string>([^<]*)</string>"
+    ),
 }
 
 
@@ -50,9 +55,11 @@ def copies_of_version(project: Path) -> Iterator[str]:
     number = _number(project)
     for name, pattern in _COPIES.items():
         file = project / name
-        match = pattern.search(file.read_text()) if file.is_file() else None
-        if file.is_file() and (match is None or match.group(1) != number):
-            yield f"{name}: version {match.group(1) if match else 'missing'}, not {number}"
+        if not file.is_file():
+            continue
+        for found in pattern.findall(file.read_text()) or ("missing",):
+            if found != number:
+                yield f"{name}: version {found}, not {number}"
 
 
 def cut(request: ReleaseRequest, note: Callable[[str], None]) -> tuple[Path, ...]:
@@ -102,7 +109,10 @@ def _require_ready(request: ReleaseRequest) -> None:
 
 @contextmanager
 def _undo_on_error(request: ReleaseRequest) -> Iterator[None]:
-    """Undo commit, tag and files when the block fails; the tree must be clean before the block."""
+    """Undo commit, tag and built files when the block fails.
+
+    Before the block the tree must be clean, and request.out empty or missing.
+    """
     before = _git(request.project, "rev-parse", "HEAD")
     try:
         yield
@@ -110,6 +120,8 @@ def _undo_on_error(request: ReleaseRequest) -> Iterator[None]:
         _git(request.project, "reset", "--quiet", "--hard", before)
         if _git(request.project, "tag", "--list", f"v{request.number}"):
             _git(request.project, "tag", "--delete", f"v{request.number}")
+        # The next attempt would refuse a folder that has files.
+        shutil.rmtree(request.out, ignore_errors=True)
         raise
 
 
@@ -118,11 +130,10 @@ def _write_number(request: ReleaseRequest) -> None:
         file = request.project / name
         if file.is_file():
             text = file.read_text(encoding="utf-8")
-            match = pattern.search(text)
-            if match is None:
+            if not pattern.search(text):
                 raise UsageError(f"{name}: no line has the version")
-            new = match.group(0).replace(match.group(1), request.number)
-            file.write_text(text.replace(match.group(0), new, 1), encoding="utf-8")
+            changed = pattern.sub(lambda one: one[0].replace(one[1], request.number), text)
+            file.write_text(changed, encoding="utf-8")
 
 
 def _build(request: ReleaseRequest, clone: Path, note: Callable[[str], None]) -> tuple[Path, ...]:

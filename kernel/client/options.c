@@ -13,6 +13,7 @@
 #include "json.h"
 #include "json_records.h"
 #include "osq.h"
+#include "osq_version.h"
 
 #define LISTED(TYPE, kind) #kind ", "
 #define TYPES JSON_RECORDS(LISTED)
@@ -83,6 +84,7 @@ static const char help[] =
 	"  -i, --idle-exit-ms N  end when no record came for N milliseconds\n"
 	"\n"
 	"  -d, --device PATH     (default: " OSQ_DEVICE ")\n"
+	"  -V, --version         the version of the program\n"
 	"  -h, --help            this text\n"
 	"\n"
 	"The first line has type \"ready\": from then on nothing is missed "
@@ -125,12 +127,13 @@ static const struct option known[] = {
 	{ "count", required_argument, NULL, 'c' },
 	{ "idle-exit-ms", required_argument, NULL, 'i' },
 	{ "device", required_argument, NULL, 'd' },
+	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
 static const char letters[] =
-	"t:W:a:S:er:x:u:U:n:N:k:K:b:B:Pp:g:L:sw:l:c:i:d:h";
+	"t:W:a:S:er:x:u:U:n:N:k:K:b:B:Pp:g:L:sw:l:c:i:d:Vh";
 
 static int parse_number(const char *text, unsigned long long *out)
 {
@@ -319,6 +322,10 @@ int options_parse(int argc, char **argv, struct options *options)
 	while ((letter = getopt_long(argc, argv, letters, known, NULL)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
+			return 0;
+		}
+		if (letter == 'V') {
+			puts("osqtail " OSQ_VERSION);
 			return 0;
 		}
 		if (take(letter, options)) {

@@ -17,6 +17,7 @@
 
 #include "json.h"
 #include "libosq.h"
+#include "osq_version.h"
 
 #ifdef OSQ_TEST_BUILD
 #define PAGE_FILE "/sys/class/osq_test/osquery_test/stats"
@@ -34,6 +35,7 @@ static const char help[] =
 	"\n"
 	"  -j, --json       one JSON object a line, with totals, not rates\n"
 	"  -f, --file FILE  (default: " PAGE_FILE ")\n"
+	"  -V, --version    the version of the program\n"
 	"  -h, --help       this text\n"
 	"\n"
 	"Without INTERVAL_S it prints totals by type, once. With it, a line "
@@ -311,15 +313,20 @@ static int parse(int argc, char **argv, struct view *view)
 	static const struct option known[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "file", required_argument, NULL, 'f' },
+		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	char *end = "";
 	int letter, bad = 0;
 
-	while ((letter = getopt_long(argc, argv, "jf:h", known, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "jf:Vh", known, NULL)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
+			return 0;
+		}
+		if (letter == 'V') {
+			puts("osqstat " OSQ_VERSION);
 			return 0;
 		}
 		if (letter == 'j')

@@ -7,7 +7,7 @@ import pytest
 
 from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
-from tests.unit.project.documented import documented
+from tests.unit.project.documented import PROJECT, documented, lines_not_printed, shown_output
 
 STEP_S = 30.0
 # What stands for any path in a page.
@@ -26,6 +26,23 @@ def test_the_pages_and_the_manual_page_have_commands_of_osqtail() -> None:
     """More than ten are found, one with --watch, so that the test below runs something."""
     assert len(COMMANDS) > 10
     assert ["--watch", PATH] in COMMANDS
+
+
+@pytest.mark.usefixtures("driver")
+def test_the_command_of_the_readme_prints_in_a_guest_what_the_readme_shows(guest: Guest) -> None:
+    """The README's reader prints both records and ends; the line `ready` is equal to the shown."""
+    (command,) = (
+        one.words[-1]
+        for one in documented(set())
+        if one.place.startswith("README") and "--command" in one.words
+    )
+    shown = shown_output(PROJECT / "README.md", "guest-ssh --command")
+
+    printed = guest.run(command, deadline_s=STEP_S).stdout
+
+    assert shown[0] in printed.splitlines()
+    assert len(shown) == 5
+    assert lines_not_printed(shown, printed) == [], printed
 
 
 @pytest.mark.usefixtures("driver")

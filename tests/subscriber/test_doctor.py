@@ -4,7 +4,6 @@
 import dataclasses
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from osq.doctor import place
 from osq.doctor.checkup import checkup, is_missing, lines
 from osq.doctor.findings import Finding, Level
 from osq.doctor.machine import Machine
+from osq.reader import Reader
 from osq.retention import Limits
 from osq.store import Store
 
@@ -44,8 +44,8 @@ def process(machine: Machine, pid: int, name: str, *arguments: str, holds: str =
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """Give a machine on which everything is right, with a store that was just written."""
-    one = Machine(root=tmp_path, release=RELEASE, now_s=int(time.time()), is_synchronised=True)
+    """Give a machine on which everything is right; its clock shows the time of its last row."""
+    one = Machine(root=tmp_path, release=RELEASE, now_s=0, is_synchronised=True)
     one.at("/sys/module/osq").mkdir(parents=True)
     write(one, DEVICE).chmod(0o600)
     write(one, "/etc/ssh/sshd_config")
@@ -58,7 +58,9 @@ def machine(tmp_path: Path) -> Machine:
     with Store(store, Limits()) as begun:
         begun.begin()
         begun.end(begun.totals, "clean")
-    return one
+    with Reader(store) as reader:
+        ((newest_s,),) = reader.query("SELECT max(time) FROM kosquery_stats", deadline_s=60).rows
+    return dataclasses.replace(one, now_s=int(newest_s))
 
 
 def found(machine: Machine) -> dict[str, Finding]:
@@ -184,7 +186,7 @@ def test_an_old_row_a_clock_that_was_set_back_and_one_that_nobody_sets_are_found
     unset = dataclasses.replace(machine, is_synchronised=False)
 
     assert found(later)["store"].level is Level.MISSING
-    assert "its last row is 36" in found(later)["store"].message
+    assert "its last row is 3600 s old" in found(later)["store"].message
     assert "it was set back" in found(earlier)["clock"].message
     assert "time service" in found(unset)["clock"].advice
 

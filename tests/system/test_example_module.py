@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A foreign module is built, loaded, tested and unloaded in the same way."""
 
+import json
 import re
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pexpect
 import pytest
 
-from tests.system.whole_run import ROOT, Project, call_task
+from tests.system.whole_run import (
+    ROOT,
+    RUN_DEADLINE_S,
+    Project,
+    call_task,
+    environment,
+)
+from tests.unit.project.documented import lines_not_printed, shown_output
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def test_a_run_of_another_project_with_ktap_tests_passes(
@@ -21,6 +34,31 @@ def test_a_run_of_another_project_with_ktap_tests_passes(
     names = [result["name"] for result in run.report["results"]]
     assert names == ["module_is_listed", "device_is_private"]
     assert "greeter: goodbye" in (run.folder / "console.log").read_text(errors="replace")
+    assert nothing_left() == set()
+
+
+def test_on_a_terminal_the_command_of_the_readme_prints_what_the_readme_shows(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """A run on a real terminal prints each line that README.md shows, but for the paths."""
+    shown = "\n".join(shown_output(ROOT / "README.md", "kernel-test --config"))
+    words = ["-m", "harness.tasks", "kernel-test", "--run-id=terminal"]
+
+    printed, code = pexpect.run(
+        shlex.join((sys.executable, *words)),
+        withexitstatus=True,
+        timeout=RUN_DEADLINE_S,
+        cwd=project.root,
+        env={**environment({}), "CI": ""},
+        dimensions=(50, 160),
+        encoding="utf-8",
+    )
+
+    report = json.loads((project.root / "build" / "runs" / "terminal" / "report.json").read_text())
+    expected = shown.replace("tcg", report["accel"])
+    expected = re.sub("(?m)^files: .*$", "files: ...", expected)
+    assert code == 0, printed
+    assert lines_not_printed(expected.splitlines(), _ANSI.sub("\n", printed)) == []
     assert nothing_left() == set()
 
 

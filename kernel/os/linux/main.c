@@ -6,6 +6,7 @@
 
 #include "osq_linux.h"
 #include "osq_test_build.h"
+#include "osq_version.h"
 
 /* The conditions that can be checked for every process. */
 #define BY_PROCESS                                  \
@@ -138,6 +139,7 @@ module_exit(osq_exit);
 MODULE_DESCRIPTION(
 	"Process, socket and file events for osquery, in shared memory");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(OSQ_VERSION);
 /*
  * Packaging reads this number from the file: a test build's has the top bit
  * set.

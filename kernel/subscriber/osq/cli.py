@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from osq import column_map, config, daemon, logs
+from osq import VERSION, column_map, config, daemon, logs
 from osq.doctor.checkup import checkup, is_missing, lines
 from osq.doctor.machine import Machine
 from osq.errors import OsqError, UsageError
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, help="JSON file with osquery's keys (default: /etc/osq/osq.conf)"
     )
+    parser.add_argument("--version", action="version", version=f"osq {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("daemon", help="store the device's events until stopped")
     run.add_argument("--verbose", action="store_true", help="log more")

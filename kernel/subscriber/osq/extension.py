@@ -19,7 +19,7 @@ from typing import Any
 import osquery
 from osquery.extensions.ttypes import ExtensionResponse, ExtensionStatus
 
-from osq import config, logs
+from osq import VERSION, config, logs
 from osq.answers import Source, answer, columns, routes
 from osq.columns import Table
 from osq.cursors import Cursors, file_of
@@ -27,7 +27,6 @@ from osq.errors import OsqError
 from osq.tables import TABLES
 
 LOG = logging.getLogger(__name__)
-VERSION = "0.1.0"
 
 
 def plugin(table: Table, source: Source) -> type[Any]:

@@ -3,15 +3,17 @@
 
 Every line of a code block without a language is a command; of a block with lines that begin with
 `$ `, only these are, and the other lines are output. In the text, a span of code is a command if
-it begins with a known program and has more words.
+it begins with a known program and has more words. `shown_output` and `lines_not_printed` compare
+what a page shows as a command's output with what the command prints.
 """
 
 import re
 import shlex
 from collections.abc import Collection as Names
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, takewhile, zip_longest
 from pathlib import Path, PurePath
 
 from invoke.exceptions import ParseError
@@ -43,6 +45,8 @@ _OPTIONAL = re.compile(r" \[([^\[\]]+)\]")
 _NUMBERS = {int, float}
 _WITHOUT_EFFECT_ON_THE_TASK = {"C", "config"}
 _ASKS_NOTHING = {"-y", "--yes"}
+# What differs from one call to the next: left out text, a run's name, or a number.
+_VARIES = re.compile(r"\.\.\.|\d{8}-\d{6}-[0-9a-f]{4}|\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,38 @@ def shell_lines(text: str) -> Iterator[str]:
     lines = text.replace("\\\n", " ").splitlines()
     typed = [line.strip()[2:] for line in lines if line.strip().startswith("$ ")]
     yield from typed or [line.strip() for line in lines if line.strip()]
+
+
+def shown_output(page: Path, command: str) -> list[str]:
+    """Return the lines that a page shows as the output of a command, without `...` lines.
+
+    `command` is a part of the line after `$ `. The output ends at the next such line.
+
+    Raises: ValueError when no code block of the page has the command.
+    """
+    for token in MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8")):
+        lines = token.content.splitlines() if token.type in {"code_block", "fence"} else []
+        for place, line in enumerate(lines):
+            if line.startswith("$ ") and command in line:
+                after = takewhile(lambda one: not one.startswith("$ "), lines[place + 1 :])
+                return [one for one in after if one.strip() not in {"", "..."}]
+    raise ValueError(f"{_name(page)} shows no output of {command}")
+
+
+def lines_not_printed(shown: Sequence[str], printed: str) -> list[str]:
+    """Return the shown lines that a command did not print.
+
+    In a shown line, `...` stands for any text, and a number or a run's name for any other one.
+    """
+    lines = [line.strip() for line in printed.splitlines()]
+    return [one for one in shown if not any(_as_pattern(one).fullmatch(line) for line in lines)]
+
+
+def _as_pattern(shown: str) -> re.Pattern[str]:
+    parts = _VARIES.split(shown.strip())
+    found = [".*" if one == "..." else f"(?:{_VARIES.pattern})" for one in _VARIES.findall(shown)]
+    pairs = zip_longest((re.escape(part) for part in parts), found, fillvalue="")
+    return re.compile("".join(chain.from_iterable(pairs)))
 
 
 def _commands_of_spans(token: Token, place: str, known: Names[str]) -> Iterator[Command]:

@@ -135,8 +135,9 @@ def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
     git(project, "commit", "--quiet", "--all", "--message=break the build")
     before = git(project, "rev-parse", "HEAD")
 
+    request = request_for(project)
     with pytest.raises(BuildError) as caught:
-        cut_release.cut(request_for(project), lambda _text: None)
+        cut_release.cut(request, lambda _text: None)
 
     assert isinstance(caught.value, HarnessError)
     assert caught.value.evidence
@@ -144,6 +145,7 @@ def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
     assert git(project, "tag", "--list") == ""
     assert git(project, "status", "--porcelain") == ""
     assert (project / "changelog.d" / "7.feature.md").exists()
+    assert not request.out.exists()
 
 
 def test_a_file_whose_version_differs_from_pyproject_is_reported(tmp_path: Path) -> None:
@@ -153,7 +155,19 @@ def test_a_file_whose_version_differs_from_pyproject_is_reported(tmp_path: Path)
     copy.parent.mkdir(parents=True)
     copy.write_text('[project]\nversion = "0.2.0"\n')
 
+    plist = tmp_path / "kernel" / "os" / "macos" / "Info.plist"
+    plist.parent.mkdir(parents=True)
+    plist.write_text(
+        "<key>CFBundleShortVersionString</key><string>0.3.0</string>"
+        "<key>CFBundleVersion</key>\n<string>0.1.0</string>"
+    )
+    header = tmp_path / "kernel" / "uapi" / "osq_version.h"
+    header.parent.mkdir()
+    header.write_text("#define OSQ_ELSE 1\n")
+
     assert list(cut_release.copies_of_version(tmp_path)) == [
-        "kernel/subscriber/pyproject.toml: version 0.2.0, not 0.3.0"
+        "kernel/subscriber/pyproject.toml: version 0.2.0, not 0.3.0",
+        "kernel/uapi/osq_version.h: version missing, not 0.3.0",
+        "kernel/os/macos/Info.plist: version 0.1.0, not 0.3.0",
     ]
     assert list(cut_release.copies_of_version(PROJECT)) == []

@@ -134,6 +134,39 @@ def test_a_shells_request_for_completions_installs_no_missing_package(machine: M
     assert machine.calls == ["task --complete -- ./dev kernel-"]
 
 
+@pytest.mark.parametrize("words", [("check", "--help"), ("--version",), ("--list",), ()])
+def test_help_the_version_and_the_list_of_tasks_install_no_package(
+    machine: Machine, words: tuple[str, ...]
+) -> None:
+    """With a Python environment, a request for a text installs nothing; a task does."""
+    machine.stub("dpkg-query", "exit 1")
+
+    done = machine.run(*words)
+
+    assert done.returncode == 0, done.stderr
+    assert machine.calls == [f"task {' '.join(words) or '--list'}"]
+
+    assert machine.run("check").returncode == 0
+    assert any(call.startswith("apt-get install") for call in machine.calls)
+    assert machine.run("kernel-test", "--", "true", "--help").returncode == 0
+    assert sum(call.startswith("apt-get install") for call in machine.calls) >= 2
+
+
+def test_help_on_a_new_machine_installs_only_what_the_python_environment_needs(
+    machine: Machine,
+) -> None:
+    """Without a Python environment, help installs the common packages, and none of the task's."""
+    machine.stub("dpkg-query", "exit 1")
+    (machine.project / ".venv" / ".complete").unlink()
+
+    machine.run("check", "--help")
+
+    (install,) = (call for call in machine.calls if call.startswith("apt-get install"))
+    assert "python3-venv" in install
+    assert "chromium" not in install
+    assert "spin" not in install.split()
+
+
 def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
     """./dev without a task lists the tasks."""
     machine.run()

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.project.command_table import FILE, best_rows, programs_of, read_table
-from tests.unit.project.documented import PROJECT, Command, documented
+from tests.unit.project.documented import (
+    PROJECT,
+    Command,
+    documented,
+    lines_not_printed,
+    shown_output,
+)
 
 EXAMPLE = PROJECT / "tests" / "data" / "example_module"
 NULL = "tests/data/panic/null.log"
@@ -58,6 +64,18 @@ def test_quick_documented_commands_exit_with_the_expected_code_and_print_the_exp
 
     assert done.returncode == code, done.stderr
     assert text in done.stdout
+
+
+def test_panic_explain_prints_what_the_readme_shows() -> None:
+    """Each line that README.md shows below the command is in its output."""
+    command = f"panic-explain {NULL}"
+    shown = shown_output(PROJECT / "README.md", command)
+
+    printed = run(*INVOKE, *command.split()).stdout
+
+    assert len(shown) > 10
+    assert lines_not_printed(shown, printed) == []
+    assert lines_not_printed(shown, printed.replace("osq_crash_null", "other")) != []
 
 
 @pytest.mark.parametrize(
