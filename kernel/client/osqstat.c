@@ -308,6 +308,23 @@ static int run(const struct view *view)
 	return 0;
 }
 
+/* Reads INTERVAL_S and COUNT; returns -1 for an invalid or further word. */
+static int parse_words(int count, char **words, struct view *view)
+{
+	char *end = "";
+	int bad = count > 2;
+
+	if (count > 0) {
+		view->interval_s = strtod(words[0], &end);
+		bad |= *end || !(view->interval_s > 0);
+	}
+	if (count > 1) {
+		view->count = strtoul(words[1], &end, 10);
+		bad |= *end || !view->count;
+	}
+	return bad ? -1 : 0;
+}
+
 static int parse(int argc, char **argv, struct view *view)
 {
 	static const struct option known[] = {
@@ -317,7 +334,6 @@ static int parse(int argc, char **argv, struct view *view)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	char *end = "";
 	int letter, bad = 0;
 
 	while ((letter = getopt_long(argc, argv, "jf:Vh", known, NULL)) != -1) {
@@ -336,15 +352,7 @@ static int parse(int argc, char **argv, struct view *view)
 		else
 			bad = 1;
 	}
-	if (optind < argc) {
-		view->interval_s = strtod(argv[optind++], &end);
-		bad |= *end || !(view->interval_s > 0);
-	}
-	if (optind < argc) {
-		view->count = strtoul(argv[optind++], &end, 10);
-		bad |= *end || !view->count;
-	}
-	if (bad || optind != argc) {
+	if (bad || parse_words(argc - optind, argv + optind, view)) {
 		fputs("osqstat: wrong usage; see osqstat --help\n", stderr);
 		return 2;
 	}

@@ -59,8 +59,8 @@ def machine(tmp_path: Path) -> Machine:
         begun.begin()
         begun.end(begun.totals, "clean")
     with Reader(store) as reader:
-        ((newest_s,),) = reader.query("SELECT max(time) FROM kosquery_stats", deadline_s=60).rows
-    return dataclasses.replace(one, now_s=int(newest_s))
+        (row,) = reader.query("SELECT max(time) FROM kosquery_stats", deadline_s=60).rows
+    return dataclasses.replace(one, now_s=int(str(row[0])))
 
 
 def found(machine: Machine) -> dict[str, Finding]:

@@ -3,7 +3,6 @@
 
 import json
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,15 +43,18 @@ def test_on_a_terminal_the_command_of_the_readme_prints_what_the_readme_shows(
     shown = "\n".join(shown_output(ROOT / "README.md", "kernel-test --config"))
     words = ["-m", "harness.tasks", "kernel-test", "--run-id=terminal"]
 
-    printed, code = pexpect.run(
-        shlex.join((sys.executable, *words)),
-        withexitstatus=True,
+    terminal = pexpect.spawn(
+        sys.executable,
+        words,
         timeout=RUN_DEADLINE_S,
         cwd=project.root,
         env={**environment({}), "CI": ""},
         dimensions=(50, 160),
         encoding="utf-8",
     )
+    with terminal:
+        terminal.expect(pexpect.EOF)
+    printed, code = terminal.before or "", terminal.exitstatus
 
     report = json.loads((project.root / "build" / "runs" / "terminal" / "report.json").read_text())
     expected = shown.replace("tcg", report["accel"])
