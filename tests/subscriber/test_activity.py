@@ -73,7 +73,7 @@ def expected(folder: Path) -> list[Expected]:
 def test_rows_that_are_as_expected_have_no_difference(
     folder: Path, expected: list[Expected]
 ) -> None:
-    """Right rows are right, whatever number of them one query asks for."""
+    """The comparison of rows with an activity's log accepts right rows, queried alone or many."""
     store = stored(folder, EVENTS)
 
     assert compared(store, expected) == []
@@ -98,7 +98,7 @@ def test_a_wrong_value_is_named(
     changed: dict[str, int | bytes],
     difference: str,
 ) -> None:
-    """A row with one wrong value gives a line with the value, and the one that was expected."""
+    """For a row with one wrong value, the comparison prints it and the value that was expected."""
     events = list(EVENTS)
     events[place] = replace(events[place], **changed)  # type: ignore[arg-type]
     lines = compared(stored(folder, events), expected)
@@ -111,7 +111,7 @@ def test_a_wrong_value_is_named(
 def test_a_missing_row_and_one_too_many_are_differences(
     folder: Path, expected: list[Expected]
 ) -> None:
-    """Each expected row is there once."""
+    """The comparison of rows with an activity's log wants each expected row exactly once."""
     again = replace(EVENTS[1], seq=4)
 
     (line,) = compared(stored(folder, EVENTS[:2]), expected)
@@ -122,7 +122,7 @@ def test_a_missing_row_and_one_too_many_are_differences(
 
 
 def test_a_number_as_text_is_a_difference(folder: Path, expected: list[Expected]) -> None:
-    """The type of a value counts, too."""
+    """The comparison of rows with an activity's log rejects "5" where 5 is expected."""
     wrong = replace(expected[0], values={"pid": str(PID)})
 
     (line,) = compared(stored(folder, EVENTS), [wrong])
@@ -147,7 +147,7 @@ def impossible() -> dict[str, str]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the steps change users and namespaces")
 def test_the_steps_run_and_all_columns_of_their_log_exist(folder: Path) -> None:
-    """The steps that this machine allows do what they log; an empty store lacks all rows.
+    """The activity's steps run on this machine; the columns that they expect are in our tables.
 
     That each row is missing, and none is an error of SQL, shows that its columns exist.
     """

@@ -22,7 +22,7 @@ def written(folder: Path, content: object) -> Path:
 def test_in_a_configuration_shared_with_osquery_keys_that_only_osquery_knows_are_ignored(
     folder: Path,
 ) -> None:
-    """The file of osquery can be shared; keys that only osquery knows are ignored."""
+    """The daemon can read osquery's own file: keys that only osquery knows raise no error."""
     config = load(
         written(
             folder,

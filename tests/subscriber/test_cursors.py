@@ -12,7 +12,7 @@ from osq.errors import StoreError
 
 
 def test_a_file_that_cannot_be_opened_or_is_no_database_is_a_store_error(folder: Path) -> None:
-    """SQLite's errors do not reach the caller."""
+    """Opening such a file of reading positions raises StoreError, and no error of SQLite."""
     other = folder / "text"
     other.write_text("this is no database" * 100)
 
@@ -25,7 +25,7 @@ def test_a_file_that_cannot_be_opened_or_is_no_database_is_a_store_error(folder:
 def test_a_file_whose_mode_cannot_be_changed_is_a_store_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file may belong to another user, and the error names it."""
+    """If chmod of the file of reading positions is refused, the StoreError names the file."""
 
     def refused(self: Path, _mode: int) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted", str(self))
@@ -37,7 +37,7 @@ def test_a_file_whose_mode_cannot_be_changed_is_a_store_error(
 
 
 def test_a_damaged_file_is_a_store_error_when_it_is_read(folder: Path) -> None:
-    """A query gets the project's own error, which says which file is damaged."""
+    """A file of reading positions that lost a table raises a StoreError that names the file."""
     path = folder / "cursors"
     with Cursors(path) as cursors:
         with sqlite3.connect(path) as connection:

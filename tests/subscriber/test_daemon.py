@@ -48,7 +48,7 @@ def drained(host: Host) -> None:
 def test_all_programs_that_start_while_the_daemon_is_paused_by_sigstop_are_stored_after_sigcont(
     host: Host, folder: Path
 ) -> None:
-    """All of 20,000 programs that start while the daemon is stopped are stored."""
+    """The driver's core, in a process, makes 20,000 exec records; each is stored once."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         daemon.signal(signal.SIGSTOP)
@@ -68,7 +68,7 @@ def test_all_programs_that_start_while_the_daemon_is_paused_by_sigstop_are_store
 def test_daemon_stores_the_drops_of_a_ring_that_is_too_small_in_its_stats_and_loss_tables(
     host: Host, folder: Path
 ) -> None:
-    """Dropped records are in the stats by reason, and in the stream as a loss."""
+    """The sums of dropped_full in kosquery_stats and kloss_events equal the core's own count."""
     with Daemon(host, folder, {"ring_mib": 1}) as daemon:
         subscribed(daemon)
         daemon.signal(signal.SIGSTOP)
@@ -124,7 +124,7 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After SIGKILL at random moments, stored, dropped and reset events add up to all attempts."""
+    """After SIGKILL at random moments, the store's counts agree with the driver core's."""
     rounds = 100 if long_run else 4
     chance = random.Random(4711)  # noqa: S311
     store = folder / "events.db"
@@ -151,7 +151,7 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
 def test_the_comparison_fails_when_the_store_lacks_a_counted_event(
     host: Host, folder: Path
 ) -> None:
-    """The comparison rejects counters that have one event more than the store."""
+    """The comparison of the preceding test fails for a core that has counted one event more."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 10")
@@ -188,7 +188,7 @@ def test_at_5000_events_a_second_all_are_stored_or_dropped_and_memory_and_cpu_us
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """At 5,000 events a second all are stored or counted, and memory and CPU time hardly grow.
+    """The daemon reads the driver's core at that rate; its second half costs hardly more.
 
     From the first half of the time to the second, memory grows by less than 10 MiB, and CPU time
     by half at most.
@@ -226,7 +226,7 @@ def test_at_5000_events_a_second_all_are_stored_or_dropped_and_memory_and_cpu_us
 def test_daemon_allocates_a_new_ring_after_another_process_invalidated_its_queue(
     host: Host, folder: Path
 ) -> None:
-    """When another process used the device, unread records are reset; the daemon continues."""
+    """The 50 unread records count as reset in kosquery_stats; later events are stored."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -248,7 +248,7 @@ def test_daemon_allocates_a_new_ring_after_another_process_invalidated_its_queue
 def test_invalid_ring_bytes_make_the_daemon_end_its_session_as_corrupt_and_exit_with_1(
     host: Host, folder: Path
 ) -> None:
-    """Impossible bytes in the ring end session and daemon; another daemon begins another one."""
+    """When the driver's core writes garbage into the ring, unread records count as reset."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -282,7 +282,7 @@ def rights_of(pid: int | str) -> dict[str, int]:
 def test_once_it_reads_the_daemon_has_the_right_to_look_up_paths_and_gets_no_other(
     host: Host, folder: Path
 ) -> None:
-    """Of the rights that it was started with, the daemon has kept CAP_DAC_READ_SEARCH alone."""
+    """Of its capabilities a reading daemon keeps CAP_DAC_READ_SEARCH alone, with NoNewPrivs."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         rights = rights_of(daemon.pid)
@@ -299,7 +299,7 @@ def test_once_it_reads_the_daemon_has_the_right_to_look_up_paths_and_gets_no_oth
 def test_events_during_a_full_disk_are_stored_once_there_is_space(
     host: Host, folder: Path
 ) -> None:
-    """On a full disk nothing is released to the kernel; with free space again, all is stored."""
+    """While the store cannot grow, the daemon releases no record; later it stores all 5,100."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -322,7 +322,7 @@ def test_events_during_a_full_disk_are_stored_once_there_is_space(
 
 
 def test_a_second_daemon_on_the_same_store_exits_with_1(host: Host, folder: Path) -> None:
-    """A second daemon on the same store reports the first one and ends with 1."""
+    """The second daemon logs that another daemon writes this store; the first one runs on."""
     with Daemon(host, folder) as first:
         subscribed(first)
         with Daemon(host, folder) as second:
@@ -349,7 +349,7 @@ def test_daemon_exits_with_3_if_its_device_path_is_missing_and_with_1_if_it_is_a
 def test_only_environment_variables_named_in_the_configuration_are_stored(
     host: Host, folder: Path
 ) -> None:
-    """Variables that the configuration does not name are not stored, since they may be secrets."""
+    """The store has the values of LANG and TERM, and no byte of another, which may be a secret."""
     events = {"environment_variables": ["LANG", "TERM"]}
     with Daemon(host, folder, events=events) as daemon:
         subscribed(daemon)
@@ -364,7 +364,7 @@ def test_only_environment_variables_named_in_the_configuration_are_stored(
 
 
 def test_an_event_can_be_queried_a_second_later(host: Host, folder: Path) -> None:
-    """A query finds an event a second after the event."""
+    """Within a second of an exec in the driver's core, a query on the store finds its row."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 1")

@@ -71,7 +71,7 @@ def found(machine: Machine) -> dict[str, Finding]:
 def test_a_machine_on_which_everything_is_right_has_only_lines_that_say_ok(
     machine: Machine,
 ) -> None:
-    """Each subject has an ok, nothing is missing, and no line has advice."""
+    """For files that look like a healthy machine, each check of `osq doctor` prints ok."""
     findings = list(checkup(machine, None))
 
     assert {one.subject for one in findings} == {
@@ -166,7 +166,7 @@ def test_each_fault_of_a_machine_has_a_line_that_says_what_to_do(
     message: str,
     advice: str,
 ) -> None:
-    """A fault is found under its subject, with advice; only what is missing counts as missing."""
+    """`osq doctor` finds a planted fault in a machine's files, with its level and its advice."""
     spoil(machine)
 
     one = found(machine)[subject]
@@ -180,7 +180,7 @@ def test_each_fault_of_a_machine_has_a_line_that_says_what_to_do(
 def test_an_old_row_a_clock_that_was_set_back_and_one_that_nobody_sets_are_found(
     machine: Machine,
 ) -> None:
-    """The age of the last row is compared with the clock in both directions."""
+    """`osq doctor` compares the last row's time with the clock, and asks who sets the clock."""
     later = dataclasses.replace(machine, now_s=machine.now_s + 3600)
     earlier = dataclasses.replace(machine, now_s=machine.now_s - 3600)
     unset = dataclasses.replace(machine, is_synchronised=False)
@@ -194,7 +194,7 @@ def test_an_old_row_a_clock_that_was_set_back_and_one_that_nobody_sets_are_found
 def test_a_disk_without_room_for_the_store_is_a_note_and_a_full_one_is_missing(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The room is compared with the size that the configuration allows."""
+    """`osq doctor` notes a disk below store_max_mib; too little for the next batch is MISSING."""
     write(machine, "/etc/osq/osq.conf", '{"osq": {"store_max_mib": 1048576}}')
     roomy = found(machine)["disk"]
     monkeypatch.setattr(place, "_LEAST_FREE_BYTES", 1 << 60)
@@ -206,7 +206,7 @@ def test_a_disk_without_room_for_the_store_is_a_note_and_a_full_one_is_missing(
 def test_doctor_exits_with_1_when_something_is_missing_and_with_2_when_it_is_not_root(
     monkeypatch: pytest.MonkeyPatch, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command looks at this machine; its exit code tells whether something is missing."""
+    """The command `osq doctor` exits with 0, 1 or 2, and prints the findings or asks for sudo."""
     monkeypatch.setattr(Machine, "this", classmethod(lambda _: machine))
     assert cli.main(("doctor",)) == 0
     assert "ok       driver" in capsys.readouterr().out

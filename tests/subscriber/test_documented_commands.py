@@ -36,7 +36,7 @@ FOLLOWING = [one for one in documented_commands() if "--follow" in one]
 
 
 def test_queries_with_and_without_follow_are_found_in_the_documentation() -> None:
-    """There are commands with and without --follow, so that the tests below run."""
+    """The pages have `osq query` commands of both kinds, so that the tests below run something."""
     assert len(ONCE) > 2
     assert FOLLOWING
 
@@ -45,7 +45,7 @@ def test_queries_with_and_without_follow_are_found_in_the_documentation() -> Non
 def test_each_documented_osq_query_answers(
     folder: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each `osq query` of the documentation ends with exit code 0 and prints its columns."""
+    """Each `osq query` of the documentation, on a filled store, prints rows and exits with 0."""
     path = folder / "events.db"
     with Store(path, Limits()) as one:
         one.begin()
@@ -83,7 +83,7 @@ def test_each_documented_osq_query_that_follows_prints_a_new_row(
 
 
 def test_osq_tables_prints_the_text_of_its_page(capsys: pytest.CaptureFixture[str]) -> None:
-    """`osq tables` prints what docs/subscriber-tables.md has after its head."""
+    """`osq tables` prints the generated part of docs/subscriber-tables.md."""
     code = cli.main(("tables",))
 
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()

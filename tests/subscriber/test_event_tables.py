@@ -39,7 +39,7 @@ def stored(folder: Path, *events: Event, categories: dict[int, str] | None = Non
 
 
 def test_a_connect_is_a_socket_event_with_both_addresses_and_its_program(folder: Path) -> None:
-    """A connect has both addresses, and the program that an earlier exec named."""
+    """A connect record becomes a row of ksocket_events with these and the program's path."""
     event = a_record(
         "socket",
         spans={"local_path": b"", "remote_path": b""},
@@ -69,7 +69,7 @@ def test_a_connect_is_a_socket_event_with_both_addresses_and_its_program(folder:
 
 
 def test_socket_events_show_ipv6_addresses_missing_addresses_and_unix_names(folder: Path) -> None:
-    """Socket events show IPv6, port-only, missing and abstract UNIX addresses correctly."""
+    """ksocket_events has ::1, 0.0.0.0 for a port alone, "" for no address, and @x for UNIX."""
     empty = {"local_path": b"", "remote_path": b""}
     events = (
         a_record(
@@ -92,7 +92,7 @@ def test_socket_events_show_ipv6_addresses_missing_addresses_and_unix_names(fold
 
 
 def test_a_module_events_row_has_the_modules_name_source_version_and_taints(folder: Path) -> None:
-    """A module's texts are stored, and so is a number above SQLite's greatest integer."""
+    """A decoded module record becomes such a row of kmodule_events; taints of 2 ** 63 fit, too."""
     event = a_record(
         "module",
         spans={"name": b"osq", "version": b"", "srcversion": b"AB", "args": b"a=1"},
@@ -112,7 +112,7 @@ def test_a_module_events_row_has_the_modules_name_source_version_and_taints(fold
 
 
 def test_old_and_new_credentials_are_stored_in_separate_columns(folder: Path) -> None:
-    """Old and new credentials have separate columns, and the changed fields are listed."""
+    """A decoded cred record fills old_* and now_* of kcredential_events, and `changed`."""
     record = ffi.new("struct osq_cred *")
     record.head.type, record.head.len = TYPES_BY_NAME["cred"], ffi.sizeof("struct osq_cred")
     record.head.seq, record.head.pid = 2, 5
@@ -133,7 +133,7 @@ def test_old_and_new_credentials_are_stored_in_separate_columns(folder: Path) ->
 
 
 def test_a_ptrace_events_row_has_the_call_the_target_and_who_acts(folder: Path) -> None:
-    """A row of ptrace has the call and its target, and both programs with the parent's start."""
+    """A decoded ptrace record becomes a row with target, both programs and the parent's start."""
     actor = {**ACTOR, "program_ino": 2**64 - 1, "parent_dev": 3, "parent_ino": 4}
     event = a_record(
         "ptrace",
@@ -163,7 +163,7 @@ def test_a_ptrace_events_row_has_the_call_the_target_and_who_acts(folder: Path) 
 
 
 def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) -> None:
-    """Ids are text as in osquery; `partial` says that the program's start was not seen."""
+    """In kfile_events ids are text, as in osquery; partial is true if the exec is not stored."""
     spans = {"path": b"/etc/a", "dest_path": b"/etc/b"}
     rename = lib.OSQ_FILE_RENAME
     events = (
@@ -201,7 +201,7 @@ def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) 
 def test_one_percent_sign_matches_within_a_path_component_and_two_match_across_components(
     pattern: str, path: str, *, matches: bool
 ) -> None:
-    """In a pattern, % matches within a path component, and %% across components."""
+    """In file_paths, /etc/% matches /etc/a and not /etc/a/b, which /etc/%% matches."""
     assert bool(compiled(pattern).fullmatch(path)) is matches
 
 
@@ -219,7 +219,7 @@ def test_one_percent_sign_matches_within_a_path_component_and_two_match_across_c
 def test_the_watched_path_of_a_file_pattern_ends_before_its_first_component_with_a_wildcard(
     pattern: str, root: str
 ) -> None:
-    """The watched folder contains all files of its pattern."""
+    """The driver can only watch whole folders: for /etc/a%/b of file_paths it watches /etc."""
     assert watched(pattern) == root
 
 
@@ -227,7 +227,7 @@ def test_the_watched_path_of_a_file_pattern_ends_before_its_first_component_with
 def test_a_relative_or_empty_pattern_and_one_for_the_whole_file_system_are_refused(
     pattern: str,
 ) -> None:
-    """A relative pattern, an empty one and one for the whole file system are refused."""
+    """In file_paths, etc/%%, "", %% and /%% raise a ValueError."""
     with pytest.raises(ValueError, match="an absolute path"):
         paths_of({"x": (pattern,)}, {}, ())
 
@@ -240,7 +240,7 @@ def a_file(seq: int, path: bytes, action: int) -> File:
 
 
 def test_events_of_unlisted_and_excluded_files_and_unrequested_opens_are_ignored() -> None:
-    """Files that no pattern names, excluded files and opens that nobody requested are unwanted."""
+    """Of six events, those outside file_paths, in exclude_paths, and unasked opens drop out."""
     opened = next((number for number, name in ACTIONS.items() if name == "open"), -1)
     paths = paths_of(
         {"etc": ("/etc/%.conf",), "keys": ("/keys/%%",)}, {"etc": ("/etc/x.conf",)}, ("keys",)

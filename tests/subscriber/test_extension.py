@@ -34,7 +34,7 @@ def served(folder: Path, store: Store) -> Iterator[Served]:
 
 
 def test_the_tables_are_registered_as_event_tables(served: Served) -> None:
-    """Every column is registered with its type and as an index, and every table for events."""
+    """A model of osqueryd gets each table with its columns, their options and the event mark."""
     registry = served.osqueryd.registry
 
     assert set(registry) == {table.name for table in TABLES}
@@ -50,7 +50,7 @@ def test_the_tables_are_registered_as_event_tables(served: Served) -> None:
 
 
 def test_osquerys_other_names_of_columns_have_the_values_of_the_columns(served: Served) -> None:
-    """The seven aliases of osquery's process_events work in SELECT and in WHERE."""
+    """The aliases environment, access_time and five more have the values of their columns."""
     names = {
         "env": "environment",
         "env_count": "environment_count",
@@ -71,7 +71,7 @@ def test_osquerys_other_names_of_columns_have_the_values_of_the_columns(served: 
 
 
 def test_every_value_in_an_answer_to_osquery_is_text(served: Served) -> None:
-    """All values in an answer are text, as thrift's map of strings requires."""
+    """The extension's answer has strings alone, "" for NULL, as thrift's map of strings needs."""
     columns = ["cmdline", "child_pid", "btime"]
     context = json.dumps({"constraints": [], "colsUsed": columns})
     request = {"action": "generate", "context": context}
@@ -82,7 +82,7 @@ def test_every_value_in_an_answer_to_osquery_is_text(served: Served) -> None:
 
 
 def test_osquery_gets_all_columns_when_it_does_not_say_which_it_uses(served: Served) -> None:
-    """A request without a list of used columns gets every column of the store."""
+    """A request without colsUsed gets every column of the store and the column `cut`."""
     row = served.osqueryd.call("kprocess_events", {"action": "generate", "context": "{}"})[0]
 
     (table,) = (one for one in TABLES if one.name == "kprocess_events")
@@ -90,7 +90,7 @@ def test_osquery_gets_all_columns_when_it_does_not_say_which_it_uses(served: Ser
 
 
 def test_a_cursor_reads_another_store_from_its_beginning(folder: Path) -> None:
-    """A store whose keys are below the position is another one, and all its rows are new."""
+    """If all keys of a store are below a cursor's position, the store is new: all rows are."""
 
     def window(cursors: Cursors, run: int, newest: int) -> tuple[int, int]:
         one = cursors.window("a", "kprocess_events", run=str(run), newest=newest)
@@ -106,7 +106,7 @@ def test_a_cursor_reads_another_store_from_its_beginning(folder: Path) -> None:
 def test_a_query_while_the_store_file_is_missing_fails_with_no_such_store(
     served: Served, store: Store
 ) -> None:
-    """A missing store is an error, since an empty answer would mean no events."""
+    """The model of osqueryd gets an error, since an answer without rows would mean no events."""
     store.path.rename(store.path.with_name("moved.db"))
 
     with pytest.raises(QueryFailed, match="no such store; is the daemon running"):
@@ -114,7 +114,7 @@ def test_a_query_while_the_store_file_is_missing_fails_with_no_such_store(
 
 
 def test_an_extension_without_osqueryd_reports_an_error(folder: Path, store: Store) -> None:
-    """Without osqueryd at the socket's path the extension ends with an error and an exit code."""
+    """With no osqueryd at --socket, the extension exits with 1 and "did not answer"."""
     (folder / "nobody").touch()
     for name in ("not-there", "nobody"):
         done = subprocess.run(

@@ -108,7 +108,7 @@ def shown(folder: Path, number: int) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("number", EVENTS, ids=lambda number: TYPE_NAMES[number])
 def test_each_field_of_a_record_is_seen_in_a_column(folder: Path, number: int) -> None:
-    """No field of the header is left out of the tables without a reason."""
+    """A changed field of a record changes a column of its row, unless a reason is given."""
     seen = shown(folder, number)
 
     assert "ts_boot_ns" in seen
@@ -116,7 +116,7 @@ def test_each_field_of_a_record_is_seen_in_a_column(folder: Path, number: int) -
 
 
 def test_a_field_without_a_column_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison above finds a field that no column shows: here ring_id."""
+    """The comparison of fields and columns finds a field that no column shows: here ring_id."""
     number = next(number for number, name in TYPE_NAMES.items() if name == "fork")
     monkeypatch.delitem(WITHOUT_COLUMN, "ring_id")
 

@@ -84,7 +84,7 @@ def spec_of(folder: Path, filters: dict[str, Any], **own: Any) -> tuple[FilterSp
 def test_a_filter_passes_exactly_the_named_records(
     host: Host, folder: Path, one: dict[str, Any], let_in: set[tuple[int, int, int, str]]
 ) -> None:
-    """Only the named records are stored; the others count as filtered, not as attempts."""
+    """With osq.filters, the core makes the named exec records; the others count as filtered."""
     with Daemon(host, folder, {"filters": {"exec": one}}) as daemon:
         subscribed(daemon)
         kept_out = publish(host, *PROGRAMS)
@@ -99,7 +99,7 @@ def test_a_filter_passes_exactly_the_named_records(
 
 
 def test_cases_of_the_filter_test_use_every_kind_of_list_to_include_and_to_exclude() -> None:
-    """The parameters of the preceding test have each list, to include and to exclude."""
+    """The preceding test has uids, pid_namespaces, cgroups and paths, each in both ways."""
     included = {name for one, _ in CASES for name in one if name != "exclude"}
     excluded = {name for one, _ in CASES for name in one.get("exclude", {})}
 
@@ -107,7 +107,7 @@ def test_cases_of_the_filter_test_use_every_kind_of_list_to_include_and_to_exclu
 
 
 def test_a_filter_of_exec_records_rejects_no_fork_and_no_exit(host: Host, folder: Path) -> None:
-    """A filter of exec records rejects no fork and no exit."""
+    """With a filter that rejects each exec, every fork and exit record is still stored."""
     with Daemon(host, folder, {"filters": {"exec": {"uids": [0]}}}) as daemon:
         subscribed(daemon)
         host.tell("rate 2000")
@@ -125,7 +125,7 @@ def test_a_filter_of_exec_records_rejects_no_fork_and_no_exit(host: Host, folder
 def test_each_stats_row_counts_the_records_filtered_in_its_own_interval(
     host: Host, folder: Path
 ) -> None:
-    """Each row of the stats counts the records that were filtered in its own interval."""
+    """Three and two rejected execs in two intervals are 3 and 2 in rows of kosquery_stats."""
     rows = "SELECT filtered FROM kosquery_stats WHERE filtered > 0 ORDER BY global_seq_num"
     with Daemon(host, folder, {"filters": {"exec": {"exclude": {"uids": [0]}}}}) as daemon:
         subscribed(daemon)
@@ -148,7 +148,7 @@ def daemon_stopped_for(daemon: Daemon, host: Host, count: int) -> None:
 
 
 def test_a_new_ring_gets_the_filters_again(host: Host, folder: Path) -> None:
-    """After an invalid queue the filters are set again before any record is made."""
+    """After another process made the queue invalid, the daemon's new ring rejects as before."""
     with Daemon(host, folder, {"filters": {"exec": {"exclude": {"uids": [0]}}}}) as daemon:
         subscribed(daemon)
         assert publish(host, ROOTS, USERS, ROOTS) == 2
@@ -173,7 +173,7 @@ def test_the_error_for_a_wrong_filter_value_names_its_key(
     said: str,
     is_excluded: bool,  # noqa: FBT001
 ) -> None:
-    """A wrong value in a filter gives an error with its key, inside and outside `exclude`."""
+    """Loading such a configuration raises ConfigError with a key such as osq.filters.exec.uids."""
     one = {"exclude": {name: values}} if is_excluded else {name: values}
 
     with pytest.raises(ConfigError) as caught:
@@ -185,7 +185,7 @@ def test_the_error_for_a_wrong_filter_value_names_its_key(
 
 
 def test_a_daemon_with_a_wrong_configuration_does_not_start(host: Host, folder: Path) -> None:
-    """The daemon does not start with an unknown key or with a file that has no such id."""
+    """It exits with 2 for an unknown key of a filter, or for a folder that is no control group."""
     own: dict[str, Any] = {"filters": {"exec": {"uid": [0]}}}
     with Daemon(host, folder, own) as daemon:
         assert daemon.wait() == 2
@@ -214,7 +214,7 @@ def test_a_daemon_with_a_wrong_configuration_does_not_start(host: Host, folder: 
 def test_error_for_a_filters_file_without_a_namespace_or_cgroup_id_names_the_file(
     folder: Path, name: str, file: str, said: str
 ) -> None:
-    """The daemon names a file without an id at its start; a query does not open the file."""
+    """A filter with a path that is no pid namespace or control group raises UsageError."""
     (spec,) = spec_of(folder, {"exec": {name: [file]}})
 
     with pytest.raises(UsageError, match=said) as caught:
@@ -224,7 +224,7 @@ def test_error_for_a_filters_file_without_a_namespace_or_cgroup_id_names_the_fil
 
 
 def test_namespace_and_group_files_in_a_filter_are_replaced_by_their_ids(folder: Path) -> None:
-    """A namespace's link in /proc and a group's folder are replaced by their ids."""
+    """A path of /proc/PID/ns/pid or of a control group becomes its inode number."""
     group = folder / "group"
     group.mkdir()
     (group / "cgroup.controllers").touch()
@@ -238,7 +238,7 @@ def test_namespace_and_group_files_in_a_filter_are_replaced_by_their_ids(folder:
 
 
 def test_the_driver_core_answers_each_of_four_invalid_filters_with_einval(host: Host) -> None:
-    """The core answers EINVAL for each of four invalid filters.
+    """The core itself refuses what the configuration would not let pass.
 
     They are paths of forks, a reversed range, a path that ends with a slash, and a filter of
     losses.

@@ -11,7 +11,7 @@ from tests.subscriber.test_daemon import drained, subscribed
 def test_a_killed_daemon_leaves_a_session_that_is_not_complete_and_a_gap_after_it(
     host: Host, folder: Path
 ) -> None:
-    """After SIGKILL with 300 events in the ring, no row claims to be complete until the next."""
+    """kosquery_stats ends the killed session as unclean; a row without a session follows it."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         daemon.pause()
@@ -33,7 +33,7 @@ def test_a_killed_daemon_leaves_a_session_that_is_not_complete_and_a_gap_after_i
 def test_a_daemon_that_finds_its_device_taken_waits_until_it_is_free(
     host: Host, folder: Path
 ) -> None:
-    """While another process has the device, the daemon waits, and then it reads."""
+    """A second daemon logs that it waits; when the first one stops, it reads and stores."""
     (folder / "other").mkdir()
     with Daemon(host, folder) as first:
         subscribed(first)
@@ -62,7 +62,7 @@ def test_a_daemon_that_waits_for_its_device_can_be_stopped(host: Host, folder: P
 def test_a_clock_that_is_set_is_reported_in_the_log_and_in_the_stats(
     host: Host, folder: Path
 ) -> None:
-    """A clock that jumps eight days ahead and back is noted, and no row is deleted."""
+    """A clock that jumps eight days ahead and back makes two notes, and no row is deleted."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         for ahead_s in (0, 8 * 86_400, 0):

@@ -19,7 +19,7 @@ UNTOLD = {"len", "type", "pos", "ring_id", "reserved", "old_reserved", "now_rese
 
 @pytest.mark.parametrize("number", EVENTS)
 def test_an_event_has_every_field_of_its_struct(number: int) -> None:
-    """Every field of a struct of the header is a field of its event class."""
+    """Each class of records.py has every field of the struct of osq.h that it is decoded from."""
     name, event = EVENTS[number]
     names = [field for field, _, _ in struct_format(name)[1]]
     in_c = set(names) - UNTOLD
@@ -30,14 +30,14 @@ def test_an_event_has_every_field_of_its_struct(number: int) -> None:
 
 
 def test_every_record_type_of_the_header_becomes_an_event() -> None:
-    """Every record type has an event class, except those that a subscriber never gets."""
+    """Each OSQ_TYPE_* of osq.h has a class in records.py, if it is ever delivered."""
     types = {number for number, name in layout.TYPE_NAMES.items() if name not in {"none", "test"}}
 
     assert set(EVENTS) == types
 
 
 def test_numbers_and_texts_of_an_exec_record_are_decoded() -> None:
-    """Narrow, wide and signed numbers and every span are decoded right."""
+    """Fields of each width and sign, and each span, have the values that the record got in C."""
     event = an_exec(seq=2**40, uid=2**32 - 1, mtime_ns=-5, ino=2**63, cpu=65535, pid=7)
 
     assert (event.seq, event.uid, event.mtime_ns) == (2**40, 2**32 - 1, -5)
@@ -54,7 +54,7 @@ def test_a_fork_record_which_has_no_texts_is_decoded() -> None:
 
 
 def test_a_record_of_an_unknown_type_is_decoded_as_unknown() -> None:
-    """A later driver's record type becomes Unknown, not corruption."""
+    """A type that a later driver may add gives an Unknown event, and is not taken for damage."""
     raw = bytearray(exec_bytes(seq=9))
     raw[4:6] = (30).to_bytes(2, "little")
     event = decode(bytes(raw))
@@ -64,7 +64,7 @@ def test_a_record_of_an_unknown_type_is_decoded_as_unknown() -> None:
 
 
 def test_additional_fields_in_a_record_of_a_later_driver_are_skipped() -> None:
-    """A later schema's longer fixed part is skipped, since the spans locate the tail."""
+    """A struct that is longer than this version's is decoded, since spans say where texts are."""
     raw = bytearray(exec_bytes())
     size = ffi.sizeof("struct osq_exec")
     grown = raw[:size] + b"\1" * 64 + raw[size:]
@@ -83,7 +83,7 @@ def test_additional_fields_in_a_record_of_a_later_driver_are_skipped() -> None:
 def test_a_record_whose_text_would_lie_outside_of_it_is_not_decoded(
     name: str, offset: int, length: int
 ) -> None:
-    """A span before the tail, after its end, or with a sum that would wrap in C gives None."""
+    """A span before the texts, after the end, or whose sum wraps in C makes decode return None."""
     raw = bytearray(exec_bytes())
     place = ffi.offsetof("struct osq_exec", name)
     raw[place : place + 8] = offset.to_bytes(4, "little") + length.to_bytes(4, "little")
@@ -92,7 +92,7 @@ def test_a_record_whose_text_would_lie_outside_of_it_is_not_decoded(
 
 
 def test_a_record_shorter_than_its_struct_is_not_decoded() -> None:
-    """A record shorter than the struct of its type gives None."""
+    """For such bytes decode returns None, which Ring.read takes for a corrupt ring."""
     assert decode(exec_bytes()[:248]) is None
 
 

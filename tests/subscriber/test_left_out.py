@@ -37,7 +37,7 @@ TYPES = ["fork", "exit", "socket"]
 def test_threads_and_socket_actions_that_the_configuration_leaves_out_have_no_row(
     host: Host, folder: Path, own: dict[str, Any], rows: list[str], filtered: int
 ) -> None:
-    """The kernel makes no record of what is left out, and counts threads as filtered."""
+    """The driver's core makes no record of them; threads' count as filtered in kosquery_stats."""
     with Daemon(host, folder, {"records": TYPES, **own}) as daemon:
         subscribed(daemon)
         host.publish(*RECORDS)

@@ -95,14 +95,14 @@ SAME_AS_THE_STORE = (
 
 @pytest.mark.parametrize("sql", SAME_AS_THE_STORE)
 def test_a_query_gets_the_rows_of_the_same_sql_on_the_store(sql: str, served: Served) -> None:
-    """The rows of a query are those of the same SQL on the store, whatever osqueryd passes."""
+    """A model of osqueryd asks the real extension: its rows equal those of SQLite on the store."""
     served.agrees(sql)
 
 
 def test_without_the_default_index_of_osqueryd_the_same_conditions_are_passed(
     either: Served,
 ) -> None:
-    """The extension's own options of columns suffice for a condition on each column."""
+    """Each column's option INDEX lets osquery pass conditions, with its own default or not."""
     assert either.agrees(SHELLS) == 200
     assert either.agrees(f"{SHELLS} AND cpu = 0 AND env_count = 0") == 200
     before = either.osqueryd.calls
@@ -132,7 +132,7 @@ def test_a_text_without_a_value_is_empty_in_osquery_and_null_in_the_store(
 def test_a_self_join_finds_the_exit_of_each_program(
     plus: str, processes: int, fetched: int, served: Served
 ) -> None:
-    """Each program meets its exit, over one call for each program.
+    """In osqueryd's model, an exec joined with its exit takes one call of the extension each.
 
     osquery's costs let SQLite pass either a constant or the join. A plus before the column keeps
     the constant from being passed, and each call gets the rows of one process.
@@ -148,7 +148,7 @@ def test_a_self_join_finds_the_exit_of_each_program(
 
 
 def test_an_outer_join_keeps_rows_whose_value_is_null(served: Served) -> None:
-    """A join on a column that is NULL in most rows gives the rows of the same SQL on the store."""
+    """A LEFT JOIN on child_pid, mostly NULL, gives the rows of the same SQL on the store."""
     sql = """SELECT a.eid, b.cmdline FROM kprocess_events a
         LEFT JOIN kprocess_events b ON b.pid = a.child_pid AND b.event_type = 'exec'
         WHERE a.global_seq_num % 100 = 0"""
@@ -157,7 +157,7 @@ def test_an_outer_join_keeps_rows_whose_value_is_null(served: Served) -> None:
 
 
 def test_queries_do_not_take_each_others_rows(served: Served, filler: Filler) -> None:
-    """Two schedules with other conditions, and a live query between them, see all their rows."""
+    """Two scheduled queries without a cursor, and a live one in between, each see all rows."""
     shells = Schedule(served.connection, SHELLS)
     exits = Schedule(
         served.connection, "SELECT pid, exit_code FROM kprocess_events WHERE exit_code = 3"
@@ -177,7 +177,7 @@ def test_queries_do_not_take_each_others_rows(served: Served, filler: Filler) ->
 def test_a_schedule_with_a_cursor_logs_each_row_once(
     served: Served, filler: Filler, *, is_snapshot: bool
 ) -> None:
-    """A differential and a snapshot schedule log every row once, beside live queries."""
+    """A scheduled query, differential or snapshot, logs each row once; live queries see all."""
     sql = f"SELECT seq_num FROM kprocess_events WHERE cursor = 'all' AND {RUN}"
     schedule = Schedule(served.connection, sql, is_snapshot=is_snapshot)
     live = served.osqueryd.connect()
@@ -194,7 +194,7 @@ def test_a_schedule_with_a_cursor_logs_each_row_once(
 def test_a_run_gets_all_its_rows_however_often_osqueryd_calls(
     served: Served, filler: Filler
 ) -> None:
-    """A cursor works with IN, with OR and in a join, where osqueryd asks several times a run."""
+    """With IN, OR or a join osqueryd asks several times in a run; all calls share a window."""
     where = {
         "in": "event_type IN ('exec', 'exit')",
         "or": "(uid = 3 OR exit_code = 2)",
@@ -214,7 +214,7 @@ def test_a_run_gets_all_its_rows_however_often_osqueryd_calls(
 def test_the_documented_sql_of_a_schedule_gets_each_row_once(
     served: Served, filler: Filler
 ) -> None:
-    """The SQL of docs/subscriber.md for a scheduled query works as it is."""
+    """A scheduled query of docs/subscriber.md gets 300 rows, then 0, then 4 new ones."""
     page = (ROOT / "docs" / "subscriber.md").read_text()
     (sql,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     runs = [len(served.rows(sql)) for _ in range(2)]
@@ -224,7 +224,7 @@ def test_the_documented_sql_of_a_schedule_gets_each_row_once(
 
 
 def test_each_cursor_and_each_table_has_a_position_of_its_own(served: Served) -> None:
-    """A cursor does not move another cursor, nor its own position in another table."""
+    """What cursor a has read of kprocess_events changes neither cursor b nor another table."""
 
     def read(table: str, cursor: str) -> int:
         return len(served.rows(f"SELECT eid FROM {table} WHERE cursor = '{cursor}' AND {RUN}"))
@@ -243,7 +243,7 @@ def test_each_cursor_and_each_table_has_a_position_of_its_own(served: Served) ->
 def test_a_cursor_that_is_not_used_as_documented_fails_the_query(
     where: str, served: Served
 ) -> None:
-    """A cursor without a run, or one that is not passed, is an error and no empty answer."""
+    """A cursor without a run, or not compared by =, is an error: no rows would mean no events."""
     with pytest.raises(QueryFailed, match="cursor and run are used together"):
         served.rows(f"SELECT eid FROM kprocess_events WHERE {where}")
 
@@ -251,7 +251,7 @@ def test_a_cursor_that_is_not_used_as_documented_fails_the_query(
 def test_an_answer_that_is_cut_shows_it_and_one_that_cannot_show_it_fails(
     folder: Path, filler: Filler
 ) -> None:
-    """Beyond its bound an answer is cut where the query has the column for it, or fails.
+    """Beyond extension_mib, rows are left out if the query has the column cut; else it fails.
 
     kosquery_stats counts both.
     """
@@ -275,7 +275,7 @@ def test_an_answer_that_is_cut_shows_it_and_one_that_cannot_show_it_fails(
 
 
 def test_a_cursor_goes_on_where_an_answer_was_cut(folder: Path, filler: Filler) -> None:
-    """Runs of a query whose rows do not fit into an answer get them one part after the other."""
+    """A query with a cursor over too many rows gets the next part of them at each run."""
     sql = f"SELECT * FROM kprocess_events WHERE cursor = 'x' AND {RUN}"
     with Served(folder, filler.store.path, mib=1) as served:
         parts = []
@@ -294,7 +294,7 @@ def test_a_cursor_goes_on_where_an_answer_was_cut(folder: Path, filler: Filler) 
 def test_the_rows_of_a_run_that_fails_are_offered_to_the_next_run(
     folder: Path, filler: Filler
 ) -> None:
-    """A run with two calls, of which the second fails, is repeated by the next run."""
+    """If the second of a run's two calls fails, the next run gets all rows of both again."""
     sql = f"SELECT eid FROM kprocess_events WHERE cursor = 'x' AND {RUN}"
     twice = f"{sql} AND event_type IN ('exec', 'exit')"
     store, moved = filler.store.path, filler.store.path.with_name("moved.db")
@@ -312,7 +312,7 @@ def test_the_rows_of_a_run_that_fails_are_offered_to_the_next_run(
 def test_a_worker_that_is_killed_after_asking_gets_its_rows_again(
     folder: Path, filler: Filler
 ) -> None:
-    """The next worker and its extension get the rows that nobody logged, and no others."""
+    """A worker of osqueryd dies before it logs a cursor's rows; the next one gets just these."""
     sql = f"SELECT seq_num FROM kprocess_events WHERE cursor = 'log' AND {RUN}"
     assert len(_killed_after(folder, filler, sql, runs=2)[-1]) == 0
     filler.add_processes(10)
@@ -369,7 +369,7 @@ def test_queries_of_a_large_store_find_their_rows(
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Conditions are applied before any bound, and a row in the middle is found."""
+    """In 50,000 rows, the extension applies conditions before its bound on an answer's size."""
     rows = MILLION if long_run else LARGE
     with Store(folder / "large.db", Limits(max_bytes=1 << 40)) as store:
         store.begin()

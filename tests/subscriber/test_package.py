@@ -26,7 +26,7 @@ MAN = ROOT / "kernel" / "subscriber" / "man"
 def test_osq_daemon_from_the_built_wheel_runs_until_it_finds_no_folder_for_its_store(
     host: Host, folder: Path
 ) -> None:
-    """The command `osq daemon` from the wheel runs until it finds no folder for its store.
+    """From the unpacked wheel alone, `osq daemon` starts, and exits for a missing folder.
 
     The wheel names both commands and contains libosq.
     """
@@ -64,7 +64,7 @@ def test_osq_daemon_from_the_built_wheel_runs_until_it_finds_no_folder_for_its_s
 
 
 def test_log_lines_have_a_priority_number_only_for_journald(host: Host, folder: Path) -> None:
-    """Log lines begin with the priority that systemd removes; a person gets the level's name."""
+    """The daemon's lines begin with <3> under journald, and with ERROR: for a person."""
     config = folder / "osq.conf"
     config.write_text(json.dumps({"osq": {"device": str(host.socket), "store": "/nowhere/x"}}))
     command = [sys.executable, "-m", "osq", "--config", str(config), "daemon"]
@@ -86,7 +86,7 @@ def test_log_lines_have_a_priority_number_only_for_journald(host: Host, folder: 
 
 
 def test_the_packaged_configuration_equals_the_built_in_defaults() -> None:
-    """The file that a package puts into /etc/osq contains only the defaults."""
+    """packaging/system/osq.conf loads as the same settings as no file at all."""
     assert load(ROOT / "packaging" / "system" / "osq.conf") == Config(device=default_device())
 
 
@@ -147,7 +147,7 @@ def test_each_manual_page_is_formatted_by_man_without_a_warning(page: str) -> No
 
 
 def test_the_extension_reports_that_osquerys_package_is_missing(host: Host) -> None:
-    """Without osquery's package the error says how to get it; other import errors are raised."""
+    """It exits and says how to get the package; an import error of our own is raised as it is."""
     script = """
 import sys
 sys.modules[sys.argv[1]] = None

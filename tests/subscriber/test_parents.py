@@ -65,7 +65,7 @@ def parent_of(store: Path, pid: int) -> tuple[SqlValue, ...]:
 
 
 def test_a_row_has_the_start_path_and_arguments_of_the_parent(folder: Path, story: Story) -> None:
-    """The parent's program is that of its last exec."""
+    """parent_path and parent_cmdline of a child's row are those of the parent's last exec."""
     story.exec(CHILD, SHELL, CURL, b"curl\0", parent_runs=SH)
 
     assert parent_of(stored(folder, *story.events), CHILD) == (
@@ -79,7 +79,7 @@ def test_a_row_has_the_start_path_and_arguments_of_the_parent(folder: Path, stor
 def test_a_parent_without_a_program_of_its_own_has_that_of_the_process_that_made_it(
     folder: Path, story: Story
 ) -> None:
-    """A subshell runs what the shell ran when it was made, whatever the shell starts later."""
+    """A forked subshell is shown with the shell's program at the fork, not with a later one."""
     story.fork(CHILD, SHELL, GRANDCHILD)
     story.exec(SHELL, 1, MAKE, b"make\0", parent_runs=0)
     story.exec(GRANDCHILD, CHILD, CURL, b"curl\0", parent_runs=SH)
@@ -94,7 +94,7 @@ def test_a_parent_without_a_program_of_its_own_has_that_of_the_process_that_made
 def test_a_parent_whose_exec_is_not_stored_has_no_program(
     folder: Path, story: Story, runs: int
 ) -> None:
-    """The file of the record is not that of the stored exec, or not known: NULL, and no guess."""
+    """parent_path is NULL if the record names another file than the stored exec, or none."""
     story.exec(CHILD, SHELL, CURL, b"curl\0", parent_runs=runs)
 
     store = stored(folder, *story.events)
@@ -108,7 +108,7 @@ def test_a_parent_whose_exec_is_not_stored_has_no_program(
 def test_after_a_lost_exec_the_arguments_of_the_parent_are_not_known(
     folder: Path, story: Story, lost: int, cmdline: str | None
 ) -> None:
-    """The same file may have been started with other arguments; a lost fork is no reason."""
+    """If exec records were lost since, parent_cmdline is NULL; a lost fork does not matter."""
     story.lose(lost)
     story.exec(CHILD, SHELL, CURL, b"curl\0", parent_runs=SH)
 
@@ -116,7 +116,7 @@ def test_after_a_lost_exec_the_arguments_of_the_parent_are_not_known(
 
 
 def test_the_parents_program_is_found_through_the_indexes(folder: Path, story: Story) -> None:
-    """No row is searched for by reading the whole table."""
+    """SQLite's plan for parent_path uses both indexes, and scans no whole table."""
     with closing(sqlite3.connect(stored(folder, *story.events))) as connection:
         sql = "EXPLAIN QUERY PLAN SELECT parent_path FROM kprocess_events WHERE time > 5"
         plan = [str(row[3]) for row in connection.execute(sql)]

@@ -72,7 +72,7 @@ def of_each_type(pid: int, file: int, **own: Any) -> list[bytes]:
 def test_a_row_names_the_program_of_its_record_and_no_program_whose_exec_was_not_recorded(
     host: Host, folder: Path
 ) -> None:
-    """Bash makes a process that starts curl unseen: its rows are not named after bash."""
+    """Bash forks, and curl's exec has no record: rows of that process have no program."""
     rows = named(
         *(host, folder),
         the_exec(PID, BASH),
@@ -90,7 +90,7 @@ def test_a_row_names_the_program_of_its_record_and_no_program_whose_exec_was_not
 def test_what_is_closed_after_the_exit_of_a_process_has_its_program(
     host: Host, folder: Path
 ) -> None:
-    """The close of what a process has left open comes after its exit."""
+    """The kernel closes a process's files after the exit record; those rows still have a path."""
     flags = lib.OSQ_FLAG_EXITING
     rows = named(
         *(host, folder),
@@ -106,7 +106,7 @@ def test_what_is_closed_after_the_exit_of_a_process_has_its_program(
 def test_credentials_that_an_exec_changes_name_the_program_that_is_started(
     host: Host, folder: Path
 ) -> None:
-    """The record comes before that of the exec, and names neither the program before nor a later.
+    """A cred record of an exec precedes the exec record, and its row has the new program's path.
 
     A call names the program that makes it. After an exec that was not recorded, nothing is known.
     """
@@ -140,7 +140,7 @@ def own_record(*, start: int = 0, ino: int = 0) -> bytes:
 def test_a_process_that_ran_before_the_daemon_has_its_program_if_it_still_runs_it(
     host: Host, folder: Path
 ) -> None:
-    """The path of this process comes from /proc; a process with another start or file is another.
+    """Its path comes from /proc, and is used only for the same pid, start time and file.
 
     So is one that runs another file since the daemon has looked.
     """
@@ -150,7 +150,7 @@ def test_a_process_that_ran_before_the_daemon_has_its_program_if_it_still_runs_i
 
 
 def test_the_device_of_a_running_program_is_that_of_its_file_system() -> None:
-    """It is the device that the kernel's own list of mapped files has for this process."""
+    """A program's device, found in /proc, equals what /proc/self/maps has for this process."""
     pid = os.getpid()
     (program,) = [one for (found, _), one in running().items() if found == pid]
     (line, *_) = Path("/proc/self/maps").read_text().splitlines()
@@ -201,7 +201,7 @@ def test_of_too_many_remembered_processes_an_old_dead_one_is_removed_and_a_live_
 
 
 def test_of_too_many_ended_processes_the_one_that_ended_first_is_forgotten() -> None:
-    """Memory does not grow with the number of processes that have ended."""
+    """For their late closes, the programs of a bounded number of ended processes are kept."""
     pids = range(1, MOST_ENDED + 2)
     programs = Programs({(pid, pid): Program(path="/bin/a", dev=1, ino=BASH) for pid in pids})
     end = an_exit(**of(1, BASH))

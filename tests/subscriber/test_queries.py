@@ -67,7 +67,7 @@ def store(folder: Path) -> Path:
 
 @pytest.mark.parametrize("sql", WRITES)
 def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -> None:
-    """SQL that writes is refused, and the file stays the same byte for byte."""
+    """Reader.query raises QueryError for INSERT, PRAGMA and the like; the store's bytes stay."""
     before = store.read_bytes()
 
     with (
@@ -116,7 +116,7 @@ def test_a_query_that_would_never_end_fails_with_an_error_at_its_deadline(store:
 
 
 def test_a_query_that_reads_a_damaged_page_fails(store: Path) -> None:
-    """A damaged page gives an error, not an incomplete answer."""
+    """Reader.query raises StoreCorrupt when it meets the page; it gives no incomplete answer."""
     with Store(store, Limits()) as one:
         one.begin()
         fill(one, 1, 2000)
@@ -172,7 +172,7 @@ def best_s(store: Path, sql: str) -> tuple[float, list[tuple[object, ...]]]:
 def test_the_events_of_one_minute_are_read_from_a_store_of_a_million_within_50_ms(
     large_store: Path,
 ) -> None:
-    """All columns of one minute are read within 50 ms from a file that was just opened."""
+    """The index on time finds the rows of the last minute in a store of a million programs."""
     took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE time > {NOW_S - 60}")
 
     assert len(rows) == 591
@@ -208,7 +208,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_answers_come_as_a_table_json_or_csv(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command `query` prints the same rows as a table, as JSON and as CSV.
+    """`osq query` prints the same rows as a table, with --json as JSON, and with --csv as CSV.
 
     NULL is null in JSON, and a byte that is not text is escaped.
     """
@@ -231,7 +231,7 @@ def test_answers_come_as_a_table_json_or_csv(
 
 
 def test_no_terminal_and_no_spreadsheet_obeys_a_value() -> None:
-    """Escapes, C1 controls, marks of direction and formulas are shown in every format."""
+    """Table, JSON and CSV show escape sequences, marks of direction and formulas as text."""
     values = ("=1+1", "-x", "\x1b[31m", "\x9b31m", "a\u202eb", r"a\u202eb", -5, None)
 
     def shown(form: Format) -> str:
@@ -273,7 +273,7 @@ def test_the_table_for_people_has_names_of_users_and_the_other_formats_have_numb
 def test_query_with_option_json_prints_an_empty_array_if_no_row_matches(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An empty answer is an empty JSON array, which a parser accepts."""
+    """`osq query --json` then prints [], which a parser accepts."""
     sql = "SELECT 1 FROM kprocess_events WHERE 0"
 
     assert run(capsys, "query", "--store", str(store), "--json", sql)[1] == "[]\n"
@@ -282,7 +282,7 @@ def test_query_with_option_json_prints_an_empty_array_if_no_row_matches(
 def test_query_exits_with_2_for_an_unknown_table_and_with_1_for_a_missing_store(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is 2 for a wrong request, and 1 for a missing store."""
+    """`osq query` names the table that was meant, or asks whether the daemon runs."""
     code, _, said = run(capsys, "query", "--store", str(store), "SELECT * FROM process_events")
     assert (code, "here the table is called kprocess_events" in said) == (2, True)
 
@@ -300,7 +300,7 @@ def following() -> Iterator[Stop]:
 
 
 def test_a_followed_query_returns_each_new_row_once(folder: Path, following: Stop) -> None:
-    """A followed query gives each new row once, across commits and in a self-join."""
+    """With follow(), rows that are stored while it runs come once each, also in a self-join."""
     path = folder / "events.db"
     sql = "SELECT a.seq_num FROM kprocess_events a JOIN kprocess_events USING (eid) ORDER BY 1"
     seen: list[object] = []
@@ -327,7 +327,7 @@ def test_a_followed_query_returns_each_new_row_once(folder: Path, following: Sto
 def test_following_a_query_with_wrong_sql_fails_before_the_first_event(
     store: Path, following: Stop
 ) -> None:
-    """Wrong SQL fails before the first event arrives."""
+    """The first next() on follow() raises QueryError, before any row arrives."""
     with pytest.raises(QueryError, match="no such column"):
         next(follow(store, "SELECT x FROM kprocess_events", stop=following, deadline_s=10))
 
@@ -335,7 +335,7 @@ def test_following_a_query_with_wrong_sql_fails_before_the_first_event(
 def test_a_callback_with_a_condition_gets_each_matching_row_after_a_given_eid_once(
     folder: Path, following: Stop
 ) -> None:
-    """A subscriber's callbacks get the matching rows after a given eid, in order, each once."""
+    """Subscriber.run calls a function with the rows after `after` that match `where`, in order."""
     path = folder / "events.db"
     rows: list[Row] = []
 
@@ -360,7 +360,7 @@ def test_a_callback_with_a_condition_gets_each_matching_row_after_a_given_eid_on
 
 
 def test_a_callback_for_an_unknown_table_or_column_is_refused(store: Path) -> None:
-    """A subscriber with an unknown table or a wrong condition is refused."""
+    """Subscriber.add raises QueryError for either."""
     subscriber = Subscriber(store)
 
     with pytest.raises(QueryError, match="no such table"):
@@ -376,12 +376,12 @@ def documented_queries() -> list[str]:
 
 
 def test_at_least_three_queries_are_found_in_the_documentation() -> None:
-    """The documentation contains at least three queries, so that the test below runs."""
+    """docs/subscriber.md has SELECTs on our tables, so that the test below runs some."""
     assert len(documented_queries()) > 2
 
 
 @pytest.mark.parametrize("sql", documented_queries())
 def test_each_query_in_the_documentation_runs_as_written(store: Path, sql: str) -> None:
-    """Each query of the documentation runs exactly as it is written there."""
+    """Each SELECT of docs/subscriber.md on our tables raises no error on a store."""
     with Reader(store) as reader:
         list(reader.query(sql, deadline_s=10).rows)

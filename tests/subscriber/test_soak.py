@@ -16,7 +16,7 @@ def test_every_event_under_load_is_stored_or_reported_missing_whatever_goes_wron
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each event is stored once, or lies in an interval that is reported as not complete.
+    """Through kills, full disks and wrong clocks, kosquery_stats has each loss as not complete.
 
     The daemon is killed, finds its device taken and its ring invalid, meets a full disk and a
     clock that is eight days ahead, stands still, and deletes its oldest rows.

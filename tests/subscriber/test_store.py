@@ -31,7 +31,7 @@ def moment(boot_s: int, *, ahead_s: int = 0) -> Moment:
 
 
 def test_the_stores_version_and_schema_digest_equal_the_pair_written_in_this_test() -> None:
-    """VERSION and the digest of the schema equal SCHEMA.
+    """A changed table needs a new VERSION of the store: then this test has to be changed.
 
     Whoever changes a table must change both there.
     """
@@ -41,7 +41,7 @@ def test_the_stores_version_and_schema_digest_equal_the_pair_written_in_this_tes
 
 
 def test_a_reopened_store_has_all_committed_rows(folder: Path) -> None:
-    """A reopened store has all rows, and the totals of a session that was not ended."""
+    """A store that was closed within a session has its rows; that session ends as unclean."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         session = store.begin()
@@ -55,7 +55,7 @@ def test_a_reopened_store_has_all_committed_rows(folder: Path) -> None:
 
 
 def test_the_oldest_of_too_many_rows_are_deleted(folder: Path) -> None:
-    """Each table keeps exactly its maximum number of rows, the newest."""
+    """With max_rows=250, the newest 250 of 1,000 rows of kprocess_events stay."""
     path = folder / "events.db"
     limits = Limits(by_table={"kprocess_events": Retention(max_rows=250)})
     with Store(path, limits) as store:
@@ -73,7 +73,7 @@ def remaining(path: Path) -> list[tuple[int, ...]]:
 
 
 def test_rows_that_are_too_old_are_deleted(folder: Path) -> None:
-    """Rows older than the maximum age are deleted, and the next row of the stats counts them."""
+    """With max_age_s=100, older rows are deleted; `expired` of the next stats row counts them."""
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_age_s=100))) as store:
         store.begin()
@@ -89,7 +89,7 @@ def test_rows_that_are_too_old_are_deleted(folder: Path) -> None:
 
 
 def test_a_clock_that_is_eight_days_ahead_for_five_seconds_deletes_no_row(folder: Path) -> None:
-    """The calendar decides on no row's age, while it is wrong and after that."""
+    """Retention of seven days uses the time since boot, so a wrong calendar deletes nothing."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()
@@ -102,7 +102,7 @@ def test_a_clock_that_is_eight_days_ahead_for_five_seconds_deletes_no_row(folder
 
 
 def test_the_time_of_the_next_boot_is_part_of_a_rows_age(folder: Path) -> None:
-    """After a reboot a row's age grows by the time since that boot."""
+    """After a reboot a row's age for retention grows by the time since that boot."""
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_age_s=100))) as store:
         store.begin()
@@ -116,7 +116,7 @@ def test_the_time_of_the_next_boot_is_part_of_a_rows_age(folder: Path) -> None:
 
 
 def test_one_pass_deletes_at_most_2000_rows_that_are_too_old(folder: Path) -> None:
-    """A store in which everything is too old shrinks over many passes."""
+    """A commit deletes 2,000 of 5,000 old rows, the next two delete the rest."""
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_age_s=100))) as store:
         store.begin()
@@ -131,7 +131,7 @@ def test_one_pass_deletes_at_most_2000_rows_that_are_too_old(folder: Path) -> No
 
 
 def test_a_commit_that_fails_on_a_full_disk_does_not_count_its_rows(folder: Path) -> None:
-    """After failed attempts to store a batch, a table still keeps its maximum number of rows."""
+    """Rows of failed commits are not counted toward max_rows, so no row is deleted for them."""
     path = folder / "events.db"
     limits = Limits(by_table={"kprocess_events": Retention(max_rows=250)})
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -154,7 +154,7 @@ def test_a_commit_that_fails_on_a_full_disk_does_not_count_its_rows(folder: Path
 def test_the_session_of_a_killed_daemon_ends_at_its_last_commit_and_is_not_complete(
     folder: Path,
 ) -> None:
-    """What came after the last commit is not known, and nobody read until the next session."""
+    """kosquery_stats has the session as unclean, and then a gap until the next session."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         first = store.begin()
@@ -175,7 +175,7 @@ def test_the_session_of_a_killed_daemon_ends_at_its_last_commit_and_is_not_compl
 
 
 def test_the_time_between_two_clean_sessions_is_not_complete(folder: Path) -> None:
-    """While no daemon reads the device, events are missing."""
+    """kosquery_stats has a row for it, without a session: no daemon read the device."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()
@@ -187,7 +187,7 @@ def test_the_time_between_two_clean_sessions_is_not_complete(folder: Path) -> No
 
 
 def test_a_store_with_a_smaller_limit_gives_its_space_back(folder: Path) -> None:
-    """The file of a store shrinks to a limit that was lowered, a part at each pass."""
+    """Opened with a smaller max_bytes, the file shrinks to it within some commits."""
     path = folder / "events.db"
     with Store(path, Limits(max_bytes=32 << 20)) as store:
         store.begin()
@@ -205,7 +205,7 @@ def test_a_store_with_a_smaller_limit_gives_its_space_back(folder: Path) -> None
 
 
 def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
-    """The file grows no further than its limit and one batch, and the newest rows stay."""
+    """With max_bytes of 1 MiB the file stays below 1.5 MiB, and has the newest events."""
     path = folder / "events.db"
     limit = 1 << 20
     sizes = []
@@ -225,7 +225,7 @@ def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
 
 
 def test_a_store_at_its_size_limit_deletes_events_but_no_stats_rows(folder: Path) -> None:
-    """Rows of the stats are not deleted to free space for events."""
+    """To keep max_bytes, events are deleted, and all rows of kosquery_stats stay."""
     path = folder / "events.db"
     with Store(path, Limits(max_bytes=1 << 20)) as store:
         store.begin()

@@ -16,7 +16,7 @@ from tests.subscriber.host import ask, stored
 
 
 def test_a_store_of_another_version_is_refused_and_left_alone(folder: Path) -> None:
-    """The daemon and queries refuse another version's store and do not change it."""
+    """Store and Reader raise StoreForeign for it, and its bytes stay."""
     path = folder / "events.db"
     with Store(path, Limits()):
         pass
@@ -32,7 +32,7 @@ def test_a_store_of_another_version_is_refused_and_left_alone(folder: Path) -> N
 
 
 def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> None:
-    """Another program's database is refused and not changed."""
+    """Store raises StoreForeign for an SQLite file without our application id; its bytes stay."""
     path = folder / "events.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE mine (x)")
@@ -46,7 +46,7 @@ def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> No
 def test_a_store_whose_maker_was_killed_before_its_tables_is_an_error_to_read_and_made_by_the_next(
     folder: Path,
 ) -> None:
-    """A file with a header and no tables is no foreign file: the next daemon makes the tables."""
+    """Reader raises StoreError for a file with a header and no tables; Store creates them."""
     path = folder / "events.db"
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -64,7 +64,7 @@ def test_a_store_whose_maker_was_killed_before_its_tables_is_an_error_to_read_an
 
 
 def test_a_store_that_lacks_a_table_is_an_error_and_its_lock_is_free_again(folder: Path) -> None:
-    """An error of SQLite while the store is opened is a StoreError, each time."""
+    """Store raises StoreError, and at the next try again, not StoreBusy: its lock was released."""
     path = folder / "events.db"
     with Store(path, Limits()):
         pass
@@ -81,7 +81,7 @@ def test_a_store_that_lacks_a_table_is_an_error_and_its_lock_is_free_again(folde
 def test_a_damaged_store_file_is_renamed_and_the_log_names_it(
     folder: Path, caplog: pytest.LogCaptureFixture, place: int
 ) -> None:
-    """With a damaged header or page, the new store's stats name the file that was set aside."""
+    """Store renames it to events.db.corrupt-TIME, and begins a new file whose stats say so."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()
@@ -104,7 +104,7 @@ def test_a_damaged_store_file_is_renamed_and_the_log_names_it(
 
 
 def test_events_are_stored_in_a_new_file_after_the_store_is_found_damaged(folder: Path) -> None:
-    """When damage appears during a commit, the batch goes into a new file."""
+    """After Store.replace_damaged the session goes on in a new file, with its totals so far."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         session = store.begin()
@@ -123,7 +123,7 @@ def test_events_are_stored_in_a_new_file_after_the_store_is_found_damaged(folder
 def test_a_store_that_another_program_has_locked_is_not_set_aside(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_new: bool
 ) -> None:
-    """A lock of another program on an empty or a full store is an error, and the store stays."""
+    """Store raises StoreError for a locked file, empty or full, and does not rename it."""
     monkeypatch.setattr(store_file, "_BUSY_S", 0.0)
     path = folder / "events.db"
     if not is_new:
@@ -145,7 +145,7 @@ def test_a_store_that_another_program_has_locked_is_not_set_aside(
 
 
 def test_a_store_whose_name_is_too_long_is_an_error_that_names_it(folder: Path) -> None:
-    """An error of the file system is a StoreError with its reason."""
+    """An error of the file system becomes a StoreError with the system's reason."""
     path = folder / ("x" * 300)
 
     with pytest.raises(StoreError, match=r"x{300}: File name too long"):
@@ -153,7 +153,7 @@ def test_a_store_whose_name_is_too_long_is_an_error_that_names_it(folder: Path) 
 
 
 def test_a_second_writer_of_a_store_is_refused(folder: Path) -> None:
-    """A second writer is refused, while any number of readers may query."""
+    """A second Store of the same file raises StoreBusy, while a query reads the file."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         with pytest.raises(StoreBusy):
@@ -166,7 +166,7 @@ def test_a_second_writer_of_a_store_is_refused(folder: Path) -> None:
 def test_writing_to_a_missing_store_folder_or_reading_a_missing_store_is_an_error(
     folder: Path,
 ) -> None:
-    """A missing folder is an error for the writer, and a missing store is one for a reader."""
+    """Store raises StoreError for a missing folder, and Reader raises it for a missing file."""
     with pytest.raises(StoreError, match="No such file"):
         Store(folder / "no" / "events.db", Limits())
     with pytest.raises(StoreError, match="no such store"):

@@ -37,7 +37,7 @@ def put(store: Store, first: int, count: int) -> None:
 
 
 def test_texts_that_repeat_are_stored_once(folder: Path) -> None:
-    """A thousand equal programs have the texts of one."""
+    """For a thousand equal execs the table `string` has six texts."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()
@@ -54,7 +54,7 @@ def test_texts_that_repeat_are_stored_once(folder: Path) -> None:
 def test_texts_are_deleted_after_the_rows_that_have_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When old rows are deleted, their texts follow, and no remaining row loses one."""
+    """When retention deletes rows, their texts in `string` follow; remaining rows keep theirs."""
     monkeypatch.setattr(strings, "_MOST_TEXTS", 500)
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_rows=1000))) as store:
@@ -68,7 +68,7 @@ def test_texts_are_deleted_after_the_rows_that_have_them(
 
 
 def test_texts_survive_the_next_daemon_and_get_new_numbers_there(folder: Path) -> None:
-    """A daemon that opens the store writes its own texts, and the old rows keep theirs."""
+    """A reopened store stores equal texts again; rows of all openings have the right ones."""
     path = folder / "events.db"
     for _ in range(3):
         with Store(path, Limits()) as store:
@@ -80,7 +80,7 @@ def test_texts_survive_the_next_daemon_and_get_new_numbers_there(folder: Path) -
 
 
 def test_the_texts_of_a_commit_that_failed_are_stored_by_the_next_one(folder: Path) -> None:
-    """After a full disk, the rows of a batch have their texts."""
+    """After a commit that failed on a full disk, its rows and their texts are stored."""
     path = folder / "events.db"
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Store(path, Limits()) as store:
@@ -113,7 +113,7 @@ def test_the_texts_of_a_commit_that_failed_are_stored_by_the_next_one(folder: Pa
 def test_arguments_as_json_are_right_whether_they_are_stored_or_made_from_the_command_line(
     folder: Path, argv: bytes, encoded: str
 ) -> None:
-    """json_cmdline is the arguments' JSON, whatever they contain."""
+    """In json_cmdline is argv as JSON, stored, or made by the view from cmdline."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()

@@ -36,7 +36,7 @@ FLAG_NUMBERS = {name: number for number, name in FLAG_NAMES.items()}
 
 
 def test_kprocess_events_has_osquerys_columns_and_types() -> None:
-    """A query for osquery's process_events works with the name kprocess_events."""
+    """kprocess_events has each column of osquery's process_events, with its type."""
     ours = {column.name: column.kind for column in PROCESS_EVENTS.columns}
 
     assert {name: ours.get(name) for name in PROCESS_EVENTS_OF_OSQUERY} == (
@@ -54,7 +54,7 @@ def test_no_table_has_two_columns_of_one_name(table: Table) -> None:
 
 
 def test_the_documentation_page_of_columns_ends_with_the_generated_text() -> None:
-    """docs/subscriber-tables.md equals the generated text after its head."""
+    """docs/subscriber-tables.md equals column_map.markdown after its head."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
 
     assert page.endswith("\n".join(column_map.markdown(TABLES)))
@@ -73,7 +73,7 @@ def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozense
 def test_an_exec_row_has_escaped_arguments_an_octal_mode_and_times_in_seconds(
     folder: Path,
 ) -> None:
-    """An exec's row has escaped bytes, an octal mode, times in seconds and the right ids."""
+    """An Exec event becomes such a row of kprocess_events."""
     event = an_exec(
         seq=5, ts_boot_ns=3 * 10**9, mode=0o100755, mtime_ns=1_999_999_999, auid=2**32 - 1
     )
@@ -92,7 +92,7 @@ def test_an_exec_row_has_escaped_arguments_an_octal_mode_and_times_in_seconds(
 def test_flags_of_a_truncated_exec_event_set_its_columns_overflows_and_probe_error(
     folder: Path,
 ) -> None:
-    """The flags of an incomplete event fill osquery's columns `overflows` and `probe_error`."""
+    """With trunc_argv and partial_env in its flags, a row has "cmdline" and 1 there."""
     cut = an_exec(flags=FLAG_NUMBERS["trunc_argv"] | FLAG_NUMBERS["partial_env"])
 
     assert ask(row_of(folder, cut), "SELECT overflows, probe_error FROM kprocess_events") == [
@@ -112,14 +112,14 @@ def test_a_fork_within_one_process_has_the_event_type_thread_fork(folder: Path) 
 
 
 def test_unsigned_numbers_from_2_to_the_63_upwards_are_converted_to_negative_ones() -> None:
-    """Numbers above 2 ** 63 are stored as negative ones, since SQLite's integers are signed."""
+    """SQLite's integers are signed, so values.signed converts the kernel's numbers."""
     assert [signed(value) for value in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
         *(0, 2**63 - 1, -(2**63), -1)
     ]
 
 
 def test_eids_sort_as_text_in_the_order_of_their_events(folder: Path) -> None:
-    """Eids have a fixed width, so they compare as text, as osquery compares them."""
+    """Eids of events 1, 9, 10 and 100 have one width, since osquery compares them as text."""
     store = row_of(folder, *(an_exec(seq=number) for number in (1, 9, 10, 100)))
 
     by_eid = ask(store, "SELECT seq_num FROM kprocess_events ORDER BY eid")
@@ -127,7 +127,7 @@ def test_eids_sort_as_text_in_the_order_of_their_events(folder: Path) -> None:
 
 
 def test_environment_variables_the_configuration_does_not_name_are_not_stored() -> None:
-    """Variables in a record that the configuration does not name are not stored."""
+    """The row of an Exec event with variables has no env if environment_variables is empty."""
     table = PROCESS_EVENTS
     make, insert = table.row_maker(Exec), table.insert(Exec)
     place = insert.partition("(")[2].partition(")")[0].split(", ").index("env")
@@ -148,7 +148,7 @@ def test_environment_variables_the_configuration_does_not_name_are_not_stored() 
     ],
 )
 def test_text_shows_a_byte_and_the_text_of_its_escape_differently(raw: bytes, shown: str) -> None:
-    """Each text can be turned back into its bytes, and a plain backslash stays one."""
+    """The result of values.text can be turned back into the bytes, whatever they are."""
     back = re.sub(
         rb"\\x([0-9a-f]{2})", lambda one: bytes.fromhex(one[1].decode()), text(raw).encode()
     )

@@ -49,7 +49,7 @@ def answer(store: Path, sql: str) -> str:
 
 
 def test_the_page_has_ten_questions_each_with_a_query_and_an_answer() -> None:
-    """All ten questions are found, so that the test below runs for each."""
+    """The page of ten questions has all ten in their form, so that the test below runs each."""
     assert [title.partition(".")[0] for title in QUESTIONS] == [str(n) for n in range(1, 11)]
     assert all(shown.count("\n") > 2 for _, shown in QUESTIONS.values())
 
@@ -58,7 +58,7 @@ def test_the_page_has_ten_questions_each_with_a_query_and_an_answer() -> None:
 def test_each_query_of_the_page_has_the_answer_that_the_page_shows(
     store: Path, title: str
 ) -> None:
-    """The whole answer is equal, but for the time of day."""
+    """On a store with the page's story, `osq query` prints what the page shows, times aside."""
     sql, shown = QUESTIONS[title]
 
     assert masked(answer(store, sql)) == masked(shown)

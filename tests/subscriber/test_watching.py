@@ -23,7 +23,7 @@ MOUNTS = ("/", "/boot", "/srv", "/srv/alice", "/srv/bo b", "/srvs")
 
 
 def test_a_path_that_exists_and_is_the_machines_has_no_fault(folder: Path) -> None:
-    """A watch on an existing folder that everybody sees is what was meant."""
+    """fault_of returns None for a folder that this process and the machine see alike."""
     assert fault_of(str(folder), ROOT) is None
     assert fault_of("/", ROOT) is None
 
@@ -31,7 +31,7 @@ def test_a_path_that_exists_and_is_the_machines_has_no_fault(folder: Path) -> No
 def test_a_path_that_does_not_exist_is_a_fault_that_names_the_existing_folder(
     folder: Path,
 ) -> None:
-    """The fault of a missing path names the folder whose file system is watched."""
+    """fault_of says from which existing parent folder on the path's creation is watched."""
     fault = fault_of(str(folder / "not" / "there"), ROOT)
 
     assert fault is not None
@@ -40,7 +40,7 @@ def test_a_path_that_does_not_exist_is_a_fault_that_names_the_existing_folder(
 
 
 def test_a_path_that_the_machine_has_elsewhere_is_a_fault(folder: Path) -> None:
-    """A path that only this process sees, or that it sees as another file, is hidden."""
+    """fault_of says "hidden" for a path at which the machine's root has another file."""
     (folder / "etc").mkdir()
 
     for path in ("/etc", "/usr", "/usr/none"):
@@ -51,7 +51,7 @@ def test_a_path_that_the_machine_has_elsewhere_is_a_fault(folder: Path) -> None:
 
 
 def test_a_path_whose_symbolic_link_is_followed_has_no_fault(folder: Path) -> None:
-    """A link is followed, as the driver does it, and its target is compared."""
+    """fault_of compares the target of a symbolic link, as the driver follows it."""
     (folder / "real").mkdir()
     (folder / "link").symlink_to(folder / "real")
 
@@ -60,7 +60,7 @@ def test_a_path_whose_symbolic_link_is_followed_has_no_fault(folder: Path) -> No
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not run: only root can mount a file system")
 def test_a_path_hidden_by_a_mount_of_this_process_alone_is_a_fault(folder: Path) -> None:
-    """A folder below a mount that the machine does not have is reported, whether it exists."""
+    """In a mount namespace of its own, a process finds what it has mounted over as hidden."""
     (folder / "user").mkdir()
     # The test's own process stands for the machine's first one.
     machine = "/proc/$$/root"
@@ -80,7 +80,7 @@ def test_a_path_hidden_by_a_mount_of_this_process_alone_is_a_fault(folder: Path)
 def test_file_systems_mounted_below_a_path_are_found_by_their_names_below_it(
     folder: Path,
 ) -> None:
-    """Each mount point below a path is named as the path was given; others are not."""
+    """mounted_below returns the mount points below /srv, also for a symbolic link to /srv."""
     (folder / "link").symlink_to("/srv")
 
     assert mounted_below("/srv", MOUNTS) == ["/srv/alice", "/srv/bo b"]
@@ -99,14 +99,14 @@ MOUNTINFO = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 
 
 def test_mounts_are_read_without_the_kernels_own_and_with_their_blanks() -> None:
-    """File systems that hold no files are left out, and escapes are resolved."""
+    """mounts_in leaves out proc and the like, and decodes the escape of a blank in mountinfo."""
     assert [(one.number, one.folder) for one in mounts_in(MOUNTINFO)] == [
         *(("22", "/"), ("24", "/srv/bo b\\"), ("25", "/opt"))
     ]
 
 
 def test_only_mounts_at_above_and_below_a_watched_path_are_relevant() -> None:
-    """A mount elsewhere, or in a folder with a similar name, needs no other watch."""
+    """For mounts elsewhere no watch has to be set again, so relevant() leaves them out."""
     mounts = [Mount(number=str(at), folder=one) for at, one in enumerate(MOUNTS)]
 
     def folders(path: str) -> set[str]:

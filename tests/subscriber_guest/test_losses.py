@@ -64,7 +64,7 @@ def drop_in(guest: Guest, text: str) -> Iterator[None]:
 def test_files_below_home_root_and_tmp_are_recorded_and_the_modules_folder_is_watched(
     guest: Guest,
 ) -> None:
-    """The service's sandbox hides no folder whose files the configuration names."""
+    """In a guest, the sandbox of osq-subscriber.service hides none of these folders from it."""
     token = secrets.token_hex(8)
     guest.run("install -d -m 0700 -o 1000 /home/somebody", deadline_s=STEP_S)
     watching(guest, "/home/somebody/%%", *(f"{one}/%%" for one in PLACES))
@@ -89,7 +89,7 @@ def test_files_below_home_root_and_tmp_are_recorded_and_the_modules_folder_is_wa
 
 
 def test_a_watched_path_that_the_sandbox_hides_is_an_error_and_not_complete(guest: Guest) -> None:
-    """With ProtectHome=yes, a watch on /home is reported as hidden, and no row is complete."""
+    """In a guest, the service with ProtectHome=yes logs /home as hidden; no row is complete."""
     with drop_in(guest, "ProtectHome=yes"):
         watching(guest, "/home/%%", "/etc/%%")
         time.sleep(3)
@@ -110,7 +110,7 @@ def test_a_watched_path_that_the_sandbox_hides_is_an_error_and_not_complete(gues
 def test_a_file_system_that_is_mounted_later_is_watched_and_the_change_is_not_complete(
     guest: Guest,
 ) -> None:
-    """A file system that is mounted below a watched path is watched from then on."""
+    """In a guest, a tmpfs mounted below /srv/%% is watched at once; that interval is marked."""
     token = secrets.token_hex(8)
     guest.run("mkdir -p /srv/later", deadline_s=STEP_S)
     watching(guest, "/srv/%%")
@@ -132,7 +132,7 @@ def test_a_file_system_that_is_mounted_later_is_watched_and_the_change_is_not_co
 def test_without_a_driver_the_service_fails_and_starts_when_the_device_appears(
     guest: Guest,
 ) -> None:
-    """The service fails with exit code 3, and the device of a loaded driver starts it."""
+    """In a guest, osq-subscriber.service exits with 3; insmod and udev start it again."""
     reads(guest)
     module = load_script.module_path("osq")
     guest.run(
@@ -158,7 +158,7 @@ def test_without_a_driver_the_service_fails_and_starts_when_the_device_appears(
 
 
 def test_a_device_that_is_taken_for_15_seconds_does_not_end_the_service(guest: Guest) -> None:
-    """While another process has the device the service waits, and then it reads."""
+    """In a guest, osq-subscriber.service stays active, waits for the device, and then reads."""
     reads(guest)
     guest.run(f"systemctl stop {UNIT}", deadline_s=STEP_S)
     guest.run(

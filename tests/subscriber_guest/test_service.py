@@ -53,7 +53,7 @@ def journal(guest: Guest, fields: str = "cat") -> str:
 def test_a_second_after_a_command_a_query_has_its_path_arguments_folder_user_and_exit_code(
     guest: Guest,
 ) -> None:
-    """A second after a command, a query has its path, arguments, folder, user and exit code."""
+    """In a guest with the packages installed, `osq query` joins the command's exec and exit."""
     reads(guest)
     token = secrets.token_hex(8)
     line = f"cd /var && sh -c 'exit 3' {token} ; sleep 1"
@@ -72,7 +72,7 @@ def test_a_second_after_a_command_a_query_has_its_path_arguments_folder_user_and
 
 
 def test_all_400_programs_started_in_quick_succession_are_stored(guest: Guest) -> None:
-    """All 400 programs of a storm are stored, and the stats report no loss."""
+    """In a guest, the service stores each of them, and kosquery_stats says complete."""
     reads(guest)
     token = secrets.token_hex(8)
     guest.run(
@@ -90,7 +90,7 @@ def test_all_400_programs_started_in_quick_succession_are_stored(guest: Guest) -
 
 
 def test_a_cursor_gets_each_row_once_over_the_extensions_socket(guest: Guest) -> None:
-    """In the guest, a model of osqueryd gets a row in the first run of a cursor only."""
+    """In a guest, the model of osqueryd gets a row in the first run of a cursor only."""
     reads(guest)
     token = secrets.token_hex(8)
     guest.run(f"sh -c true {token}; sleep 1", deadline_s=30)
@@ -114,7 +114,7 @@ kill %1""",
 
 
 def test_osqueryd_gets_rows_from_the_extension(guest: Guest) -> None:
-    """A real osqueryd gets rows from the extension.
+    """In a guest, a real osqueryd (OSQ_OSQUERYD) shows a row of the installed extension.
 
     OSQ_OSQUERYD names its binary. The test is skipped without it, because no package registry has
     osqueryd.
@@ -138,7 +138,7 @@ def test_osqueryd_gets_rows_from_the_extension(guest: Guest) -> None:
 
 
 def test_the_extension_reports_a_missing_osquery_package(guest: Guest) -> None:
-    """Without osquery's Python package the extension prints an error and exits with 1."""
+    """In a guest without osquery's Python package, the extension says so and exits with 1."""
     said = guest.run(
         f"""mv {SITE}/osquery {SITE}/osquery.away
 /usr/lib/osq/osq-extension.ext --socket /root/em 2>&1; echo code $?
@@ -160,7 +160,7 @@ FILTERS = {
 def test_programs_rejected_by_configured_uid_and_path_filters_are_counted_but_not_stored(
     guest: Guest,
 ) -> None:
-    """Configured filters by uid and path reject the right programs.
+    """In a guest, the service applies filters of /etc/osq/osq.conf; kosquery_stats counts.
 
     The sandboxed service sets them. Rejected programs are counted, and no record is lost. The
     namespace and the control group in FILTERS reject nothing here.
@@ -193,7 +193,7 @@ def test_programs_rejected_by_configured_uid_and_path_filters_are_counted_but_no
 def test_the_packages_udev_rule_restores_the_nodes_mode_and_tells_systemd_of_the_node(
     guest: Guest,
 ) -> None:
-    """The node has mode 600 again after an event, and is a unit that others can wait for."""
+    """In a guest, after a udev event /dev/osquery has mode 600 and is a device unit of systemd."""
     change = "chmod 666 /dev/osquery; udevadm trigger --settle --action=add /dev/osquery"
     look = "stat -c '%a %U %G' /dev/osquery; systemctl is-active dev-osquery.device"
 
@@ -203,7 +203,7 @@ def test_the_packages_udev_rule_restores_the_nodes_mode_and_tells_systemd_of_the
 
 
 def test_installing_the_packages_again_restarts_the_running_service(guest: Guest) -> None:
-    """Installing the same packages again restarts the running service.
+    """In a guest, the same packages are installed again; the service has a new process.
 
     The old process ends its session cleanly, and the new one reads.
     """
@@ -219,7 +219,7 @@ def test_installing_the_packages_again_restarts_the_running_service(guest: Guest
 
 
 def test_purging_the_packages_leaves_no_file_and_no_running_service(guest: Guest) -> None:
-    """After remove and purge of the packages, no file, folder or running service is left.
+    """In a guest, dpkg --purge leaves no file of the packages, no store and no service.
 
     Installing them does not enable the service.
     """
@@ -238,7 +238,7 @@ def test_purging_the_packages_leaves_no_file_and_no_running_service(guest: Guest
 
 
 def test_systemd_restarts_a_killed_service_and_stop_ends_it_with_status_0(guest: Guest) -> None:
-    """After SIGKILL systemd starts the service again, and the killed session is reported.
+    """In a guest, kosquery_stats has the session that SIGKILL ended as unclean.
 
     `systemctl stop` then ends the service with status 0 and a summary.
     """
@@ -271,7 +271,7 @@ def test_systemd_restarts_a_killed_service_and_stop_ends_it_with_status_0(guest:
 
 
 def test_the_service_keeps_only_the_right_to_look_up_paths_once_it_reads(guest: Guest) -> None:
-    """Within its sandbox, the service has given up every capability but CAP_DAC_READ_SEARCH."""
+    """In a guest, /proc shows CAP_DAC_READ_SEARCH as the running service's only capability."""
     reads(guest)
     status = "/proc/$(systemctl show -P MainPID osq-subscriber)/status"
     lines = guest.run(f"grep -E '^Cap(Inh|Prm|Eff|Amb)' {status}", deadline_s=STEP_S).stdout
