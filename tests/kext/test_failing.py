@@ -63,7 +63,7 @@ def life(kernel: Kernel) -> list[int]:
 
 
 def test_when_no_kernel_function_fails_the_kexts_client_gets_no_error(binary: bytes) -> None:
-    """When no kernel function fails, the client sees no error."""
+    """In the emulator, the kext is started, used and stopped, and its client gets no error."""
     assert life(Kernel(binary)) == []
 
 
@@ -71,7 +71,7 @@ def test_when_no_kernel_function_fails_the_kexts_client_gets_no_error(binary: by
 def test_each_failing_kernel_call_gives_the_client_at_most_one_enomem(
     binary: bytes, name: str
 ) -> None:
-    """Whichever call of a kernel function fails, the client sees at most one ENOMEM.
+    """In the emulator, one call of an XNU function fails in each run; nothing is left after stop.
 
     After the kext's stop nothing is left.
     """
@@ -88,7 +88,7 @@ def test_each_failing_kernel_call_gives_the_client_at_most_one_enomem(
 
 
 def test_one_run_of_the_kext_calls_every_kernel_function_that_can_fail(binary: bytes) -> None:
-    """The life of the kext calls every function that can fail, so each is tested."""
+    """The run that the other tests use calls each XNU function that they let fail."""
     kernel = Kernel(binary)
     life(kernel)
 
@@ -96,7 +96,7 @@ def test_one_run_of_the_kext_calls_every_kernel_function_that_can_fail(binary: b
 
 
 def test_full_kauth_scope_makes_subscribing_fail(binary: bytes) -> None:
-    """A full kauth scope makes subscribing fail with ENOMEM, and nothing is left."""
+    """If kauth_listen_scope returns NULL in the emulator, SUBSCRIBE gets ENOMEM."""
     kernel = Kernel(binary)
     kernel.start()
     client = Client.open(kernel)

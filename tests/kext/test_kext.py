@@ -21,14 +21,14 @@ def boot(binary: bytes) -> Boot:
 def test_each_scenario_function_raises_no_error_on_the_emulated_kext(
     boot: Boot, scenario: Callable[[Boot], None]
 ) -> None:
-    """Each scenario passes on the kext; the scenario's docstring states its condition."""
+    """Each scenario of tests/kext/scenarios.py passes on the kext's code in the emulator."""
     scenario(boot)
 
 
 def test_closing_the_device_at_any_tested_instruction_of_a_callback_lets_both_end_without_error(
     boot: Boot, request: pytest.FixtureRequest
 ) -> None:
-    """The owner may close the device at each instruction of a callback (--long), else at some."""
+    """In the emulator, the owner closes the device at every 29th instruction (--long: at each)."""
     queue_may_close_at_any_instruction(
         boot, stride=1 if request.config.getoption("--long") else 29
     )

@@ -23,7 +23,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_build_from_sources_in_another_folder_has_the_same_bundle_and_dsym_bytes(
     built: KextBuild, spec: KextSpec, tmp_path: Path
 ) -> None:
-    """A build from a copy of the sources in another folder gives the same bytes and symbols."""
+    """The kext, built on Linux from a copy of the sources elsewhere, is the same byte for byte."""
     shutil.copytree(spec.root, tmp_path / "elsewhere")
     root = tmp_path / "elsewhere"
     other = replace(spec, root=root, plist=root / "os" / "macos" / "Info.plist")
@@ -44,7 +44,7 @@ def test_no_file_of_bundle_and_dsym_contains_the_path_of_the_source_folder(
 
 
 def test_binary_and_symbols_have_the_same_uuid(built: KextBuild) -> None:
-    """The binary and its symbols have the same UUID, by which a debugger matches them."""
+    """The kext's binary and its dSYM have one UUID, by which a debugger matches them."""
     (symbols,) = (built.dsym / "Contents" / "Resources" / "DWARF").iterdir()
 
     assert build.uuid_of(built.binary.read_bytes()) == built.uuid
@@ -55,7 +55,7 @@ def test_binary_and_symbols_have_the_same_uuid(built: KextBuild) -> None:
 def test_a_changed_constant_in_the_source_gives_the_binary_another_uuid(
     spec: KextSpec, built: KextBuild, tmp_path: Path
 ) -> None:
-    """A changed constant in the sources gives the binary another UUID."""
+    """With another POLL_MS in gate.c, the kext's UUID differs, so an old dSYM does not match."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
@@ -67,7 +67,7 @@ def test_a_changed_constant_in_the_source_gives_the_binary_another_uuid(
 
 
 def test_kext_code_uses_no_xmm_ymm_fs_or_gs_register(built: KextBuild) -> None:
-    """No instruction uses an xmm, ymm, fs or gs register, which kernel code must not use."""
+    """llvm-objdump shows none of these registers, which kernel code must not use, in the kext."""
     tools = [name for name in ("llvm-objdump", "llvm-objdump-19") if shutil.which(name)]
     line = [tools[0], "-d", "--no-show-raw-insn", str(built.binary)]
 
@@ -78,7 +78,7 @@ def test_kext_code_uses_no_xmm_ymm_fs_or_gs_register(built: KextBuild) -> None:
 
 
 def test_sources_compile_for_apple_silicon(spec: KextSpec, tmp_path: Path) -> None:
-    """Every source compiles for arm64 and arm64e, though only a Mac can link them."""
+    """Each source of the kext compiles on Linux for arm64 and arm64e; only a Mac can link them."""
     made = build.build(spec, tmp_path / "out", arches=tuple(COMPILED_ARCHES))
 
     for arch in COMPILED_ARCHES:
@@ -90,7 +90,7 @@ def test_sources_compile_for_apple_silicon(spec: KextSpec, tmp_path: Path) -> No
 
 
 def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path) -> None:
-    """The error of a failed build has the compiler's message as evidence."""
+    """When a source of the kext does not compile, BuildError has the compiler's message."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     (root / "core" / "wrong.c").write_text("int f(void) { return nothing; }\n")
@@ -104,7 +104,7 @@ def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path)
 def test_conversion_of_linker_output_to_a_kext_refuses_a_finished_kext_an_elf_and_an_empty_file(
     built: KextBuild,
 ) -> None:
-    """A finished kext, an ELF file and an empty file are refused, because none is a bundle."""
+    """bundle.from_linked raises MachOMalformed for each, because none is the linker's bundle."""
     for data, words in (
         (built.binary.read_bytes(), "not a.* bundle"),
         (b"\x7fELF" + bytes(60), "magic"),

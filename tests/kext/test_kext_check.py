@@ -12,7 +12,7 @@ from tests.kext.broken import BROKEN, write_broken
 
 
 def test_kext_check_finds_no_broken_rule_in_the_built_kext(built: KextBuild) -> None:
-    """The kext has no objections and uses symbols of all four libraries."""
+    """The kext breaks no loader's rule that kext-check knows, for macOS 10.10 to 15."""
     checked = check.check(built.bundle)
 
     assert checked.findings == ()
@@ -26,7 +26,7 @@ def test_kext_check_finds_no_broken_rule_in_the_built_kext(built: KextBuild) -> 
 def test_the_command_kext_check_exits_with_0_for_the_kext_and_with_1_for_an_empty_folder(
     built: KextBuild, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`kext-check BUNDLE` prints what it looked at, and its exit code is the answer."""
+    """For the built kext, `kext-check BUNDLE` also prints that no hardware has confirmed this."""
     assert ended("kext-check", str(built.bundle)) == 0
     assert "not verified on hardware" in capsys.readouterr().out
     assert ended("kext-check", str(tmp_path)) == 1
@@ -35,7 +35,7 @@ def test_the_command_kext_check_exits_with_0_for_the_kext_and_with_1_for_an_empt
 def test_kext_check_finds_no_broken_rule_in_an_unchanged_copy_of_the_kext(
     built: KextBuild, tmp_path: Path
 ) -> None:
-    """A copy, made as for the broken bundles but without a fault, has no objections."""
+    """A copy that is made as for the broken bundles below, but without a fault, passes."""
     assert check.check(write_broken(built.bundle, tmp_path, lambda _draft: None)).passed
 
 
@@ -43,7 +43,7 @@ def test_kext_check_finds_no_broken_rule_in_an_unchanged_copy_of_the_kext(
 def test_check_names_the_broken_rule_for_each_kext_bundle_with_one_defect(
     built: KextBuild, tmp_path: Path, name: str
 ) -> None:
-    """kext-check refuses a bundle with one fault by the rule that the fault breaks."""
+    """For a copy of the kext with one defect, kext-check reports the rule that it breaks."""
     edit, rule, words = BROKEN[name]
 
     checked = check.check(write_broken(built.bundle, tmp_path, edit))
@@ -54,7 +54,7 @@ def test_check_names_the_broken_rule_for_each_kext_bundle_with_one_defect(
 
 
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
-    """An empty folder is refused because it has no Info.plist."""
+    """For an empty folder kext-check reports that there is no Contents/Info.plist."""
     (finding,) = check.check(tmp_path).findings
 
     assert finding.reason == "there is no Contents/Info.plist"
@@ -63,7 +63,7 @@ def test_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_kext_check_raises_no_exception_for_a_changed_byte_at_any_sampled_place_of_the_binary(
     built: KextBuild, tmp_path: Path
 ) -> None:
-    """None of some 560 changed bytes of the binary makes the check raise an exception.
+    """None of some 560 copies of the kext with one changed byte makes kext-check raise.
 
     Their places lie in its headers, symbols and relocations.
     """

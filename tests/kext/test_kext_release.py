@@ -55,7 +55,7 @@ def unpacked(archive: Path, folder: Path) -> Path:
 
 
 def test_release_is_reproducible(settings: Settings, tmp_path: Path) -> None:
-    """A second release, from another folder with another umask, has the same bytes."""
+    """A second release of the kext, from another folder with another umask, has the same bytes."""
     first = make_release(settings, tmp_path / "one")
     before = os.umask(0o077)
     try:
@@ -75,7 +75,7 @@ def test_release_is_reproducible(settings: Settings, tmp_path: Path) -> None:
 def test_kext_that_the_installer_copies_passes_kext_check_and_has_the_uuid_of_its_symbols(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """The installed kext passes the check, and the released symbols have its UUID."""
+    """install.sh of the released archive copies a kext that fits the released dSYM."""
     release = make_release(settings, tmp_path / "out")
     inner = unpacked(release.folder / ARCHIVE, tmp_path / "archive")
     symbols = unpacked(release.files[1], tmp_path / "symbols")
@@ -105,7 +105,7 @@ def test_kext_that_the_installer_copies_passes_kext_check_and_has_the_uuid_of_it
 def test_releasing_a_kext_test_build_is_a_usage_error_and_keeps_the_old_files(
     settings: Settings, tmp_path: Path, line: str, words: str
 ) -> None:
-    """A test build is refused by its ABI number or a forbidden word; old files stay."""
+    """A test build's ABI number or forbidden word raises UsageError; no file is replaced."""
     copy = copy_sources(settings, tmp_path / "elsewhere")
     assert copy.kext is not None
     source = copy.kext.root / "os" / "macos" / "main.c"
@@ -123,7 +123,7 @@ def test_releasing_a_kext_test_build_is_a_usage_error_and_keeps_the_old_files(
 def test_release_of_a_kext_that_names_an_unknown_library_fails_writing_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """A kext that kext-check refuses is not released, and the objections are the evidence."""
+    """kext-check refuses com.apple.kpi.dsb, so the release is a BuildError and makes no folder."""
     copy = copy_sources(settings, tmp_path / "elsewhere")
     assert copy.kext is not None
     text = copy.kext.plist.read_text()
@@ -140,7 +140,7 @@ def test_release_of_a_kext_that_names_an_unknown_library_fails_writing_nothing(
 def test_release_of_a_kext_given_by_the_user_contains_that_kext_unchanged(
     settings: Settings, built: build.KextBuild, tmp_path: Path
 ) -> None:
-    """A kext with a stapled ticket is packed unchanged, without symbols if it has none."""
+    """A kext that a Mac has signed and stapled is packed as it is; without a dSYM, none is."""
     kext = tmp_path / "given" / "osq.kext"
     shutil.copytree(built.bundle, kext)
     (kext / "Contents" / "CodeResources").write_text("ticket")
@@ -156,7 +156,7 @@ def test_release_of_a_kext_given_by_the_user_contains_that_kext_unchanged(
 def test_release_into_a_folder_with_other_files_is_refused_and_the_files_stay(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """A folder with other files is refused, and its files stay."""
+    """A kext's release into a folder with a foreign file raises UsageError and deletes nothing."""
     (tmp_path / "thesis.txt").write_text("three years")
 
     with pytest.raises(UsageError, match="not overwritten"):
@@ -168,7 +168,7 @@ def test_release_into_a_folder_with_other_files_is_refused_and_the_files_stay(
 def test_packages_task_for_macos_prints_its_files_and_the_steps_left_for_a_mac(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The task prints the files, then the steps that remain to be done on a Mac."""
+    """`packages --target macos` prints three files and commands such as notarytool for a Mac."""
     code = code_of(packaging.packages, target="macos", out=str(tmp_path / "out"))
 
     output = capsys.readouterr().out
@@ -197,7 +197,7 @@ def test_a_mistake_in_the_options_of_packages_exits_with_2_names_it_and_creates_
     monkeypatch: pytest.MonkeyPatch,
     mistake: str,
 ) -> None:
-    """A mistake in the options ends with exit code 2, names it, and creates no folder."""
+    """The task packages refuses --kernel or --key for macOS, and --identity without codesign."""
     options, words = MISTAKES[mistake]
     which = shutil.which
     monkeypatch.setattr(

@@ -80,7 +80,7 @@ def lldb(built: KextBuild, spec: KextSpec, socket: Path, *commands: str) -> str:
 def test_lldb_breakpoints_stop_the_emulated_kext_and_show_stack_and_variables(
     built: KextBuild, spec: KextSpec, tmp_path: Path, faults: Faults
 ) -> None:
-    """Breakpoints by name and line stop the kext; backtrace, source and a variable are right."""
+    """Real lldb debugs the kext in the emulator over KDP: breakpoints, backtrace, a variable."""
     kernel = start_kext(lambda: Kernel(built.binary.read_bytes()))
     client = owner(kernel)
     machine = DebuggedThread(kernel, begin_exec(kernel, "/usr/bin/true"))

@@ -82,7 +82,7 @@ def compiled(
 def test_sanitizers_report_nothing_when_real_threads_use_the_kext(
     spec: KextSpec, tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The kext's counters add up after programs ran while the owner read, waited and reopened."""
+    """The kext's sources run as a Linux program with threads, under ASan, UBSan or TSan."""
     stress = compiled(spec, tmp_path, _SANITIZERS[name])
     seconds = "60" if request.config.getoption("--long") else "1"
 
@@ -104,7 +104,7 @@ def test_sanitizers_report_nothing_when_real_threads_use_the_kext(
 def test_stress_program_fails_if_closing_the_queue_does_not_wait_for_callbacks(
     spec: KextSpec, tmp_path: Path
 ) -> None:
-    """Without the gate's wait the sanitizers report an error, so the stress test can fail."""
+    """Without the wait in gate.c, ASan stops that Linux program: it can find such a fault."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
@@ -123,7 +123,7 @@ def test_stress_program_fails_if_closing_the_queue_does_not_wait_for_callbacks(
 def test_stress_program_failing_during_an_asan_report_exits_with_1_and_its_own_message(
     spec: KextSpec, tmp_path: Path
 ) -> None:
-    """A stress program that fails while AddressSanitizer reports a fault exits with 1.
+    """The Linux program's exit code and last line are its own, though ASan reports meanwhile.
 
     The fault is in another thread, and the last line is the program's own message.
     """

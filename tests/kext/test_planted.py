@@ -56,7 +56,7 @@ def build_planted(spec: KextSpec, built: KextBuild, folder: Path, fault: Planted
 
 
 def test_kext_without_a_fault_passes_every_scenario(binary: bytes) -> None:
-    """The kext without a planted fault passes every scenario."""
+    """In the emulator, the kext as it is raises no objection: the faults below are found alone."""
     assert first_objection(binary) == ""
 
 
@@ -64,7 +64,7 @@ def test_kext_without_a_fault_passes_every_scenario(binary: bytes) -> None:
 def test_each_fault_added_to_the_kexts_source_makes_a_scenario_fail(
     spec: KextSpec, built: KextBuild, tmp_path: Path, name: str
 ) -> None:
-    """A planted fault makes a scenario fail with a message that has the fault's words."""
+    """Built with one planted fault, the kext fails in the emulator with that fault's message."""
     objection = first_objection(build_planted(spec, built, tmp_path, PLANTED[name]))
 
     assert objection
@@ -75,7 +75,7 @@ def test_each_fault_added_to_the_kexts_source_makes_a_scenario_fail(
 def test_each_of_six_faults_added_to_the_kexts_source_makes_a_scenario_fail_on_arm64(
     spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
-    """The scenarios find the same faults in arm64 code."""
+    """The emulator finds these faults in arm64 machine code, too."""
     copy, _file = plant(spec, tmp_path, PLANTED[name])
 
     objection = first_objection(build.binary_to_emulate(copy, "arm64", tmp_path / "out"))

@@ -24,7 +24,7 @@ Body = Callable[[Loaded], None]
 def test_each_device_check_shared_with_linux_passes_on_the_emulated_kext(
     binary: bytes, body: Body
 ) -> None:
-    """The shared test body passes on the kext, and the kext can be unloaded afterwards."""
+    """Each test body of tests/shared passes on the kext in the emulator, which then stops."""
     kernel = start_kext(lambda: Kernel(binary))
 
     body(EmulatedLoaded(kernel))
@@ -36,7 +36,7 @@ def test_each_device_check_shared_with_linux_passes_on_the_emulated_kext(
 def test_each_device_check_shared_with_linux_fails_on_a_kext_with_the_fault_it_is_meant_to_find(
     built: KextBuild, spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
-    """The shared test body fails on a kext with the planted fault that it must find."""
+    """Each test body of tests/shared fails on a kext with its planted fault, by that message."""
     (body,) = (one for one in BODIES if one.__name__ == name)
     binary = build_planted(spec, built, tmp_path, SHARED[name])
     kernel = start_kext(lambda: Kernel(binary))

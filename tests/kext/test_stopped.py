@@ -47,7 +47,7 @@ def step(machine: DebuggedThread) -> int:
 def test_a_stepped_conditional_branch_is_taken_exactly_if_the_stepped_compare_was_equal(
     code: bytes, after_je: int
 ) -> None:
-    """A conditional branch after a compare is taken in single steps exactly if it should be."""
+    """The emulator keeps the CPU's flags between two single steps of a debugger."""
     machine = debugged(code)
     machine.set("rcx", 1)
 
@@ -57,7 +57,7 @@ def test_a_stepped_conditional_branch_is_taken_exactly_if_the_stepped_compare_wa
 
 
 def test_a_zero_flag_set_before_a_step_is_cleared_by_the_stepped_unequal_compare() -> None:
-    """A zero flag from before the step does not stay when the compare clears it."""
+    """In the emulator, a flag that a debugger has set is cleared by the stepped compare."""
     machine = debugged(_UNEQUAL)
     machine.set("rcx", 1)
     machine.set("rflags", machine.get("rflags") | _ZERO_FLAG)
@@ -68,7 +68,7 @@ def test_a_zero_flag_set_before_a_step_is_cleared_by_the_stepped_unequal_compare
 
 
 def test_after_a_step_the_trap_flag_is_set() -> None:
-    """The KDP bridge recognises a step by the trap flag, as behind a real kernel."""
+    """The KDP bridge recognises a step of the emulated CPU by this flag, as on a real kernel."""
     machine = debugged(_EQUAL)
 
     step(machine)
@@ -93,7 +93,7 @@ def test_after_a_step_the_trap_flag_is_set() -> None:
 def test_a_thread_keeps_its_flags_while_another_thread_runs(
     arch: Arch, code: bytes, other: bytes, after_branch: int
 ) -> None:
-    """A branch after a thread switch uses the flags of its own thread's compare."""
+    """If the emulator switches threads before a branch, the branch uses its thread's flags."""
     kernel = kernel_with(arch, code, other)
     first = kernel.begin("first", kernel.nobody, IMAGE_AT, ())
     second = kernel.begin("second", kernel.nobody, _OTHER_AT, ())

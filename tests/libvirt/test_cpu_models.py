@@ -43,7 +43,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_an_unknown_processor_model_is_refused_with_file_key_and_similar_models(
     environment: Environment, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Libvirt is asked once; the next check reads its list in the cache."""
+    """A target's wrong `cpu` raises ConfigError; libvirt's list of models is then in the cache."""
     wrong = TargetSpec(cpu="SkylakeClient")
 
     with pytest.raises(ConfigError) as caught:
@@ -69,7 +69,7 @@ def test_an_unknown_processor_model_is_refused_with_file_key_and_similar_models(
 def test_without_a_processor_model_libvirt_is_not_asked(
     environment: Environment, settings: Settings
 ) -> None:
-    """Most targets name no model, and need no daemon before their guest."""
+    """For a target without `cpu`, no list of models is fetched into the cache."""
     cpu_models.check_model(settings, environment, "lab", TargetSpec())
 
     assert not environment.cache.exists()

@@ -46,7 +46,7 @@ def kinds(running: Domain, count: int) -> list[str]:
 def test_with_a_libvirt_uri_given_by_the_user_no_private_daemon_is_started(
     hv: Hypervisor, tmp_path: Path
 ) -> None:
-    """For the user's own URI no daemon is started, no file written, and detach does nothing."""
+    """A connection to test:///default starts no daemon and writes no file; detach does nothing."""
     hv.detach()
 
     assert (hv.uri, hv.private, hv.daemon_pid) == ("test:///default", False, None)
@@ -57,7 +57,7 @@ def test_with_a_libvirt_uri_given_by_the_user_no_private_daemon_is_started(
 def test_suspend_and_resume_of_a_domain_change_its_state_and_record_an_event(
     hv: Hypervisor,
 ) -> None:
-    """Suspend and resume each change the state and record an event.
+    """On libvirt's test driver, Domain.suspend and resume set PAUSED and RUNNING, with an event.
 
     After its block the domain is gone.
     """
@@ -73,7 +73,7 @@ def test_suspend_and_resume_of_a_domain_change_its_state_and_record_an_event(
 
 
 def test_a_second_destroy_does_nothing(hv: Hypervisor) -> None:
-    """Destroying a domain that has ended raises no error."""
+    """Domain.destroy on a domain that was destroyed before raises no error."""
     running = Domain.create(hv, XML, paused=False)
 
     running.destroy()
@@ -85,7 +85,7 @@ def test_a_second_destroy_does_nothing(hv: Hypervisor) -> None:
 def test_an_exception_inside_a_domains_with_block_destroys_the_domain_and_is_passed_on(
     hv: Hypervisor,
 ) -> None:
-    """The domain ends with its block, and the exception is passed on."""
+    """A KeyboardInterrupt in the block of Domain.create leaves no domain."""
     with pytest.raises(KeyboardInterrupt), Domain.create(hv, XML, paused=False):
         raise KeyboardInterrupt
 
@@ -106,14 +106,14 @@ def test_a_domain_runs_on_after_a_call_of_keep_and_can_be_attached_again(hv: Hyp
 def test_a_domain_is_neither_found_by_a_prefix_its_name_lacks_nor_destroyed_by_another_name(
     hv: Hypervisor,
 ) -> None:
-    """A domain with another name is neither listed nor destroyed."""
+    """Of libvirt's only domain "test", find("harness-") returns none, and it is not destroyed."""
     assert domain.find(hv, "harness-") == []
     assert not domain.destroy_by_name(hv, "harness-one")
     assert domain.find(hv, "") == ["test"]
 
 
 def test_save_ends_the_domain(hv: Hypervisor, tmp_path: Path) -> None:
-    """A save writes the file and ends the domain; the test driver cannot restore it paused."""
+    """Domain.save writes a file, and libvirt's test driver then has the domain off or gone."""
     saved = tmp_path / "saved"
     running = Domain.create(hv, XML, paused=False)
 
@@ -125,13 +125,13 @@ def test_save_ends_the_domain(hv: Hypervisor, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("xml", ["", "<domain", "<domain type='qemu'><name>x</name></domain>"])
 def test_bad_xml_is_a_hypervisor_error(hv: Hypervisor, xml: str) -> None:
-    """Invalid domain XML gives an error that begins with the action that failed."""
+    """Domain.create raises HypervisorError "cannot be created" for invalid domain XML."""
     with pytest.raises(HypervisorError, match="cannot be created"):
         Domain.create(hv, xml)
 
 
 def test_a_file_that_is_no_snapshot_is_refused(hv: Hypervisor, tmp_path: Path) -> None:
-    """Restoring a truncated snapshot is an error that names the file."""
+    """Domain.restore of a truncated file raises HypervisorError with the file's name."""
     broken = tmp_path / "broken"
     broken.write_bytes(b"LibvirtQ")
 
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_snapshot_is_refused(hv: Hypervisor, tmp_path: Path) -
 
 
 def test_an_unsupported_operation_is_a_hypervisor_error(hv: Hypervisor) -> None:
-    """The test driver has no console and no monitor; each is refused with a HypervisorError."""
+    """Console, monitor and port forwarding, which the test driver lacks, raise that error."""
     with Domain.create(hv, XML, paused=False) as running:
         with pytest.raises(HypervisorError):
             running.open_console()

@@ -89,7 +89,7 @@ def guest(server: Server) -> Iterator[Guest]:
 
 
 def test_a_commands_output_errors_and_status_are_returned_separately(guest: Guest) -> None:
-    """Output, errors and status are returned separately, and words are quoted for the shell."""
+    """Guest.run over a real SSH server returns stdout, stderr and status; words are quoted."""
     done = guest.run("echo out; echo err >&2; exit 3", deadline_s=10, check=False)
     quoted = guest.run(["printf", "%s|", "a b", "$HOME", "ü"], deadline_s=10)
 
@@ -98,7 +98,7 @@ def test_a_commands_output_errors_and_status_are_returned_separately(guest: Gues
 
 
 def test_the_error_of_a_failed_command_has_its_output(guest: Guest) -> None:
-    """With check, a command's status other than 0 is an error that has the output."""
+    """Guest.run raises CommandFailed for status 5, with the output as evidence."""
     with pytest.raises(CommandFailed, match="status 5") as caught:
         guest.run("echo because; exit 5", deadline_s=10)
 
@@ -107,7 +107,7 @@ def test_the_error_of_a_failed_command_has_its_output(guest: Guest) -> None:
 
 
 def test_eight_mib_of_input_and_output_pass_without_blocking(guest: Guest) -> None:
-    """Eight MiB pass in and out on both streams, including bytes that are not UTF-8."""
+    """Guest.run sends 8 MiB in and gets them back on stderr, bytes that are not UTF-8 included."""
     data = b"\xff" + bytes(range(128)) * 65536
 
     done = guest.run("tee /dev/stderr | wc -c", deadline_s=30, input=data)
@@ -119,7 +119,7 @@ def test_eight_mib_of_input_and_output_pass_without_blocking(guest: Guest) -> No
 def test_a_command_that_does_not_end_raises_command_overdue_with_its_output_at_its_deadline(
     guest: Guest,
 ) -> None:
-    """A command that exceeds its deadline gives an error with its output, and SSH stays usable."""
+    """`sleep 60` with a deadline of 0.5 s ends so, and the same SSH connection stays usable."""
     begun = time.monotonic()
 
     with pytest.raises(CommandOverdue, match=r"within 0\.5 s: echo") as caught:
@@ -131,7 +131,7 @@ def test_a_command_that_does_not_end_raises_command_overdue_with_its_output_at_i
 
 
 def test_deadlines_are_multiplied_on_the_connection_of_a_slow_guest(guest: Guest) -> None:
-    """A deadline of 0.2 s is one of 0.6 s on the connection of a guest that is 3 times as slow."""
+    """For a guest that is 3 times as slow, a deadline of 0.2 s ends after 0.6 s."""
     slow = guest.stretched(3)
 
     with pytest.raises(CommandOverdue, match=r"within 0\.6 s: sleep 60"):
@@ -142,7 +142,7 @@ def test_deadlines_are_multiplied_on_the_connection_of_a_slow_guest(guest: Guest
 
 
 def test_output_lines_are_returned_while_the_command_runs(guest: Guest) -> None:
-    """Lines come while the command runs: None marks a pause, the last needs no newline."""
+    """lines() of Guest.popen yields each line at once, and None for a pause without one."""
     with guest.popen("echo one; sleep 0.6; printf two") as process:
         seen = list(process.lines(poll_s=0.1))
         status = process.wait(deadline_s=5)
@@ -155,7 +155,7 @@ def test_output_lines_are_returned_while_the_command_runs(guest: Guest) -> None:
 def test_pushed_files_get_content_and_mode_replacing_an_old_file_and_fetch_returns_the_content(
     guest: Guest, tmp_path: Path
 ) -> None:
-    """Copied files keep content and mode, and an existing file is replaced, not overwritten."""
+    """Guest.push replaces an existing file by a new one: who has it open keeps the old content."""
     source, back, target = (tmp_path / name for name in ("source", "back", "in side"))
     source.write_bytes(os.urandom(100_000))
     target.write_text("old")
@@ -178,7 +178,7 @@ def test_pushed_files_get_content_and_mode_replacing_an_old_file_and_fetch_retur
 def test_copying_to_an_unwritable_guest_path_fails_with_the_guests_message(
     guest: Guest, tmp_path: Path
 ) -> None:
-    """A file that cannot be written is an error with the guest's own message."""
+    """Guest.push raises CommandFailed with the guest's own message as evidence."""
     (tmp_path / "file").write_text("no folder")
     spec = PushSpec(source=tmp_path / "file", target=str(tmp_path / "file" / "below"))
 
@@ -189,7 +189,7 @@ def test_copying_to_an_unwritable_guest_path_fails_with_the_guests_message(
 
 
 def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
-    """A refused key is an error at once and is not tried again, since waiting would not help."""
+    """Guest.connect does not try a refused key again until its deadline: waiting cannot help."""
     make_key(tmp_path / "stranger")
     endpoint = replace(server.endpoint, key_file=tmp_path / "stranger")
     begun = time.monotonic()
@@ -206,7 +206,7 @@ def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> No
 def test_a_server_with_another_host_key_is_an_error_that_says_so(
     server: Server, tmp_path: Path
 ) -> None:
-    """A server with another host key is an error that says so, since it is not the guest."""
+    """Guest.connect raises Lost "host key differs": another machine answers at the port."""
     endpoint = replace(server.endpoint, host_key=make_key(tmp_path / "other"))
 
     with (
@@ -219,7 +219,7 @@ def test_a_server_with_another_host_key_is_an_error_that_says_so(
 def test_a_port_where_nothing_listens_is_tried_until_the_deadline_and_then_fails(
     server: Server,
 ) -> None:
-    """While nothing listens, the connection is tried again and the guest's health is checked."""
+    """Guest.connect checks the guest's health at each try, and raises GuestLost after 1 s."""
     checks = []
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -237,7 +237,7 @@ def test_a_port_where_nothing_listens_is_tried_until_the_deadline_and_then_fails
 def test_connecting_by_ssh_ends_with_guest_crashed_if_the_health_check_raises_it(
     server: Server,
 ) -> None:
-    """When the health check reports a death, the connection is not tried any longer."""
+    """Guest.connect stops trying when its argument `alive` reports that the guest is dead."""
 
     def dead() -> None:
         raise GuestCrashed("it died")
@@ -247,7 +247,7 @@ def test_connecting_by_ssh_ends_with_guest_crashed_if_the_health_check_raises_it
 
 
 def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> None:
-    """A connection that ends after the banner is tried again, as the guest is not ready yet."""
+    """A server that sends its SSH banner and hangs up is not ready yet: connect tries again."""
     accepted: list[socket.socket] = []
 
     def answer(liar: socket.socket) -> None:
@@ -280,7 +280,7 @@ def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> N
 def test_a_command_raises_guest_lost_at_its_deadline_if_the_ssh_server_gets_sigstop_meanwhile(
     tmp_path: Path, moment: Moment
 ) -> None:
-    """When the server's process is stopped at any moment, the call ends at its deadline."""
+    """The real server stops before, while or after it reads a command; the call still ends."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
         Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as frozen,
@@ -298,7 +298,7 @@ def test_a_command_raises_guest_lost_at_its_deadline_if_the_ssh_server_gets_sigs
 def test_an_answer_after_a_commands_deadline_is_not_taken_for_the_next_commands(
     tmp_path: Path, moment: Moment
 ) -> None:
-    """The answer to a command that reached its deadline is ignored."""
+    """When a stopped SSH server goes on, its late answer is dropped; the next one is right."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
         Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as thawed,
@@ -314,7 +314,7 @@ def test_an_answer_after_a_commands_deadline_is_not_taken_for_the_next_commands(
 def test_a_command_with_endless_output_raises_command_overdue_and_ssh_stays_usable(
     guest: Guest,
 ) -> None:
-    """A stream that always has more is left at the deadline, and the connection stays usable."""
+    """Guest.run leaves the output of `yes` at its deadline of 1 s."""
     begun = time.monotonic()
 
     with pytest.raises(CommandOverdue, match="within 1 s: yes"):
@@ -325,7 +325,7 @@ def test_a_command_with_endless_output_raises_command_overdue_and_ssh_stays_usab
 
 
 def test_a_connection_that_ends_before_the_key_is_answered_is_tried_again(tmp_path: Path) -> None:
-    """A connection that ends before the key is answered is tried again, not taken as a refusal."""
+    """If the SSH server dies then, connect takes the guest for not ready, not for refusing."""
     with (
         serving(tmp_path, Moment.KEY, "SIGKILL") as own,
         pytest.raises(GuestLost, match="no SSH after 2 s"),
@@ -337,7 +337,7 @@ def test_a_connection_that_ends_before_the_key_is_answered_is_tried_again(tmp_pa
 def test_when_ssh_breaks_a_commands_lines_end_and_the_next_command_raises_guest_lost(
     tmp_path: Path,
 ) -> None:
-    """When the connection breaks, a command's lines end, and the next command raises GuestLost."""
+    """When the SSH server is killed, lines() of a running command ends without an error."""
     with (
         serving(tmp_path) as own,
         Guest.connect(own.endpoint, deadline_s=10, alive=no_news) as cut,

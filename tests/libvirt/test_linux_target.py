@@ -33,7 +33,7 @@ def target_at(folder: Path, port: int, host_key: str) -> RemoteSpec:
 def test_requirements_read_over_ssh_from_this_host_equal_those_read_locally(
     tmp_path: Path,
 ) -> None:
-    """A target's requirements over SSH are the same as by local commands on this host."""
+    """For a user's Linux target that is this host itself, kernel-deps finds the same over SSH."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
 
@@ -46,7 +46,7 @@ def test_requirements_read_over_ssh_from_this_host_equal_those_read_locally(
 def test_waiting_for_a_restart_raises_guest_lost_if_the_boot_id_is_unchanged_at_the_deadline(
     tmp_path: Path,
 ) -> None:
-    """A target that still reports the same boot id at the deadline has not restarted."""
+    """A target with the same boot id after 1 s never went down, and the error says so."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
         session = setup.boot_session(ThisHost())
@@ -56,7 +56,7 @@ def test_waiting_for_a_restart_raises_guest_lost_if_the_boot_id_is_unchanged_at_
 
 
 def test_a_linux_target_described_as_a_mac_is_a_usage_error(tmp_path: Path) -> None:
-    """A target with a wrong system in its file is an error before anything is changed."""
+    """If `system` in a target's file is wrong, nothing is changed on the target."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
         wrong = RemoteSpec(**{**vars(lab), "system": System.MACOS})
@@ -66,7 +66,7 @@ def test_a_linux_target_described_as_a_mac_is_a_usage_error(tmp_path: Path) -> N
 
 
 def test_loading_a_module_file_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
-    """A missing module is an error before a connection is made."""
+    """Loading none.ko onto a target raises UsageError before a connection is made."""
     lab = target_at(tmp_path, 1, "ssh-ed25519 AAAA")
     request = Loading(
         target=lab, spec=ModuleSpec(name="m", source=tmp_path), file=tmp_path / "none.ko"

@@ -52,7 +52,7 @@ _FIRMWARE_BYTES = 1 << 20
 def test_virt_xml_validate_accepts_the_virtual_macs_domain_xml(
     tmp_path: Path, release: int, accel: Accel
 ) -> None:
-    """virt-xml-validate accepts the XML, and rejects it with a wrong element."""
+    """The XML of a virtual Mac fits libvirt's schema; with a wrong element it does not."""
     file = tmp_path / "domain.xml"
     text = mac_domain_xml.render(replace(SPEC, release=release, accel=accel))
     file.write_text(text)
@@ -90,7 +90,7 @@ def test_special_characters_of_the_smc_key_are_escaped_for_both_xml_and_qemu() -
 
 @pytest.mark.parametrize("osk", ["", OSK[:-1], OSK + "x", OSK[:-1] + "\n"])
 def test_an_smc_key_of_wrong_length_or_with_a_line_break_is_refused(osk: str) -> None:
-    """A key of a wrong length or with a line break is an error that does not show the key."""
+    """Rendering the Mac's domain XML raises UsageError, which does not show the secret key."""
     with pytest.raises(UsageError, match="the SMC's key has") as caught:
         mac_domain_xml.render(replace(SPEC, osk=osk))
 
@@ -140,7 +140,7 @@ def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 def test_a_snapshot_needs_the_mac_off_and_reverting_restores_firmware_variables(
     target: RemoteSpec,
 ) -> None:
-    """States are saved and restored while the machine is off, and refused while it is on."""
+    """On a private libvirt daemon, target-power saves and restores a virtual Mac's disks, off."""
     mac = power.of(target)
     variables = target.libvirt.variables
 
@@ -166,7 +166,7 @@ def test_a_snapshot_needs_the_mac_off_and_reverting_restores_firmware_variables(
 def test_a_snapshot_that_fails_half_way_leaves_none_and_a_taken_name_is_refused(
     target: RemoteSpec,
 ) -> None:
-    """The same name can be used again after a failure, but not after a success."""
+    """After a failed snapshot of a virtual Mac no disk has it; after a good one it is taken."""
     mac = power.of(target)
     moved = target.libvirt.variables.with_suffix(".moved")
     target.libvirt.variables.rename(moved)
@@ -191,7 +191,7 @@ def test_a_snapshot_that_fails_half_way_leaves_none_and_a_taken_name_is_refused(
 def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
     target: RemoteSpec, tmp_path: Path
 ) -> None:
-    """kernel-deps --apply is refused while the guest is on; while it is off, it works."""
+    """kernel-deps --apply edits boot arguments on a virtual Mac's disk, unless the Mac runs."""
     config = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=config)
     disk.replace(target.libvirt.opencore)
@@ -214,7 +214,7 @@ def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
 def test_the_error_for_missing_files_of_a_libvirt_target_names_their_settings(
     target: RemoteSpec,
 ) -> None:
-    """The error for missing files names the settings that have their paths."""
+    """Starting a virtual Mac whose files are gone raises UsageError with libvirt.firmware etc."""
     target.libvirt.firmware.unlink()
     target.libvirt.osk_file.unlink()
 
@@ -223,7 +223,7 @@ def test_the_error_for_missing_files_of_a_libvirt_target_names_their_settings(
 
 
 def test_a_missing_daemon_does_not_count_as_a_guest_that_is_off(target: RemoteSpec) -> None:
-    """Only libvirt's error 'no such domain' means that the guest is off; others are raised."""
+    """is_on() of a virtual Mac raises HypervisorError when libvirt cannot be reached."""
     gone = replace(target.libvirt, uri="qemu+unix:///session?socket=/nowhere/sock")
 
     with pytest.raises(HypervisorError, match="virsh domstate failed"):

@@ -29,7 +29,7 @@ def runtime() -> Iterator[Path]:
 def test_a_private_libvirt_daemon_answers_in_its_with_block_and_ends_after_it(
     runtime: Path, tmp_path: Path
 ) -> None:
-    """The daemon answers in its block without domains, and leaves no process afterwards."""
+    """A real libvirt daemon of the harness lists no domain, and leaves no process."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         assert hv.private
         assert domain.find(hv, "") == []
@@ -43,7 +43,7 @@ def test_a_private_libvirt_daemon_answers_in_its_with_block_and_ends_after_it(
 def test_a_detached_libvirt_daemon_runs_after_its_with_block_until_stop_daemon(
     runtime: Path, tmp_path: Path
 ) -> None:
-    """A detached daemon's URI stays valid after the block, and stop_daemon ends it."""
+    """After hv.detach() a second connection by its URI works; stop_daemon then returns True."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         hv.detach()
 
@@ -56,7 +56,7 @@ def test_a_detached_libvirt_daemon_runs_after_its_with_block_until_stop_daemon(
 def test_stop_daemon_returns_true_for_a_libvirt_daemon_whose_parent_process_was_killed(
     runtime: Path, tmp_path: Path
 ) -> None:
-    """stop_daemon ends the daemon even after the run and its parent process were killed."""
+    """The daemon outlives its parent, a process of the harness, and stop_daemon ends it."""
     daemon = libvirtd.start(runtime, cache=tmp_path, mask_kvm=True)
     os.kill(daemon.parent.pid, signal.SIGKILL)
     daemon.parent.wait()

@@ -119,7 +119,7 @@ def overlay(path: Path) -> Path:
 def test_a_console_attached_to_a_paused_guest_has_after_resume_every_byte_of_qemus_log(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """A console that is attached while paused misses nothing; QEMU's log has the same bytes."""
+    """An 80-byte guest in real QEMU says hello and echoes; Console and QEMU's log are equal."""
     with (
         Domain.create(hv, render(spec)) as running,
         Console(running.open_console(), file=tmp_path / "log") as console,
@@ -143,7 +143,7 @@ def test_a_console_attached_to_a_paused_guest_has_after_resume_every_byte_of_qem
 def test_writes_to_a_console_with_a_waiting_reader_are_not_lost(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """Writes while the reader is about to wait are never lost and never block.
+    """Each of 1,000 writes to the tiny guest's console is echoed, while a thread reads.
 
     Two threads in calls to one connection lost about one of a hundred writes, or hung at the next.
     """
@@ -161,7 +161,7 @@ def test_writes_to_a_console_with_a_waiting_reader_are_not_lost(
 def test_a_closed_console_leaves_no_descriptor_open(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """A closed console leaves no descriptor open, refuses a write, and can be closed again."""
+    """After close, a console reads b"", refuses a write, and can be closed again."""
     with Domain.create(hv, render(spec)) as running:
         before = len(os.listdir("/proc/self/fd"))
         for number in range(5):
@@ -183,7 +183,7 @@ def test_a_closed_console_leaves_no_descriptor_open(
 def test_a_guest_restored_with_another_disk_overlay_monitor_socket_and_log_file_runs_on(
     hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
 ) -> None:
-    """A restored guest continues with another overlay, monitor socket, log and run id."""
+    """The tiny guest is saved in one run, restored in another with its own files, and echoes."""
     other = replace(
         spec,
         run_id="two",
@@ -214,7 +214,7 @@ def test_a_guest_restored_with_another_disk_overlay_monitor_socket_and_log_file_
 def test_a_restore_under_another_name_is_refused(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """Restoring a domain under another name is refused with a hint, since libvirt cannot do it."""
+    """Domain.restore with another domain name raises HypervisorError; its hint names --fresh."""
     with Domain.create(hv, render(spec)) as running:
         running.save(tmp_path / "saved")
 
@@ -227,7 +227,7 @@ def test_a_restore_under_another_name_is_refused(
 def test_a_truncated_snapshot_is_refused_and_a_new_guest_can_be_started(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """A damaged snapshot is a HypervisorError, and does not hinder the next start."""
+    """Half a saved guest raises HypervisorError, and Domain.create then works."""
     with Domain.create(hv, render(spec)) as running:
         running.save(tmp_path / "saved")
     whole = (tmp_path / "saved").read_bytes()
@@ -255,7 +255,7 @@ def test_a_guest_that_panics_becomes_crashed_and_another_that_resets_itself_is_s
     kind: str,
     states: set[DomainState],
 ) -> None:
-    """A panic and a reset each record an event, and each puts the domain into its own state."""
+    """For each, the 80-byte guest causes an event of libvirt and a state of the domain."""
     with (
         Domain.create(hv, render(spec)) as running,
         Console(running.open_console(), file=tmp_path / "log") as console,
@@ -271,7 +271,7 @@ def test_a_guest_that_panics_becomes_crashed_and_another_that_resets_itself_is_s
 def test_a_forwarded_port_accepts_a_connection_on_loopback_and_cannot_be_forwarded_twice(
     hv: Hypervisor, spec: DomainSpec
 ) -> None:
-    """The forwarded port accepts a connection on loopback, and cannot be taken twice."""
+    """Domain.forward_ssh has QEMU listen on 127.0.0.1; QEMU refuses the same port again."""
     with Domain.create(hv, render(spec)) as running:
         port = running.forward_ssh(attempts=3)
 
@@ -283,7 +283,7 @@ def test_a_forwarded_port_accepts_a_connection_on_loopback_and_cannot_be_forward
 def test_a_paused_guest_stays_alive_after_keep_and_detach_until_its_daemon_is_stopped(
     spec: DomainSpec, runtime: Path, cache: Path
 ) -> None:
-    """After keep and detach the paused guest and its daemon stay.
+    """The tiny guest and its libvirt daemon outlive their blocks, and stop_daemon ends both.
 
     They can be joined by URI, and they end together.
     """
@@ -305,7 +305,7 @@ def test_a_paused_guest_stays_alive_after_keep_and_detach_until_its_daemon_is_st
 def test_starting_a_guest_without_its_disk_file_fails_with_the_disks_name_and_evidence(
     hv: Hypervisor, spec: DomainSpec
 ) -> None:
-    """The error for a missing disk names it, and has evidence."""
+    """Domain.create raises HypervisorError that names gone.qcow2, with QEMU's lines."""
     with pytest.raises(HypervisorError, match=r"gone\.qcow2") as caught:
         Domain.create(hv, render(replace(spec, overlay=Path("/nowhere/gone.qcow2"))))
 

@@ -59,7 +59,7 @@ def test_task_kernel_test_builds_and_loads_a_kext_runs_all_tests_with_success_an
     project: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """kernel-test builds the kext, runs every test on the Mac and unloads the kext."""
+    """kernel-test on a scripted Mac behind real SSH gives the verdict passed, step by step."""
     case = named(replace(PROFILES["10.15"]))
 
     code = code_of(
@@ -79,7 +79,7 @@ def test_changed_source_is_built_and_loaded(
     named: Named,
     project: Path,
 ) -> None:
-    """After a change of the sources, a new build is installed, not the old one."""
+    """After a change in gate.c, kernel-load installs another UUID on the scripted Mac."""
     case = named(replace(PROFILES["10.15"]))
     load = {"target": "mine", "config": config_of(project)}
     assert code_of(workflow.kernel_test_load, **load) == 0
@@ -97,7 +97,7 @@ def test_source_that_does_not_compile_exits_with_1_before_any_command_on_the_mac
     project: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A source that does not compile ends with exit code 1 before the Mac gets any command."""
+    """kernel-load, kernel-test and verify-on-mac print the compiler's error and do not connect."""
     case = named(replace(PROFILES["10.15"]))
     assert code_of(workflow.kernel_build, target="macos", config=config_of(project)) == 0
     (project / "kernel" / "core" / "wrong.c").write_text("int f(void) { return nothing; }\n")
@@ -116,7 +116,7 @@ def test_without_a_compiler_load_exits_with_2_if_there_is_no_build_and_else_uses
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without a compiler an older build is used with a note; without a build, exit code 2."""
+    """If clang is not found, kernel-load says so and loads the kext of the last build, if any."""
     case = named(replace(PROFILES["10.15"]))
     which = shutil.which
     monkeypatch.setattr(
@@ -139,7 +139,7 @@ def test_without_a_compiler_load_exits_with_2_if_there_is_no_build_and_else_uses
 def test_kext_with_a_wrong_error_number_fails_only_the_test_of_that_error(
     named: Named, project: Path
 ) -> None:
-    """A kext that returns a wrong error number fails exactly the body that checks it."""
+    """A kext, emulated for the scripted Mac, returns EINVAL for EEXIST: one shared body fails."""
     named(replace(PROFILES["10.15"]))
     core = project / "kernel" / "core" / "osq_device.c"
     text = core.read_text()

@@ -42,7 +42,7 @@ def test_requirements_lists_what_is_unmet_for_an_unsigned_kext(
     setting: dict[str, int],
     missing: list[tuple[str, Who]],
 ) -> None:
-    """An unsigned kext has the listed unmet requirements, and checking them changes nothing."""
+    """For each release of a scripted Mac, kernel-deps says what is missing and who can act."""
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
 
     found = workflow.requirements(case.target)
@@ -55,7 +55,7 @@ def test_requirements_lists_what_is_unmet_for_an_unsigned_kext(
 
 
 def test_apply_on_macos_15_prints_that_nothing_can_be_changed(make_case: MakeCase) -> None:
-    """On macOS 15 --apply changes nothing and says so: kext-dev-mode exists only on 10.10."""
+    """kernel-deps --apply there changes nothing: kext-dev-mode is of macOS 10.10 only."""
     case = make_case(replace(PROFILES["15"], signed=False))
 
     workflow.allow(case.target, case.say)
@@ -65,7 +65,7 @@ def test_apply_on_macos_15_prints_that_nothing_can_be_changed(make_case: MakeCas
 
 
 def test_undo_restores_boot_args_after_apply(make_case: MakeCase) -> None:
-    """--apply adds the boot argument to the existing ones, and --undo restores them."""
+    """kernel-deps --apply adds kext-dev-mode=1 to a scripted Mac; --undo removes just that."""
     case = make_case(replace(PROFILES["10.10"], signed=False))
     case.mac.nvram["boot-args"] = "-v serial=3"
 
@@ -85,7 +85,7 @@ def test_undo_restores_boot_args_after_apply(make_case: MakeCase) -> None:
 
 
 def test_undo_removes_boot_args_that_did_not_exist(make_case: MakeCase) -> None:
-    """--undo removes boot-args that did not exist before; a second --undo changes nothing."""
+    """kernel-deps --undo removes the variable that --apply made; a second one says "nothing"."""
     case = make_case(replace(PROFILES["10.10"], signed=False))
 
     workflow.allow(case.target, case.say)
@@ -107,7 +107,7 @@ def test_undo_removes_boot_args_that_did_not_exist(make_case: MakeCase) -> None:
 def test_configure_sets_boot_args_and_restarts(
     make_case: MakeCase, release: str, line: str
 ) -> None:
-    """Configuring sets the boot arguments, restarts the Mac and checks the running kernel."""
+    """kernel-configure-target sets a scripted Mac's boot-args; the restarted kernel has them."""
     case = make_case(replace(PROFILES[release], csr=0x7F))
     target = replace(case.target, link="en0")
 
@@ -120,7 +120,7 @@ def test_configure_sets_boot_args_and_restarts(
 
 
 def test_kdk_of_another_build_is_not_accepted(make_case: MakeCase) -> None:
-    """A KDK of another build is not accepted, and the message names the needed build."""
+    """kernel-configure-target names the missing Kernel Debug Kit; another build's does not do."""
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.files["/Library/Developer/KDKs/KDK_13.7.1_22H221.kdk/x"] = File(b"")
     with pytest.raises(RestartNeeded):
@@ -135,7 +135,7 @@ def test_kdk_of_another_build_is_not_accepted(make_case: MakeCase) -> None:
 
 
 def test_undo_keeps_arguments_of_the_user(make_case: MakeCase) -> None:
-    """--undo restores the user's debug=, and keeps a word that was added later."""
+    """kernel-configure-target --undo restores debug=0x8, and keeps a word that was added later."""
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.nvram["boot-args"] = "debug=0x8 amfi=1"
     workflow.configure(case.target, case.say, undo=False, restart=True)
@@ -149,7 +149,7 @@ def test_undo_keeps_arguments_of_the_user(make_case: MakeCase) -> None:
 def test_configure_changes_nothing_while_system_integrity_protection_is_enabled(
     make_case: MakeCase,
 ) -> None:
-    """With System Integrity Protection enabled nothing is changed, and the hint names Recovery."""
+    """kernel-configure-target raises TargetNotReady, with the csrutil command for Recovery."""
     case = make_case(replace(PROFILES["13"]))
 
     with pytest.raises(TargetNotReady, match="takes no debugger") as caught:
@@ -160,7 +160,7 @@ def test_configure_changes_nothing_while_system_integrity_protection_is_enabled(
 
 
 def test_locked_nvram_is_an_error_with_a_hint(make_case: MakeCase) -> None:
-    """When nvram is locked, the error has its message and the hint has the command."""
+    """If `nvram` is refused, TargetNotReady has its message, and a hint with csrutil."""
     case = make_case(replace(PROFILES["13"], csr=0x1, nvram_locked=True))
 
     with pytest.raises(TargetNotReady, match="cannot be set") as caught:
@@ -173,7 +173,7 @@ def test_locked_nvram_is_an_error_with_a_hint(make_case: MakeCase) -> None:
 def test_configure_fails_if_the_restarted_kernel_lacks_the_new_boot_args(
     make_case: MakeCase,
 ) -> None:
-    """It is an error when the restarted kernel does not have the arguments set in NVRAM."""
+    """A scripted Mac drops arguments from NVRAM: ModuleError lists those that are missing."""
     case = make_case(replace(PROFILES["15-arm"], csr=0x7F, filters_boot_args=True))
 
     with pytest.raises(ModuleError, match="started without keepsyms=1 -v"):

@@ -53,7 +53,7 @@ def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport
 def test_a_refused_kext_gives_the_verdict_failed_and_no_test_results(
     make_case: MakeCase, settings: Settings
 ) -> None:
-    """A refused kext gives the verdict 'failed' and no test results."""
+    """A scripted Mac refuses the unsigned kext, so the run's reason says "not loadable"."""
     case = make_case(replace(PROFILES["10.15"], signed=False))
 
     found = run_of(case, settings)
@@ -65,7 +65,7 @@ def test_a_refused_kext_gives_the_verdict_failed_and_no_test_results(
 def test_in_one_run_a_wrong_node_mode_fails_its_test_and_a_later_panic_makes_the_run_crashed(
     make_case: MakeCase, settings: Settings
 ) -> None:
-    """A wrong mode of the node fails a test; a panic makes the run crash with exit code 3.
+    """On a scripted Mac, the test of mode 0600 fails; a panic at kextunload ends in exit code 3.
 
     The Mac panics while it unloads the kext, and its own report after the restart names the test.
     """
@@ -93,7 +93,7 @@ def test_in_one_run_a_wrong_node_mode_fails_its_test_and_a_later_panic_makes_the
 def test_health_check_raises_guest_crashed_if_the_mac_has_restarted_during_the_run(
     make_case: MakeCase,
 ) -> None:
-    """A boot session other than the run's own is a crash, even without a panic report."""
+    """A scripted Mac's boot session differs from the run's: a crash, even without a report."""
     case = make_case(replace(PROFILES["15"]))
     with target_file.connect(case.target, deadline_s=10) as guest:
         life = on_target.BootSession(
@@ -110,7 +110,7 @@ def test_health_check_raises_guest_crashed_if_the_mac_has_restarted_during_the_r
 def test_run_without_a_configured_test_suite_for_macos_is_a_usage_error(
     make_case: MakeCase, settings: Settings
 ) -> None:
-    """A system without a configured suite is a usage error with exit code 2."""
+    """kernel-test on a Mac raises UsageError if no suite of the project names macos."""
     case = make_case(replace(PROFILES["15"]))
 
     with pytest.raises(UsageError, match="no suite is configured for macos"):

@@ -17,7 +17,7 @@ PANIC = 'panic(cpu 0 caller 0xffffff8000a1b2c3): "osq: bad ring"@ring.c:7\n'
 def test_clean_run_passes_the_final_log_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """After a clean run the check writes its line to the log, and no file of the run is left."""
+    """kextload.last_word returns no reason, and its line is the last in the scripted Mac's log."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
     kextload.prepare(guest, run_id="run", canary=TOKEN)
@@ -30,7 +30,7 @@ def test_clean_run_passes_the_final_log_check(
 def test_restart_fails_the_final_log_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """A restart fails the final log check with the reason, even if the run's note is gone."""
+    """If the Mac has restarted since the run began, last_word returns that as the reason."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
     kextload.prepare(guest, run_id="run", canary=TOKEN)
@@ -44,7 +44,7 @@ def test_restart_fails_the_final_log_check(
 def test_final_check_fails_for_a_panic_report_of_the_run_but_not_for_an_older_one(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """A panic report that appeared during the run fails the check; an older one does not."""
+    """last_word names the panic report that appeared since the run began, and no older one."""
     case = make_case(replace(PROFILES["13"]))
     case.mac.files[f"{REPORTS}/Kernel_old.panic"] = File(b"old")
     guest = connected(case)
@@ -57,7 +57,7 @@ def test_final_check_fails_for_a_panic_report_of_the_run_but_not_for_an_older_on
 def test_a_panic_is_read_from_nvram_only_until_its_report_file_exists(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """A panic is read from NVRAM until the system has written its report file, and only once."""
+    """crash_logs of a scripted Mac has the panic once: from NVRAM, later from the report."""
     case = make_case(replace(PROFILES["15"]))
     case.mac.nvram[panic_store.OLD_VARIABLE] = PANIC.replace("\n", "%0a")
     guest = connected(case)

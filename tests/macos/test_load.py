@@ -33,7 +33,7 @@ MakeCase = Callable[[Profile], Case]
 def test_kextload_loads_without_a_restart_before_macos_11(
     make_case: MakeCase, release: str
 ) -> None:
-    """Before macOS 11 the kext is copied, given to root, and loaded without a restart."""
+    """On a scripted Mac the kext is copied, given to root:wheel, and loaded by kextload."""
     case = make_case(replace(PROFILES[release]))
 
     loaded = workflow.load(case.loading, case.say)
@@ -50,7 +50,7 @@ def test_kmutil_needs_a_restart_since_macos_11(
     release: str,
     says: bool,  # noqa: FBT001
 ) -> None:
-    """Since macOS 11, loading without --reboot ends with exit code 2.
+    """Without --reboot kernel-load raises RestartNeeded, whether or not kmutil says why.
 
     kmutil may print a message about the restart or not.
     """
@@ -68,7 +68,7 @@ def test_kmutil_needs_a_restart_since_macos_11(
 def test_load_with_option_reboot_restarts_the_mac_and_loads_the_kext_since_macos_11(
     make_case: MakeCase, release: str
 ) -> None:
-    """With --reboot the target is restarted, and the kext is loaded in the new session."""
+    """The scripted Mac gets kmutil load, shutdown -r, and kmutil load in the next boot."""
     case = make_case(replace(PROFILES[release]))
     session = case.mac.session
 
@@ -84,7 +84,7 @@ def test_load_with_option_reboot_restarts_the_mac_and_loads_the_kext_since_macos
 def test_load_with_restart_waits_until_the_old_boot_of_the_mac_stops_answering(
     make_case: MakeCase,
 ) -> None:
-    """While the old session still answers after the shutdown, the harness keeps waiting."""
+    """A scripted Mac answers on after `shutdown -r`: kernel-load waits for a new boot session."""
     case = make_case(replace(PROFILES["13"], slow_to_go=True))
     session = case.mac.session
 
@@ -115,7 +115,7 @@ def test_each_reason_to_refuse_a_kext_gives_the_expected_error_message_hint_and_
     setting: dict[str, bool],
     end: tuple[type[HarnessError], str, str, int],
 ) -> None:
-    """Signature, approval, symbols and start routine give different errors, each with a hint."""
+    """A scripted Mac refuses a kext for its signature, approval, symbols or start routine."""
     kind, message, hint, code = end
     case = make_case(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
 
@@ -130,7 +130,7 @@ def test_each_reason_to_refuse_a_kext_gives_the_expected_error_message_hint_and_
 def test_error_for_a_failed_kext_start_contains_the_kernels_log_lines_since_the_attempt_only(
     make_case: MakeCase,
 ) -> None:
-    """The kernel's lines since the attempt began are evidence; older lines are not."""
+    """Of the scripted Mac's kernel log, the error's evidence leaves out older lines."""
     case = make_case(replace(PROFILES["10.15"], start_fails=True))
     case.mac.kernel_log.append("an old line")
 
@@ -144,7 +144,7 @@ def test_error_for_a_failed_kext_start_contains_the_kernels_log_lines_since_the_
 def test_error_for_a_failed_kext_start_contains_the_new_log_lines_if_the_message_buffer_is_full(
     make_case: MakeCase,
 ) -> None:
-    """In a full message buffer the new line overwrites old ones, and is still found."""
+    """On a scripted Mac the new line replaces old ones in dmesg, and the error still has it."""
     case = make_case(replace(PROFILES["10.15"], start_fails=True))
     case.mac.kernel_log += [f"line {number}" for number in range(1000)]
     case.mac.message_buffer_bytes = 1000
@@ -163,7 +163,7 @@ def test_error_for_a_failed_kext_start_contains_the_new_log_lines_if_the_message
 def test_unsigned_kext_loads_on_a_macos_release_whose_security_setting_allows_unsigned_kexts(
     make_case: MakeCase, release: str, setting: dict[str, int]
 ) -> None:
-    """An unsigned kext is loaded on a release whose own switch allows it."""
+    """kernel-load succeeds on a scripted Mac with kext-dev-mode=1, or with SIP off for kexts."""
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
     case.mac.boot_args = "kext-dev-mode=1"
 
@@ -173,7 +173,7 @@ def test_unsigned_kext_loads_on_a_macos_release_whose_security_setting_allows_un
 
 
 def test_target_not_back_in_time_after_its_restart_raises_guest_lost(make_case: MakeCase) -> None:
-    """A target that does not come back in time is lost (exit code 4), not crashed."""
+    """A scripted Mac that never answers again ends kernel-load with exit code 4, lost."""
     case = make_case(replace(PROFILES["13"], never_back=True))
     target = replace(case.target, restart_s=1.0)
 
@@ -184,7 +184,7 @@ def test_target_not_back_in_time_after_its_restart_raises_guest_lost(make_case: 
 
 
 def test_panic_in_the_kexts_start_routine_raises_guest_crashed(make_case: MakeCase) -> None:
-    """A panic in the kext's start routine is read from the panic report, with exit code 3."""
+    """The panic report that the Mac has after its restart gives kernel-load exit code 3."""
     case = make_case(replace(PROFILES["13"]))
     case.mac.dies_at_start = 'panic(cpu 0 caller 0xffffff8000000000): "osq: bad ring"@ring.c:7\n'
 
@@ -197,7 +197,7 @@ def test_panic_in_the_kexts_start_routine_raises_guest_crashed(make_case: MakeCa
 def test_folder_that_is_no_kext_bundle_is_refused_without_a_command_on_the_mac(
     make_case: MakeCase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A folder that is no bundle is a usage error, and the target gets no command."""
+    """kernel-load of an empty osq.kext raises UsageError before it connects to the Mac."""
     case = make_case(replace(PROFILES["15"]))
     empty = tmp_path_factory.mktemp("empty") / "osq.kext"
     empty.mkdir()

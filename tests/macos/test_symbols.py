@@ -105,7 +105,7 @@ def report_of(text: str) -> KernelReport:
 
 
 def test_frames_have_function_and_line_with_a_matching_dsym(kext: Kext) -> None:
-    """Frames get the inlined line of the fault, and the call's line for the caller."""
+    """A panic with the UUID of a real dSYM gets functions and lines, inlined ones, too."""
     report = report_of(panic_text(kext, kext.uuid))
 
     found, notes = dsym_files.symbolise(
@@ -126,7 +126,7 @@ def test_frames_have_function_and_line_with_a_matching_dsym(kext: Kext) -> None:
 
 
 def test_dsym_of_another_build_is_not_used(kext: Kext) -> None:
-    """A dSYM with another UUID gives no line, and the note has both UUIDs."""
+    """A panic with another UUID than the dSYM's gets no line, and a note with both UUIDs."""
     other = "7E1A7E1A-0000-3000-8000-000000000001"
     report = report_of(panic_text(kext, other))
 
@@ -141,7 +141,7 @@ def test_dsym_of_another_build_is_not_used(kext: Kext) -> None:
 def test_a_saved_panic_log_explained_with_its_dsym_names_the_function_and_without_it_none(
     kext: Kext,
 ) -> None:
-    """A kept crash log is explained with the dSYM; without it functions are missing."""
+    """explain_logs reads a panic log that a Mac kept; a Linux log from pstore needs no dSYM."""
     log = CrashLog(name="Kernel.panic", text=panic_text(kext, kext.uuid))
     text = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: why not\n"
     linux = CrashLog(name="dmesg-efi-1", text=text)
@@ -157,7 +157,7 @@ def test_a_saved_panic_log_explained_with_its_dsym_names_the_function_and_withou
 
 
 def test_panic_explain_uses_only_a_matching_dsym(kext: Kext, tmp_path: Path) -> None:
-    """panic-explain uses a dSYM if its UUID is the report's, and otherwise gives no place."""
+    """A panic log has function and line if the dSYM that is given has its UUID, else neither."""
     good, other = tmp_path / "good.panic", tmp_path / "other.panic"
     good.write_text(panic_text(kext, kext.uuid))
     other.write_text(panic_text(kext, "7E1A7E1A-0000-3000-8000-000000000001"))
@@ -185,7 +185,7 @@ def test_panic_explain_takes_a_dsym_on_its_command_line(
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"\xcf\xfa\xed\xfe" + bytes(28)])
 def test_file_that_is_no_dsym_is_refused(tmp_path: Path, data: bytes) -> None:
-    """An empty file, an ELF file and a Mach-O without load commands raise UsageError."""
+    """read_dsym raises UsageError for an empty file, an ELF file and half a Mach-O."""
     file = tmp_path / "x"
     file.write_bytes(data)
 

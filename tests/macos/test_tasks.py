@@ -16,7 +16,7 @@ from tests.macos.fake_system import Profile
 def test_kext_is_loaded_and_unloaded_by_target_name(
     named: Callable[[Profile], Case], bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Loading and unloading a kext by the target's name exit with 0 and print its address."""
+    """kernel-load and kernel-test-unload act on the scripted Mac of the file NAME.toml."""
     case = named(replace(PROFILES["10.15"]))
 
     loaded = code_of(workflow.kernel_load, target="mine", file=str(bundle))
@@ -43,7 +43,7 @@ def test_load_task_prints_each_refusals_hint_and_exits_with_its_code(
     capsys: pytest.CaptureFixture[str],
     refusal: tuple[str, dict[str, bool], int, str],
 ) -> None:
-    """A refusal's hint is printed on stderr, and the exit code is that of the error."""
+    """A scripted Mac refuses the kext; the task prints the hint on stderr."""
     release, setting, code, hint = refusal
     named(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
 
@@ -68,7 +68,7 @@ def test_an_option_for_guests_is_refused_on_a_target(
     capsys: pytest.CaptureFixture[str],
     option: dict[str, str | bool],
 ) -> None:
-    """An option for guests of the harness is refused for a user's target, and nothing is done."""
+    """kernel-test --target mine exits with 2 for an option such as --keep, and loads nothing."""
     case = named(replace(PROFILES["10.15"]))
 
     assert code_of(workflow.run_kernel_test, target="mine", **option) == 2
@@ -79,7 +79,7 @@ def test_an_option_for_guests_is_refused_on_a_target(
 def test_kernel_deps_exits_with_2_while_a_requirement_is_missing(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """kernel-deps exits with 2 while a requirement is missing, and with 0 otherwise."""
+    """A scripted Mac takes no unsigned kext: the task prints MISSING, until csrutil is off."""
     case = named(replace(PROFILES["15"], signed=False))
 
     missing = code_of(targets.kernel_deps, target="mine")
@@ -107,7 +107,7 @@ def test_what_kernel_deps_applies_it_also_takes_back(named: Callable[[Profile], 
 def test_configuring_a_target_exits_with_2_but_with_0_if_option_reboot_lets_it_restart_the_mac(
     named: Callable[[Profile], Case],
 ) -> None:
-    """Configuring exits with 2 if a restart is pending, with 0 after one; --undo reverts."""
+    """kernel-configure-target sets a scripted Mac's boot-args, which need a restart to hold."""
     case = named(replace(PROFILES["13"], csr=0x7F))
 
     assert code_of(targets.kernel_configure_target, target="mine") == 2
@@ -120,7 +120,7 @@ def test_configuring_a_target_exits_with_2_but_with_0_if_option_reboot_lets_it_r
 def test_configuring_a_harness_guest_exits_with_0_and_prints_its_settings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """For a guest of the harness, configuring prints why nothing is needed."""
+    """For a guest of ours kernel-configure-target prints KASLR and debug stub, and no more."""
     assert code_of(targets.kernel_configure_target, target="debian-12") == 0
 
     output = capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_configuring_a_harness_guest_exits_with_0_and_prints_its_settings(
 def test_error_for_an_unknown_target_lists_the_known_ones(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unknown target exits with 2, and the error lists the known ones."""
+    """kernel-deps --target nobody exits with 2 and lists the targets and how to make one."""
     named(replace(PROFILES["15"]))
 
     assert code_of(targets.kernel_deps, target="nobody") == 2
@@ -143,7 +143,7 @@ def test_error_for_an_unknown_target_lists_the_known_ones(
 def test_target_list_prints_every_target(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """target-list prints the project's and the user's targets, with ? for missing values."""
+    """target-list prints user, host and port of each target file, and ? for what is missing."""
     case = named(replace(PROFILES["15"]))
 
     assert code_of(targets.target_list) == 0
@@ -153,7 +153,7 @@ def test_target_list_prints_every_target(
 
 
 def test_switching_the_power_of_an_ssh_target_is_refused(named: Callable[[Profile], Case]) -> None:
-    """Switching the power of an ssh target exits with 2, since only its user can do that."""
+    """target-power --on exits with 2 for a machine that only its user can switch on."""
     named(replace(PROFILES["15"]))
 
     assert code_of(targets.target_power, target="mine", on=True) == 2

@@ -33,7 +33,7 @@ def loaded_case(make_case: Callable[[Profile], Case]) -> Callable[[Profile], Cas
 def test_busy_kext_is_unloaded_at_the_third_attempt(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
-    """When a busy kext refuses twice, the third attempt unloads it."""
+    """A scripted Mac's kextunload or kmutil says "busy" twice; kernel-test-unload tries again."""
     case = loaded_case(replace(PROFILES[release], busy=2))
 
     workflow.unload(case.target, SPEC)
@@ -46,7 +46,7 @@ def test_busy_kext_is_unloaded_at_the_third_attempt(
 def test_kext_unload_error_unsupported_by_cache_exits_with_2_after_one_attempt(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
-    """'Unsupported by cache' ends after one attempt, with 2 and a hint for the user."""
+    """A scripted Mac keeps the kext in its cache until a restart; the hint has the commands."""
     case = loaded_case(replace(PROFILES[release], cache_locked=True))
 
     with pytest.raises(RestartNeeded, match="unsupported by cache") as caught:
@@ -60,7 +60,7 @@ def test_kext_unload_error_unsupported_by_cache_exits_with_2_after_one_attempt(
 def test_kext_loaded_by_a_restart_can_be_unloaded_and_loaded_without_another(
     make_case: Callable[[Profile], Case],
 ) -> None:
-    """A kext that one restart has brought in can be unloaded and loaded without another."""
+    """On a scripted macOS 15, one `shutdown -r` suffices for load, unload and load."""
     case = make_case(replace(PROFILES["15"]))
     workflow.load(replace(case.loading, restart=True), case.say)
 
@@ -74,7 +74,7 @@ def test_kext_loaded_by_a_restart_can_be_unloaded_and_loaded_without_another(
 def test_error_for_a_kext_that_stays_busy_names_the_process(
     loaded_case: Callable[[Profile], Case],
 ) -> None:
-    """After a kext's five refusals the error has exit code 1 and names the device's user."""
+    """After five refusals ModuleError names osqueryd, which has the device open on the Mac."""
     case = loaded_case(replace(PROFILES["13"]))
     case.mac.opened.add("/dev/osquery")
 
@@ -88,7 +88,7 @@ def test_error_for_a_kext_that_stays_busy_names_the_process(
 
 
 def test_unloading_a_kext_that_is_not_loaded_fails(loaded_case: Callable[[Profile], Case]) -> None:
-    """Unloading a kext that is not loaded fails after one attempt."""
+    """The scripted Mac answers "not found", and ModuleError comes after that one attempt."""
     case = loaded_case(replace(PROFILES["10.15"]))
     case.mac.loaded.clear()
 
@@ -101,7 +101,7 @@ def test_unloading_a_kext_that_is_not_loaded_fails(loaded_case: Callable[[Profil
 def test_unloading_without_an_installed_bundle_fails(
     make_case: Callable[[Profile], Case],
 ) -> None:
-    """Without an installed bundle unloading fails, since the bundle has the identifier."""
+    """Without osq.kext on the scripted Mac there is no identifier to unload: ModuleError."""
     case = make_case(replace(PROFILES["15"]))
 
     with pytest.raises(ModuleError, match="is not installed"):
@@ -111,7 +111,7 @@ def test_unloading_without_an_installed_bundle_fails(
 def test_sudo_that_needs_a_password_is_a_usage_error(
     loaded_case: Callable[[Profile], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When sudo requires a password, the error's hint has the line for sudoers."""
+    """If sudo on the Mac asks for a password, the hint has the line with NOPASSWD for sudoers."""
     case = loaded_case(replace(PROFILES["15"]))
     refused = ("", "sudo: a password is required\n", 1)
     monkeypatch.setattr(case.mac, "run", lambda *_words: refused)

@@ -38,7 +38,7 @@ def verification_of(case: Case, folder: Path, *, name: str, tests: bool = True) 
 def test_report_of_a_passed_verification_has_person_mac_and_checksum(
     make_case: MakeCase, kext: Path, tmp_path: Path
 ) -> None:
-    """If all steps pass, the report has the person's name, the Mac and the kext's checksum."""
+    """verify-on-mac on a scripted Mac writes a Markdown report for a person to sign."""
     case = make_case(replace(PROFILES["10.15"]))
     case = replace(case, loading=replace(case.loading, file=kext))
 
@@ -65,7 +65,7 @@ def test_report_of_a_passed_verification_has_person_mac_and_checksum(
 def test_verification_reports_each_claim_after_the_first_failed_one_as_not_verified(
     make_case: MakeCase, tmp_path: Path
 ) -> None:
-    """After the first failure the remaining claims are reported as not verified."""
+    """On a scripted Mac loading fails, so the later claims have the outcome NOT_REACHED."""
     case = make_case(replace(PROFILES["15"]))
 
     found = verify_mac.run(verification_of(case, tmp_path, name="A Tester"), case.say)
@@ -83,7 +83,7 @@ def test_verification_reports_each_claim_after_the_first_failed_one_as_not_verif
 def test_verification_reports_the_claim_about_tests_as_failed_if_no_macos_tests_are_configured(
     make_case: MakeCase, tmp_path: Path
 ) -> None:
-    """Without a suite for macOS the claim about tests is reported as failed."""
+    """verify-on-mac of a project without a suite for macOS cannot show that the tests pass."""
     case = make_case(replace(PROFILES["10.15"]))
 
     found = verify_mac.run(verification_of(case, tmp_path, name="A Tester", tests=False), case.say)
@@ -94,7 +94,7 @@ def test_verification_reports_the_claim_about_tests_as_failed_if_no_macos_tests_
 def test_verification_without_a_persons_name_or_of_a_linux_target_is_refused(
     make_case: MakeCase, tmp_path: Path
 ) -> None:
-    """Without the verifier's name, or for a target with Linux, nothing is run."""
+    """verify-on-mac raises UsageError for either, and sends no command to the target."""
     case = make_case(replace(PROFILES["15"]))
     linux = replace(case.target, system=System.LINUX)
     other = replace(case, loading=replace(case.loading, target=linux))

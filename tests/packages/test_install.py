@@ -42,7 +42,7 @@ systemctl stop osqtail
 def test_installed_packages_record_an_exec_and_purging_them_leaves_no_file(
     release: Release, tmp_path: Path
 ) -> None:
-    """Once installed, the driver is loaded and the service records; purging leaves no file."""
+    """In a real Debian guest, after purge the files are those from before the installation."""
     machine = ordinary(tmp_path / "run")
     built = f"osq-modules-{machine.kernel.release}"
     packages = [package(release, name) for name in (built, "libosq0", "osq")]

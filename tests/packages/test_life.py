@@ -68,7 +68,7 @@ def next_release(
 def test_packages_record_execs_after_upgrades_and_purging_them_leaves_no_file(
     debian: Distribution, release: Release, next_release: Release, tmp_path: Path
 ) -> None:
-    """Install, use, upgrade, change the kernel, use again, remove and purge; nothing is left."""
+    """Guests of Debian 12 and 13 install, upgrade, change the kernel, reboot and purge them."""
     old, new = debian.kernel_packages()
     share = tmp_path / "share"
     for name, one in (("first", release), ("later", next_release)):

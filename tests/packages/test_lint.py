@@ -45,14 +45,14 @@ def rpmlint(spec: Path, home: Path) -> str:
 def test_lintian_reports_no_error_or_warning_for_the_released_packages(
     release: Release, tmp_path: Path
 ) -> None:
-    """No package has an error or warning of lintian, except those that debian/ overrides."""
+    """In the .deb files lintian finds nothing beyond what packaging/debian overrides."""
     assert lintian([file for file in release.files if file.suffix == ".deb"], tmp_path) == []
 
 
 def test_lintian_reports_a_package_without_manual_page_and_copyright_file(
     release: Release, tmp_path: Path
 ) -> None:
-    """Lintian reports a package without its manual page and its copyright file."""
+    """In an osq.deb without both, lintian names the two, so the preceding test can fail."""
     (deb,) = release.folder.glob("osq_*.deb")
     root = tmp_path / "root"
     subprocess.run(["dpkg-deb", "--raw-extract", deb, root], check=True)
@@ -70,7 +70,7 @@ def test_lintian_reports_a_package_without_manual_page_and_copyright_file(
 def test_rpmlint_finds_nothing_in_the_spec_and_rpmbuild_builds_all_its_four_packages(
     release: Release, tmp_path: Path
 ) -> None:
-    """The spec passes rpmspec and rpmlint, and rpmbuild builds every package in it."""
+    """On this machine osq.spec of a release gives osq, osq-libs, osq-devel and osq-dkms."""
     spec = release.folder / "osq.spec"
     sources = tmp_path / "rpmbuild" / "SOURCES"
     sources.mkdir(parents=True)
@@ -93,7 +93,7 @@ def test_rpmlint_finds_nothing_in_the_spec_and_rpmbuild_builds_all_its_four_pack
 def test_rpmspec_refuses_an_unclosed_if_and_rpmlint_a_misspelt_tag(
     release: Release, tmp_path: Path
 ) -> None:
-    """Rpmspec refuses a spec with an open section, rpmlint one with a misspelt tag."""
+    """Both tools object to a spoilt osq.spec, so the preceding test can fail."""
     text = (release.folder / "osq.spec").read_text()
     bad = tmp_path / "osq.spec"
 

@@ -55,7 +55,7 @@ def another_checkout(folder: Path) -> Path:
 
 
 def test_changed_file_fails_the_checksums(release: Release, tmp_path: Path) -> None:
-    """sha256sum reports a file of the release that was changed."""
+    """sha256sum --check names a .deb of the release to which a byte was added."""
     shutil.copytree(release.folder, tmp_path / "copy")
     check = ["sha256sum", "--check", "--quiet", SUMS]
     assert subprocess.run(check, cwd=tmp_path / "copy", check=False).returncode == 0
@@ -94,7 +94,7 @@ def test_release_has_all_packages(release: Release, kernel: Kernel) -> None:
 def test_dkms_source_has_every_file_of_core_uapi_and_os_linux_except_the_test_builds(
     release: Release,
 ) -> None:
-    """The DKMS source has every file of core, uapi and os/linux, except the test build's."""
+    """osq-dkms.deb has these folders of kernel/, without the test build's files, and dkms.conf."""
     root = ROOT / "kernel"
     known = {
         path.relative_to(root).as_posix()
@@ -115,7 +115,7 @@ def test_dkms_source_has_every_file_of_core_uapi_and_os_linux_except_the_test_bu
 def test_user_space_packages_built_with_skip_kernel_have_the_same_bytes_as_the_released_ones(
     release: Release, tmp_path: Path
 ) -> None:
-    """SKIP_KERNEL=1 needs neither kernel nor key and gives the same bytes for user space."""
+    """`packages` with SKIP_KERNEL=1 makes them without a kernel's headers and a signing key."""
     elsewhere = another_checkout(tmp_path / "elsewhere")
     out = tmp_path / "out"
     file = elsewhere / "pyproject.toml"
@@ -140,7 +140,7 @@ def test_user_space_packages_built_with_skip_kernel_have_the_same_bytes_as_the_r
 
 @pytest.mark.long
 def test_release_is_reproducible(release: Release, key: SigningKey, tmp_path: Path) -> None:
-    """A second build, from another checkout with another umask, gives the same bytes."""
+    """A second release, from another checkout with another umask, has the same SHA256SUMS."""
     elsewhere = another_checkout(tmp_path / "elsewhere")
     settings = config.load(elsewhere / "pyproject.toml")
     before = os.umask(0o077)
@@ -157,7 +157,7 @@ def test_release_is_reproducible(release: Release, key: SigningKey, tmp_path: Pa
 def test_packaged_module_has_a_valid_signature(
     release: Release, kernel: Kernel, key: SigningKey, tmp_path: Path
 ) -> None:
-    """The packaged module verifies with the packaged certificate, and not after a change."""
+    """osq.ko verifies with the certificate in its package; with one bit changed it does not."""
     files = contents(package(release, f"osq-modules-{kernel.release}"))
     module = tmp_path / "osq.ko"
     module.write_bytes(files[f"/lib/modules/{kernel.release}/updates/osq/osq.ko"])
@@ -175,7 +175,7 @@ def test_packaged_module_has_a_valid_signature(
 def test_release_check_refuses_the_modules_test_build_and_lists_forbidden_texts_and_abi_number(
     kernel: Kernel,
 ) -> None:
-    """The gate names every mark of the test build's module, and its ABI number."""
+    """The check of modules before packaging raises BuildError for osq_test.ko."""
     built = build.build_module(
         SETTINGS.module.variant("test"),
         kernel,
@@ -195,7 +195,7 @@ def test_release_check_refuses_the_modules_test_build_and_lists_forbidden_texts_
 
 
 def test_release_check_refuses_osqtail_when_it_is_built_for_the_test_build(tmp_path: Path) -> None:
-    """The gate refuses osqtail when it is built for the test build's node and ABI."""
+    """The check before packaging finds /dev/osquery_test and the test ABI in osqtail_test."""
     subprocess.run(
         ["make", "-s", "-C", ROOT / "kernel/client", f"O={tmp_path}", "TEST=1"], check=True
     )
@@ -209,7 +209,7 @@ def test_release_check_refuses_osqtail_when_it_is_built_for_the_test_build(tmp_p
 
 @pytest.mark.long
 def test_failed_release_does_not_remove_the_older_release(key: SigningKey, tmp_path: Path) -> None:
-    """Releasing the test build fails, and the older release stays in the folder."""
+    """When a release fails, because its module is the test build, the folder's files stay."""
     out = tmp_path / "out"
     out.mkdir()
     (out / SUMS).write_text("of before\n")
@@ -228,7 +228,7 @@ def test_failed_release_does_not_remove_the_older_release(key: SigningKey, tmp_p
 def test_release_into_a_folder_with_other_files_is_refused_and_the_files_stay(
     key: SigningKey, tmp_path: Path
 ) -> None:
-    """A folder with other files is refused, and its files stay."""
+    """`packages` into a folder with a foreign file raises UsageError and deletes nothing."""
     (tmp_path / "thesis.txt").write_text("three years")
 
     with pytest.raises(UsageError, match="not overwritten"):

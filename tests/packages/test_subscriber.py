@@ -47,7 +47,7 @@ def run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_package_has_every_file_of_the_subscriber(files: dict[str, bytes]) -> None:
-    """The package has every module, both commands, service, configuration and manual pages."""
+    """osq-subscriber.deb has each Python file, the commands, unit, udev rule and manual pages."""
     modules = {
         f"{SITE}/osq/{path.relative_to(SOURCES)}": path.read_bytes()
         for path in SOURCES.rglob("*.*")
@@ -86,14 +86,14 @@ def field(release: Release, name: str) -> str:
 
 
 def test_package_recommends_the_tools_and_the_driver(release: Release) -> None:
-    """The tools and the driver are recommended, so that apt installs them as well."""
+    """osq-subscriber.deb recommends osq and osq-dkms, so that apt installs them as well."""
     assert field(release, "Recommends") == "osq, osq-dkms | osq-module\n"
 
 
 def test_each_libosq_function_that_the_packaged_python_module_needs_is_exported_by_libosq0(
     release: Release, root: Path
 ) -> None:
-    """The Python module imports every call from libosq0, in exactly the release's version."""
+    """_libosq of osq-subscriber.deb links to libosq0 of exactly the same version."""
     (library,) = root.glob("usr/lib/*/libosq.so.0")
     imported, exported = calls_of(root / LIBRARY.lstrip("/")), calls_of(library)
     depends = field(release, "Depends")
@@ -112,7 +112,7 @@ def test_each_libosq_function_that_the_packaged_python_module_needs_is_exported_
 def test_packaged_osq_on_debians_python_prints_the_documented_tables_and_refuses_a_bad_config(
     root: Path,
 ) -> None:
-    """The tables are those of the documentation; a bad configuration is refused."""
+    """The unpacked osq-subscriber.deb runs on Debian's Python of this machine."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
     bad = root / "bad.conf"
     bad.write_text('{"osq": {"filters": {"exec": {"uid": [0]}}}}')
@@ -131,7 +131,7 @@ def test_packaged_osq_on_debians_python_prints_the_documented_tables_and_refuses
 
 
 def test_extension_reports_the_missing_python_package(root: Path) -> None:
-    """Debian has no Python package for osquery; the extension says so without a traceback."""
+    """Unpacked from osq-subscriber.deb, without osquery's package, it exits with 1."""
     start = "import sys; from osq.extension_command import main; sys.exit(main([]))"
     done = run(root, "-c", start)
 
@@ -143,14 +143,14 @@ def test_extension_reports_the_missing_python_package(root: Path) -> None:
 def test_the_first_line_of_each_script_runs_python3_in_isolated_mode(
     files: dict[str, bytes],
 ) -> None:
-    """The scripts use python3 -I, which ignores PYTHONPATH, the user's and the current folder."""
+    """Scripts of osq-subscriber.deb use python3 -I, which ignores PYTHONPATH and the folder."""
     assert {files[name].split(b"\n", 1)[0] for name in SCRIPTS} == {b"#!/usr/bin/python3 -I"}
 
 
 def test_package_scripts_contain_the_was_enabled_check_and_the_removal_of_the_store(
     release: Release,
 ) -> None:
-    """The scripts ask whether the service was enabled, and remove the store.
+    """In osq-subscriber.deb, postinst leaves a disabled service disabled; purge removes the store.
 
     The file osq.conf is a configuration file of the package.
     """

@@ -24,7 +24,7 @@ def refused(run: Run, code: int, *says: str) -> None:
 def test_a_run_whose_module_does_not_compile_exits_with_1_and_prints_the_compilers_error(
     project: Project,
 ) -> None:
-    """A module that does not compile gives an error with the compiler's message, file and line."""
+    """kernel-test of the example module, with a syntax error, prints greeter.c, line and error."""
     project.replace("src/greeter.c", 'pr_info("greeter: hello\\n");', "this is not C;")
 
     refused(project.run(), 1, "greeter.c:", "error:")
@@ -33,7 +33,7 @@ def test_a_run_whose_module_does_not_compile_exits_with_1_and_prints_the_compile
 def test_when_the_modules_init_fails_the_run_exits_with_1_and_explains_the_errno_in_words(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """When a module's init fails, the error explains its errno in words."""
+    """In a real guest init returns EADDRINUSE; the error says "Address already in use"."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("refuse"))
 
     refused(project.run(), 1, "greeter", "Address already in use")
@@ -43,7 +43,7 @@ def test_when_the_modules_init_fails_the_run_exits_with_1_and_explains_the_errno
 def test_an_unknown_module_parameter_fails_the_run_with_an_error_that_lists_the_known_ones(
     project: Project,
 ) -> None:
-    """A parameter that the module lacks fails the run; the error lists the known ones."""
+    """A parameter in pyproject.toml that the module lacks ends kernel-test with exit code 1."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.nothing = "1"')
 
     refused(project.run(), 1, "greeter has no parameter nothing", "its parameters are: mode")
@@ -52,7 +52,7 @@ def test_an_unknown_module_parameter_fails_the_run_with_an_error_that_lists_the_
 def test_a_run_whose_kernel_lacks_a_module_that_its_module_needs_exits_with_1_and_names_it(
     project: Project,
 ) -> None:
-    """When the kernel lacks a module that the tested one needs, the error names both."""
+    """`needs` in pyproject.toml names a module that the guest's kernel does not have."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nneeds = ["nothing"]')
 
     refused(project.run(), 1, "nothing, which it needs, is missing", "has no module nothing")
@@ -61,7 +61,7 @@ def test_a_run_whose_kernel_lacks_a_module_that_its_module_needs_exits_with_1_an
 def test_a_run_whose_module_init_exceeds_the_load_deadline_exits_with_3(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A module that exceeds the deadline for loading ends the run with 3.
+    """In a real guest the example's init hangs for longer than timeouts.load_s: a crash.
 
     Nothing is left running.
     """
@@ -77,7 +77,7 @@ def test_a_run_whose_module_init_exceeds_the_load_deadline_exits_with_3(
 def test_a_run_whose_module_init_oopses_exits_with_3_and_its_console_log_names_the_init(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A kernel that dies while the module loads gives exit code 3, and the console is kept."""
+    """In a real guest the example's init oopses; console.log of the run has greeter_init."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("oops"))
 
     run = project.run()
@@ -90,7 +90,7 @@ def test_a_run_whose_module_init_oopses_exits_with_3_and_its_console_log_names_t
 def test_after_a_panic_the_run_exits_with_3_and_the_test_that_was_running_is_reported_as_crashed(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A panic within a test gives exit code 3, that test has crashed, and the console is kept."""
+    """In a real guest the example's test command panics the kernel; console.log is kept."""
     project.replace(
         "tests/greeter.sh",
         'if [ "$(stat',
@@ -113,7 +113,7 @@ def test_after_a_panic_the_run_exits_with_3_and_the_test_that_was_running_is_rep
 def test_a_guest_whose_heartbeat_stops_in_a_lockup_is_reported_as_a_hang(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A guest whose CPUs all spin with interrupts off is a hang, because its heartbeat stops."""
+    """All CPUs of a real guest spin with interrupts off: no heartbeat reaches the console."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("lockup"))
     project.replace(
         "pyproject.toml",
@@ -131,7 +131,7 @@ def test_a_guest_whose_heartbeat_stops_in_a_lockup_is_reported_as_a_hang(
 
 
 def test_a_run_whose_suite_announces_no_test_exits_with_4(project: Project) -> None:
-    """A run whose suite announces no test gives exit code 4."""
+    """The example's KTAP command prints nothing in a real guest: an error, not a pass."""
     project.replace("tests/greeter.sh", "echo", ": echo")
 
     refused(project.run(), 4, "no test")
@@ -140,7 +140,7 @@ def test_a_run_whose_suite_announces_no_test_exits_with_4(project: Project) -> N
 def test_a_run_whose_kernel_does_not_find_its_root_label_exits_with_3_or_4_and_prints_the_label(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A guest that never answers gives exit code 3 or 4, with the console's end in the error."""
+    """A real guest with root=LABEL=nowhere never answers; the console's end is in the error."""
     project.replace(
         "pyproject.toml",
         'kernel = "debian-12-cloud"\n',
@@ -160,7 +160,7 @@ def test_a_run_whose_kernel_does_not_find_its_root_label_exits_with_3_or_4_and_p
 def test_a_run_whose_uri_option_names_a_missing_socket_exits_with_4_and_prints_its_path(
     project: Project,
 ) -> None:
-    """A URI that nobody serves gives exit code 4 and the socket's path."""
+    """kernel-test --uri cannot reach that libvirt, and starts no guest."""
     run = project.run("--uri=qemu+unix:///system?socket=/nonexistent/libvirt-sock")
 
     refused(run, 4, "/nonexistent/libvirt-sock")
@@ -176,7 +176,7 @@ def test_a_run_whose_uri_option_names_a_missing_socket_exits_with_4_and_prints_i
     ],
 )
 def test_a_wrong_argument_is_a_usage_error(project: Project, option: str, says: str) -> None:
-    """A wrong argument gives exit code 2 and says what was expected."""
+    """kernel-test exits with 2 for an unknown target, kernel or the like, and lists the known."""
     refused(project.run(option), 2, says)
 
 
@@ -195,7 +195,7 @@ def tiny_cache(tmp_path: Path) -> Iterator[Path]:
 def test_a_run_whose_image_does_not_fit_on_the_disk_exits_with_4_and_leaves_no_partial_file(
     project: Project, tiny_cache: Path
 ) -> None:
-    """An image that does not fit gives exit code 4, names the cache and leaves no partial file."""
+    """With a cache on 64 MiB, kernel-test names the cache folder, and removes what it began."""
     run = project.run(HARNESS_CACHE=str(tiny_cache))
 
     refused(run, 4, str(tiny_cache))
@@ -223,7 +223,7 @@ def mounted(project: Project) -> Iterator[Callable[..., None]]:
 def test_a_run_in_a_read_only_project_is_refused_with_a_remedy(
     project: Project, mounted: Callable[..., None]
 ) -> None:
-    """With a read-only folder for results the exit code is 2; the error names the remedy."""
+    """kernel-test of a project mounted read-only exits with 2 and says "copy the project"."""
     mounted(project.root, "--bind", str(project.root))
     subprocess.run(["mount", "-o", "remount,bind,ro", project.root], check=True)
 
@@ -236,7 +236,7 @@ def test_a_run_in_a_read_only_project_is_refused_with_a_remedy(
 def test_a_full_disk_under_the_build_folder_ends_the_run_with_4_and_an_error_naming_the_folder(
     project: Project, mounted: Callable[..., None], nothing_left: Callable[[], set[str]]
 ) -> None:
-    """When the console's log does not fit on the disk, the run ends with 4 and names the folder.
+    """The console's log fills a build/ of 48 KiB while a real guest boots; no guest stays.
 
     Nothing is left running.
     """

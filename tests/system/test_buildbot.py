@@ -48,7 +48,7 @@ def repository(folder: Path) -> Path:
 def test_a_night_survives_a_killed_worker_and_a_restarted_master(
     tmp_path: Path, ends: signal.Signals
 ) -> None:
-    """Every cell has one result; that of the killed worker ran once more, elsewhere."""
+    """With real Buildbot processes, each cell of the night has one result; one was run again."""
     workers = ["kvm-1", "kvm-2"]
     project = repository(tmp_path / "project")
     with buildbot_farm.opened(tmp_path / "farm", project, workers, _DEADLINE_S) as farm:

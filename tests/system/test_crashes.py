@@ -51,7 +51,7 @@ def only_crash(run: Run) -> dict[str, Any]:
 def test_after_a_test_crashes_the_next_passes_and_the_run_exits_with_3_with_report_and_dump(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """The crashed test is explained and dumped, and the next test runs in a new guest."""
+    """A test panics a real guest by sysrq; a new guest runs the next, and a vmcore is kept."""
     with_tests(project, f"def test_bad(guest): {CRASH}")
 
     run = project.run()
@@ -77,7 +77,7 @@ def test_after_a_test_crashes_the_next_passes_and_the_run_exits_with_3_with_repo
 def test_a_guest_that_resets_itself_makes_the_run_exit_with_3_and_report_a_crash_without_a_dump(
     project: Project,
 ) -> None:
-    """A guest that resets itself is reported as such, and has no memory to dump."""
+    """A test resets a real guest by sysrq: its memory is gone, and the report says so."""
     with_tests(
         project,
         "def test_bad(guest):"
@@ -96,7 +96,7 @@ def test_a_guest_that_resets_itself_makes_the_run_exit_with_3_and_report_a_crash
 
 
 def test_a_killed_qemu_is_blamed_on_the_harness_and_the_next_test_passes(project: Project) -> None:
-    """When QEMU is killed, the harness is to blame and the tests go on."""
+    """After SIGKILL to a real guest's QEMU, its test is lost, and the run's exit code is 4."""
     with_tests(
         project,
         """
@@ -121,7 +121,7 @@ def test_bad(guest):
 def test_a_guest_without_heartbeat_that_answers_ssh_is_blamed_on_the_harness(
     project: Project,
 ) -> None:
-    """A guest without heartbeat that answers over SSH is a hang that is blamed on the harness."""
+    """A test kills a real guest's heartbeat process; the reported hang blames the harness."""
     project.replace(
         "pyproject.toml",
         "[tool.harness.module]",
@@ -146,7 +146,7 @@ def test_bad(guest):
 def test_a_hang_on_unload_is_reported_with_file_and_line(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """When rmmod hangs, the waiting task's stack has file and line."""
+    """The example's exit never returns; rmmod's stack in the report has a line of greeter.c."""
     project.replace(
         "pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "cling"'
     )
@@ -167,7 +167,7 @@ def test_a_hang_on_unload_is_reported_with_file_and_line(
 
 @pytest.mark.long
 def test_the_run_ends_after_the_same_crash_three_times_in_a_row(project: Project) -> None:
-    """After three equal crashes in a row the run ends, and the message names the report."""
+    """Of five tests that panic alike, three run; the run's reason names the repetition."""
     bad = f"@pytest.mark.parametrize('n', range(5))\ndef test_bad(guest, n): {CRASH}"
     with_tests(project, bad)
 
@@ -184,7 +184,7 @@ def test_from_crash_1_to_200_the_harness_gains_at_most_2_files_2_threads_and_200
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """From crash 1 to 200 the harness gains at most 2 open files, 2 threads and 200 MiB."""
+    """In one run with 200 real crashes (--long), the harness's process hardly grows."""
     if not long_run:
         pytest.skip("200 crashes take half an hour: --long")
     project = Project(root=ROOT)
@@ -218,7 +218,7 @@ def small_runs(project: Project) -> Iterator[Path]:
 def test_a_memory_dump_too_large_for_the_free_disk_space_is_skipped_and_the_report_says_so(
     project: Project, small_runs: Path
 ) -> None:
-    """A dump that does not fit is skipped with a reason, and the report is complete."""
+    """With a small disk below build/runs, the crash report has a reason in place of a vmcore."""
     with_tests(project, f"def test_bad(guest): {CRASH}")
 
     run = project.run()

@@ -73,7 +73,7 @@ def modlab(project: Project, *words: str) -> str:
 def test_with_watch_each_saved_change_starts_a_run(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Each save leads to a run, one during a run to the next run; Ctrl-C ends all of it."""
+    """kernel-test --watch runs again for a saved file, also one saved during a run."""
     watcher = Watcher(project.start("--watch"))
     watcher.await_line("a change starts run 2")
 
@@ -99,7 +99,7 @@ def test_with_watch_each_saved_change_starts_a_run(
 def test_ctrl_c_during_a_watched_run_ends_the_guest_and_the_loop(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Ctrl-C while the guest runs ends it and the loop, with the exit code of an interrupt."""
+    """Ctrl-C in kernel-test --watch ends with exit code 130 and leaves no guest."""
     watcher = Watcher(project.start("--watch"))
     watcher.await_line("== tests: inside")
 
@@ -110,7 +110,7 @@ def test_ctrl_c_during_a_watched_run_ends_the_guest_and_the_loop(
 def test_option_last_failed_runs_only_the_test_that_failed_in_the_preceding_repeated_run(
     project: Project,
 ) -> None:
-    """--repeat --until-fail stops at a failure; --last-failed then runs only that test."""
+    """kernel-test --repeat --until-fail stops at a failure; --last-failed then runs that test."""
     pyproject = project.root / "pyproject.toml"
     pyproject.write_text(
         f'{pyproject.read_text()}\n[[tool.harness.tests]]\nname = "host"\npytest = "checks"\n'
@@ -134,7 +134,7 @@ def test_option_last_failed_runs_only_the_test_that_failed_in_the_preceding_repe
 def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """`load --run` replaces the module in the same guest, and its session names the new build."""
+    """A second `modlab load` replaces the module in the same guest, without a boot."""
 
     def session() -> dict[str, Any]:
         found: dict[str, Any] = json.loads(session_file(project).read_text())
@@ -168,7 +168,7 @@ def session_file(project: Project) -> Path:
 def test_pytest_with_harness_run_tests_the_module_in_a_guest_that_stays_up(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Pytest itself, with HARNESS_RUN, runs a test in the guest, which then still has the module.
+    """With HARNESS_RUN=session.json, pytest itself uses the guest that `modlab load` left up.
 
     The guest is ended by `guest-stop --all`.
     """
@@ -200,7 +200,7 @@ def test_pytest_with_harness_run_tests_the_module_in_a_guest_that_stays_up(
 def test_option_writable_lets_host_and_guest_each_read_what_the_other_wrote_to_a_shared_folder(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """With --writable each side sees at once what the other has written to the shared folder."""
+    """`modlab load --share --writable` mounts it by 9p; each side sees a change at once."""
     project.allow_slow_boot()
     shared = project.root / "shared"
     shared.mkdir()
@@ -219,7 +219,7 @@ def test_option_writable_lets_host_and_guest_each_read_what_the_other_wrote_to_a
 
 
 def test_a_kernel_without_9p_is_refused_for_a_writable_share(project: Project) -> None:
-    """A kernel that cannot mount a folder of the host is refused before a guest starts."""
+    """kernel-test --share --writable exits with 2 before a boot, and names kernels that can."""
     run = project.run("--share=src", "--writable")
 
     assert run.code == 2, run.output

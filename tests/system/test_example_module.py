@@ -25,7 +25,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def test_a_run_of_another_project_with_ktap_tests_passes(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A project with its own configuration and KTAP command passes by every witness."""
+    """kernel-test of the example module: exit code, report and console of a real guest agree."""
     run = project.run()
 
     assert run.code == 0, run.output
@@ -67,7 +67,7 @@ def test_on_a_terminal_the_command_of_the_readme_prints_what_the_readme_shows(
 def test_with_keep_the_guest_stays_up_with_the_module_loaded_until_guest_stop(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """With --keep the guest stays up and has the module; tasks take its run as a plain word."""
+    """After kernel-test --keep, guest-ssh NAME sees the module, and guest-stop NAME ends it."""
     run = project.run("--keep")
     name = run.folder.name
     try:
@@ -85,7 +85,7 @@ def test_with_keep_the_guest_stays_up_with_the_module_loaded_until_guest_stop(
 
 
 def test_one_not_ok_line_fails_the_run(project: Project) -> None:
-    """One `not ok` line gives exit code 1, with its diagnostic in the report."""
+    """After one `not ok` of the example, kernel-test exits with 1 and reports its `#` lines."""
     project.replace("tests/greeter.sh", "'^greeter '", "'^no_such_module '")
 
     run = project.run()
@@ -97,7 +97,7 @@ def test_one_not_ok_line_fails_the_run(project: Project) -> None:
 
 
 def test_a_kernel_warning_fails_a_run_whose_tests_all_passed(project: Project) -> None:
-    """A kernel warning fails the run although all tests of the named suite passed."""
+    """The example calls WARN in a real guest, so the run exits with 1 and names the warning."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "warn"')
 
     run = project.run("inside")
@@ -126,7 +126,7 @@ def test_kernel_build_prints_the_path_of_the_module_that_it_has_built(
 
 
 def test_image_build_prints_the_disk_of_the_image(project: Project) -> None:
-    """image-build prints the file of the image, which it makes unless the cache has it."""
+    """image-build's last line is the image's file in the cache, made there if it is missing."""
     done = call_task("image-build", "debian-12", cwd=project.root)
 
     assert done.returncode == 0, done.stdout

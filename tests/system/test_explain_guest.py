@@ -94,7 +94,7 @@ def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> 
 def test_a_guest_left_running_is_explained_after_a_warning_a_hang_and_a_panic(
     kept: GuestEntry,
 ) -> None:
-    """A kept guest is explained when healthy, with a kernel warning, hung, or panicked."""
+    """explain-guest explains a kept real guest that is well, and then after each of these."""
     assert explained(kept, code=0).endswith(f"{_WELL}\n")
 
     words = "WARNING: CPU: 0 PID: 1 at a.c:1 planted_fault+0x1/0x2"

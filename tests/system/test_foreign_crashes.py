@@ -128,7 +128,7 @@ def crash_of(run: Run, kind: str) -> dict[str, Any]:
 def test_each_crash_is_reported_with_kind_function_line_and_blame(
     stumbled: Run, kind: str
 ) -> None:
-    """Kind, function, line, module, test and blame of the crash are right."""
+    """For each crash in a run of the foreign module stumble, report.json blames the module."""
     wanted = WANTED[kind]
 
     found = crash_of(stumbled, kind)
@@ -143,7 +143,7 @@ def test_each_crash_is_reported_with_kind_function_line_and_blame(
 def test_the_test_that_causes_a_crash_is_reported_as_failed_or_crashed_with_a_reason(
     stumbled: Run, kind: str
 ) -> None:
-    """The test itself has failed or crashed; no other test is charged with its crash."""
+    """In the run of the module stumble, no other test is charged with a test's crash."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == kind)
 
     assert result["verdict"] in WANTED[kind].verdicts, result["reason"]
@@ -153,7 +153,7 @@ def test_the_test_that_causes_a_crash_is_reported_as_failed_or_crashed_with_a_re
 def test_the_console_of_a_crash_has_the_mark_of_its_own_test_and_of_no_earlier_crash(
     stumbled: Run, kind: str
 ) -> None:
-    """The console in a crash's folder has the mark of its own test, and of no earlier crash."""
+    """console.log of a crash names its test, and no test that crashed earlier in the run."""
     found = crash_of(stumbled, kind)
 
     text = (Path(found["folder"]) / "console.log").read_text(errors="replace")
@@ -164,7 +164,7 @@ def test_the_console_of_a_crash_has_the_mark_of_its_own_test_and_of_no_earlier_c
 
 
 def test_a_harmless_test_after_all_crashes_passes_and_the_module_unloads(stumbled: Run) -> None:
-    """A test after all crashes passes, and the module unloads."""
+    """The last test of the run of the module stumble runs in a new guest that works."""
     results = {one["name"]: one["verdict"] for one in stumbled.report["results"]}
 
     assert (
@@ -179,7 +179,7 @@ def test_a_harmless_test_after_all_crashes_passes_and_the_module_unloads(stumble
 def test_for_a_deadlock_the_reason_names_the_overdue_command_and_the_function_that_hangs(
     stumbled: Run,
 ) -> None:
-    """The reason of the deadlock's test names the command, its deadline and the function."""
+    """The deadlock's result in report.json has `echo deadlock`, its 10 s, and the function."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == "deadlock")
     found = crash_of(stumbled, "deadlock")
 
@@ -190,7 +190,7 @@ def test_for_a_deadlock_the_reason_names_the_overdue_command_and_the_function_th
 
 
 def test_replay_of_a_crash_runs_only_the_test_that_crashed(stumbled: Run) -> None:
-    """`replay RUN --crash N` runs that test with its class and parameter, and no other."""
+    """`replay RUN --crash N` runs that test alone, with its class and its parameter."""
     first = crash_of(stumbled, "warn")
     root = stumbled.folder.parents[2]
     before = set(stumbled.folder.parent.iterdir())
@@ -226,7 +226,7 @@ def commit(root: Path, text: str, subject: str) -> None:
 def test_panic_list_shows_a_signature_by_which_bisect_finds_the_commit_of_the_crash(
     stumbled: Run,
 ) -> None:
-    """`bisect` runs the crash's test, and names the right commit by the crash and by the test."""
+    """`bisect` with a crash's signature, or its test, names the commit that brought it."""
     root = stumbled.folder.parents[2]
     crash = crash_of(stumbled, "warn")
     signature, test = crash["signature"], crash["test"]

@@ -44,7 +44,7 @@ MODULE_LICENSE("GPL");
 def test_init_with_a_debian_dkms_package_then_kernel_test_gives_passed(
     name: str, tmp_path: Path
 ) -> None:
-    """In an empty folder, `init NAME` and `kernel-test` end with the verdict 'passed'."""
+    """`init NAME` of a real DKMS package writes a project whose kernel-test passes as it is."""
     begun = call_task("init", f"--module={name}", cwd=tmp_path, deadline_s=INIT_S)
     assert begun.returncode == 0, begun.stdout
     assert "it builds with" in begun.stdout
@@ -55,7 +55,7 @@ def test_init_with_a_debian_dkms_package_then_kernel_test_gives_passed(
 
 
 def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
-    """For a folder with only hello.c and its Makefile, one command gives a verdict."""
+    """kernel-test in a folder with hello.c and a Makefile, without configuration, passes."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO)
 

@@ -32,7 +32,7 @@ def looked(project: Project, *options: str) -> Run:
 def test_the_guests_kernel_sees_the_cpus_memory_disk_and_network_cards_configured_for_its_target(
     project: Project,
 ) -> None:
-    """Disk, cards, nodes, model and options of the command line are what the guest's kernel sees.
+    """A real guest's /proc and /sys show what pyproject.toml and the options ask for.
 
     With an argument of QEMU's the guest boots; without, it has a saved guest of its own.
     """

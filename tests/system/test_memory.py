@@ -104,7 +104,7 @@ def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
 def test_memory_of_a_paused_crashed_guest_has_stack_source_line_log_and_modules(
     crash: MemoryGuest, paused: MemoryView
 ) -> None:
-    """The paused guest gives stack, guilty line, arguments, log and modules."""
+    """drgn, on a real guest that a NULL pointer panicked, shows the guilty line and arguments."""
     hold_to_the_crash(paused, crash)
     assert paused.task is not None
     assert paused.task.comm == "osqtail"
@@ -115,7 +115,7 @@ def test_memory_of_a_paused_crashed_guest_has_stack_source_line_log_and_modules(
 def test_osq_plugin_for_a_crashed_guests_memory_shows_device_owner_and_pending_records(
     paused: MemoryView,
 ) -> None:
-    """The driver's plugin gives owner and pending records, and finds that the counters add up."""
+    """In a panicked real guest, osq_drgn finds osqtail as owner and counters that add up."""
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 
     assert "generation 1, owner osqtail (pid" in lines[0]
@@ -133,7 +133,7 @@ def test_osq_plugin_for_a_crashed_guests_memory_shows_device_owner_and_pending_r
 def test_crash_dump_has_the_paused_guests_log_driver_state_and_8_outermost_crash_frames(
     crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView
 ) -> None:
-    """The unpacked dump gives the same log and driver state as the paused guest.
+    """In the vmcore of a panicked real guest drgn finds the same as in its paused memory.
 
     The outermost 8 frames of the crashed CPU are the same too.
     """
@@ -158,7 +158,7 @@ def test_crash_dump_has_the_paused_guests_log_driver_state_and_8_outermost_crash
 def test_console_crash_report_gets_source_lines_without_the_guests_memory(
     crash: MemoryGuest,
 ) -> None:
-    """The console's report gets its guilty line without the guest's memory."""
+    """An oops on a real guest's console gets its line from the module's DWARF alone."""
     (report,) = [
         replace(one, function="osq_crash_null", module="osq_test")
         for one in crash.session.watch.reports
@@ -184,7 +184,7 @@ def test_console_crash_report_gets_source_lines_without_the_guests_memory(
 def test_vmcore_open_shell_runs_python_and_the_commands_osq_and_cpus(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
-    """vmcore-open's shell evaluates Python and has the driver's command."""
+    """The drgn shell of vmcore-open, on a real dump, takes `%osq`, `cpus()` and any expression."""
     with unpack_dump_of(dump, crash) as opened:
         request = {
             "core": str(opened.core),
@@ -214,7 +214,7 @@ def test_vmcore_open_shell_runs_python_and_the_commands_osq_and_cpus(
 def test_memory_read_with_a_vmlinux_of_another_build_lists_a_problem_and_shows_no_stack(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
-    """A vmlinux of another kernel gives an error with its build id and no stack."""
+    """For a panicked guest and a foreign vmlinux, both build ids are in the view's problem."""
     other = crash.loaded.build.debug
 
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S)
@@ -228,7 +228,7 @@ def test_memory_read_with_a_vmlinux_of_another_build_lists_a_problem_and_shows_n
 def test_a_module_whose_file_has_another_build_id_is_listed_as_a_problem_and_has_no_symbols(
     crash: MemoryGuest,
 ) -> None:
-    """A module's file of another build is named, and gives no lines."""
+    """osq.ko given for osq_test is found out; the other modules keep their symbols."""
     swapped = {"osq_test": str(crash.modules["osq"])}
     request = replace(crash.request("osqtail"), modules=swapped)
 
@@ -241,7 +241,7 @@ def test_a_module_whose_file_has_another_build_id_is_listed_as_a_problem_and_has
 def test_memory_read_without_a_vmlinux_lists_as_its_only_problem_how_to_fetch_symbols(
     crash: MemoryGuest,
 ) -> None:
-    """Without a vmlinux the error has the kernel's build id, and the hint how to get symbols."""
+    """Then the view of a panicked guest has the kernel's build id, and names kernel-symbols."""
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
 
     assert view.symbols_match is None

@@ -21,7 +21,7 @@ def hold_to_life(live: Session) -> None:
 
 
 def test_each_deadlocked_task_is_shown_with_its_lock_and_the_holder() -> None:
-    """For each deadlocked task the lock and its holder are named, and the guest then continues."""
+    """From a paused real guest drgn shows two tasks in a deadlock; the guest then runs on."""
     with memory_guest() as guest:
         live = guest.session
         live.guest.run(

@@ -137,7 +137,7 @@ class Killer:
 def test_a_night_with_20_kills_at_random_moments_loses_no_cell_and_counts_none_twice(
     project: Path,
 ) -> None:
-    """After 20 SIGKILLs each cell has one result, and one run of each cell came to its end."""
+    """Planner, workers and cells get SIGKILL; the resumed night has one result for each cell."""
     killer = Killer(project, SEED)
     end = time.monotonic() + _DEADLINE_S
 

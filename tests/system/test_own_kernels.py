@@ -74,7 +74,7 @@ def use(project: Project, kernel: str) -> None:
 def test_a_run_with_a_kernel_tree_boots_its_kernel_and_builds_a_module_in_the_tree(
     project: Project, debian: Kernel, modules: Path
 ) -> None:
-    """The kernel of a tree boots, and a module in that tree is built in place, with --build."""
+    """A real guest boots the kernel of a folder that looks like a built source tree."""
     tree = project.root / "linux"
     shutil.copytree(debian.kdir, tree, ignore=shutil.ignore_patterns("scripts", "tools"))
     for name in ("scripts", "tools"):
@@ -101,7 +101,7 @@ def test_a_run_with_a_kernel_tree_boots_its_kernel_and_builds_a_module_in_the_tr
 def test_a_kernel_given_as_deb_files_boots_and_a_module_is_built_for_it(
     project: Project, debian: Kernel, modules: Path, tmp_path: Path
 ) -> None:
-    """A kernel given as .deb files boots, and a module is built against the headers in them."""
+    """A real guest boots a kernel that the project gives as two .deb files, image and headers."""
     image, headers = tmp_path / "image", tmp_path / "headers"
     (image / "boot").mkdir(parents=True)
     shutil.copyfile(debian.vmlinuz, image / "boot" / f"vmlinuz-{debian.release}")
@@ -126,7 +126,7 @@ def test_a_kernel_given_as_deb_files_boots_and_a_module_is_built_for_it(
 
 
 def test_kunit_lines_in_the_kernel_log_become_passed_and_failed_results(project: Project) -> None:
-    """Suites of KUnit are results; Debian's kernel has no KUnit, so a module writes its lines."""
+    """The example module writes KUnit's KTAP lines into a real guest's log: a test for each."""
     project.replace(
         "src/greeter.c",
         'pr_info("greeter: hello\\n");',

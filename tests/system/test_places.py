@@ -78,7 +78,7 @@ def renamed(folder: Path, name: str) -> Iterator[Path]:
 def test_a_run_with_a_moved_cache_folder_passes_and_restores_its_saved_guest(
     project: Project, first: Path
 ) -> None:
-    """A cache that was moved has its saved guest and headers; a run with it passes."""
+    """kernel-test with a HARNESS_CACHE that was renamed restores its saved guest, boots none."""
     with renamed(first, "moved") as moved:
         run = give_time(project).run(deadline_s=LONGEST_S, HARNESS_CACHE=str(moved))
 
@@ -91,7 +91,7 @@ def test_a_run_with_a_moved_cache_folder_passes_and_restores_its_saved_guest(
 def test_a_run_with_a_copied_cache_folder_passes_without_the_original(
     project: Project, first: Path, tmp_path: Path
 ) -> None:
-    """A copy of a cache is complete: a run with it passes when the first cache is gone."""
+    """kernel-test with a copied HARNESS_CACHE restores the guest after the first cache is gone."""
     copy = tmp_path / "copy"
     shutil.copytree(first, copy, symlinks=True)
 
@@ -105,7 +105,7 @@ def test_a_run_with_a_copied_cache_folder_passes_without_the_original(
 
 @pytest.mark.long
 def test_a_run_in_a_checkout_whose_path_has_spaces_and_umlauts_passes(tmp_path: Path) -> None:
-    """A checkout in a folder with spaces and umlauts builds its driver, loads it and tests it."""
+    """A copy of this repository builds, loads and tests the driver in a real guest there."""
     checkout = copy_checkout(tmp_path / "Prüf mappe" / "mein modlab")
     own = Project(root=checkout)
     own.replace("pyproject.toml", "tcg_factor = 4.0", f"tcg_factor = {FACTOR}")
@@ -125,7 +125,7 @@ def test_a_run_in_a_checkout_whose_path_has_spaces_and_umlauts_passes(tmp_path: 
 def test_a_run_from_an_empty_folder_with_a_relative_project_path_passes_and_leaves_it_empty(
     project: Project, tmp_path: Path
 ) -> None:
-    """A relative -C from another folder tests that project, and leaves nothing in the folder."""
+    """kernel-test -C ../project writes into that project alone."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
@@ -167,7 +167,7 @@ def of_nobody() -> Iterator[Path]:
 def test_a_run_by_an_unprivileged_user_whose_cache_holds_image_and_kernel_passes(
     of_nobody: Path,
 ) -> None:
-    """A user without rights, whose cache holds image and kernel, gets the verdict 'passed'."""
+    """User nobody, with a cache, runtime folder and home of its own, runs kernel-test."""
     project = give_time(copy_example(of_nobody / "project"))
     copy_cache(project, of_nobody / "cache")
     places = {"HARNESS_CACHE": "cache", "XDG_RUNTIME_DIR": "run", "HOME": "home"}

@@ -64,7 +64,7 @@ def with_every_kind(project: Project) -> None:
 
 
 def test_a_run_with_every_kind_of_suite_reports_each_tests_verdict(project: Project) -> None:
-    """One run shows each kind's verdicts; failures have their own lines and the stderr."""
+    """One kernel-test runs KTAP, pytest, a command, kselftest and blktests in a real guest."""
     with_every_kind(project)
 
     run = project.run(deadline_s=900)
@@ -96,7 +96,7 @@ def test_a_run_with_every_kind_of_suite_reports_each_tests_verdict(project: Proj
 def test_a_command_after_two_dashes_runs_in_a_guest_and_its_nonzero_exit_fails_the_run(
     project: Project,
 ) -> None:
-    """The words after `--` run with the module loaded; their exit code is the verdict."""
+    """`kernel-test -- COMMAND` runs with the module loaded; status 3 makes its exit code 1."""
     run = project.run("--", "grep greeter /proc/modules; echo words >&2; exit 3")
 
     assert run.code == 1, run.output
@@ -108,7 +108,7 @@ def test_a_command_after_two_dashes_runs_in_a_guest_and_its_nonzero_exit_fails_t
 def test_an_invalid_k_expression_an_unknown_test_name_or_a_failing_import_starts_no_guest(
     project: Project,
 ) -> None:
-    """A wrong -k, one without a hit and a file that does not import end before the boot."""
+    """For each of these kernel-test ends before it boots anything, and makes no run's folder."""
     with_every_kind(project)
 
     for options, code, said in (

@@ -23,7 +23,7 @@ BOOTSTRAP_S = 120.0
 def test_a_run_that_is_terminated_cleans_up_and_reports(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """After SIGTERM to a run, its guest is gone with the process, and there is a report."""
+    """After SIGTERM kernel-test exits with 130 and reports the verdict lost; no guest is left."""
     process = project.start("--run-id=ended")
     time.sleep(LONGEST_S / 2)
 
@@ -42,7 +42,7 @@ def test_a_killed_run_is_cleaned_by_the_next(
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After SIGKILL to a run at a random moment the next run passes; nothing of either is left."""
+    """After SIGKILL at any moment, the next kernel-test passes and removes what was left."""
     moments = random.Random(2026)  # noqa: S311
     for _ in range(10 if long_run else 3):
         moment = moments.uniform(0.5, LONGEST_S)
@@ -62,7 +62,7 @@ def test_a_killed_run_is_cleaned_by_the_next(
 def test_after_sigkill_to_image_build_its_mmdebstrap_processes_end_and_their_folder_is_removed(
     project: Project, tmp_path: Path
 ) -> None:
-    """After SIGKILL to a bootstrap, mmdebstrap and its children end, and its folder is removed."""
+    """After SIGKILL, no child of image-build runs, and its TMPDIR has no mmdebstrap folder."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     places = {"HARNESS_CACHE": str(tmp_path / "cache"), "TMPDIR": str(scratch)}

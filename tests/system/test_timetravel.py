@@ -96,7 +96,7 @@ def to_panic(replay: Replay) -> tuple[int, str]:
 def test_a_recorded_crash_is_reported_with_its_function_and_line(
     recorded: tuple[Done, Path],
 ) -> None:
-    """The recording has the announced crash, its guilty line and both states."""
+    """kernel-test --record of a crash in a real guest: the recording has its line and states."""
     done, folder = recorded
 
     assert done.code == 0, done.output
@@ -112,7 +112,7 @@ def test_a_recorded_crash_is_reported_with_its_function_and_line(
 def test_gdb_goes_back_from_the_panic_to_the_failed_instruction(
     recorded: tuple[Done, Path], nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A debugger goes from the panic back to the fault, and to the code that wrote the stack."""
+    """replay-debug runs a real recording backwards, to the fault and to who wrote the stack."""
     _, folder = recorded
 
     steps = (
@@ -149,7 +149,7 @@ def _source() -> Path:
 
 
 def test_recording_a_test_that_needs_a_network_or_with_option_keep_is_refused() -> None:
-    """Tests with a network and kept guests are refused before the build."""
+    """kernel-test --record exits with 2 before a build: a recorded guest has no network."""
     done = invoke(
         "kernel-test",
         "--record=test_each_wrong_use_of_the_device_fails_with_the_expected_errno",
@@ -173,7 +173,7 @@ def test_recording_a_test_that_needs_a_network_or_with_option_keep_is_refused() 
 
 
 def test_recording_a_command_that_exits_with_7_stores_7_and_the_task_exits_with_1() -> None:
-    """A shell command is recorded with the named variant, its exit status and console output."""
+    """`record COMMAND --variant=test` in a real guest stores its status and console."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
     try:
@@ -193,7 +193,7 @@ def test_recording_a_command_that_exits_with_7_stores_7_and_the_task_exits_with_
 def test_two_replays_reach_the_panic_after_equally_many_instructions_with_equal_console_texts(
     recorded: tuple[Done, Path],
 ) -> None:
-    """Two replays reach the panic after the same instructions with the same console."""
+    """A recording of a real guest is replayed twice, with the same instructions and console."""
     _, folder = recorded
 
     with replaying(folder, runtime=runtime()) as first:
@@ -209,7 +209,7 @@ def test_two_replays_reach_the_panic_after_equally_many_instructions_with_equal_
 
 
 def test_a_damaged_recording_is_refused(recorded: tuple[Done, Path]) -> None:
-    """A damaged recording gives exit code 2, and the error names the damaged file."""
+    """replay-debug exits with 2 and names replay.bin, of which 100 bytes were cut."""
     _, folder = recorded
     events = folder / recording.EVENTS
     whole = events.read_bytes()
