@@ -42,6 +42,8 @@ class _Standing:
     @property
     def frames(self) -> tuple[Frame, ...]:
         traces = frames.read(self.lines)
+        # The instruction pointer is where the task is. A frame with '?' may be left over from an
+        # older call, and would charge the module with a hang that is none of its own.
         return (*traces.pointer, *(frame for frame in traces.own if frame.reliable))
 
     @property
@@ -57,12 +59,16 @@ def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
     `text` is the list of tasks that the kernel printed, and `modules` are the names of the modules
     under test; a task in one of them is preferred. A task that is listed twice counts once.
     """
-    listed = {(one.pid, one.state): one for one in reversed(_tasks(text)) if one.frames}
-    found = [one for one in reversed(listed.values()) if not one.rests]
+    listed: dict[int, _Standing] = {}
+    for one in _tasks(text):
+        # The first listing is the oldest, so it is the nearest to the moment of the hang. A listing
+        # without a stack says nothing.
+        if one.frames:
+            listed.setdefault(one.pid, one)
+    found = sorted((one for one in listed.values() if not one.rests), key=_urgency)
     guilty_ones = [(one, frame) for one in found if (frame := _of(one, modules)) is not None]
-    guilty_ones.sort(key=lambda pair: _ORDER.get(pair[0].state, len(_ORDER)))
     # Outside of the module, a task that sleeps in a system call is nothing unusual.
-    unusual = sorted((one for one in found if one.state in _ORDER), key=lambda one: one.state)
+    unusual = [one for one in found if one.state in _ORDER]
     if guilty_ones:
         chosen, frame = guilty_ones[0]
     elif unusual:
@@ -70,10 +76,11 @@ def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
         frame = hangs.sleeper(chosen.frames) or chosen.frames[0]
     else:
         return None
-    others = [one for one in found if one is not chosen and one.state in _ORDER]
+    others = [one for one in unusual if one is not chosen]
     return KernelReport(
         kind="hang",
         title=f"task hangs in {guilty.bare(frame.function)}",
+        # The harness asked for this text, so it has no place in the console that led to the report.
         line=0,
         text=tuple(line for one in (chosen, *others) for line in one.lines),
         function=guilty.bare(frame.function),
@@ -86,6 +93,10 @@ def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
             for one in (chosen, *others)
         ),
     )
+
+
+def _urgency(one: _Standing) -> int:
+    return _ORDER.get(one.state, len(_ORDER))
 
 
 def _of(one: _Standing, modules: Sequence[str]) -> Frame | None:

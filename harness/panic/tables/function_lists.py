@@ -29,8 +29,10 @@ class FunctionList:
         split: list[tuple[str, str]] = []
         for pattern in patterns:
             inner = pattern.strip("*")
+            # "!name*" is the only form with '!', which a test of functions.txt checks, so each is a
+            # prefix.
             if pattern.startswith("!"):
-                never.append(pattern[1:].rstrip("*"))
+                never.append(pattern[1:].removesuffix("*"))
             elif pattern.startswith("="):
                 self._only.add(pattern[1:])
             elif "*" in inner:
@@ -44,6 +46,7 @@ class FunctionList:
                 ends.append(inner)
             else:
                 begins.append(inner)
+        # str.startswith and str.endswith compare with all texts of a tuple in one call.
         self._begins, self._ends, self._within = tuple(begins), tuple(ends), tuple(within)
         self._never = tuple(never)
         self._split = tuple(

@@ -79,7 +79,14 @@ def test_each_heading_in_functions_txt_is_followed_by_a_comment_and_other_lines_
     ] == []
 
 
-FORM = re.compile(r"[=!]?\*?\w+(?:\*\w*)?\*?")
+# The forms that functions.txt describes.
+FORM = re.compile(r"=\w+|!\w+\*|\*?\w+(?:\*\w*)?\*?")
+
+
+@pytest.mark.parametrize("line", ["!rcu_core", "=panic*", "!*rcu*", "a b"])
+def test_a_pattern_in_a_form_that_functions_txt_does_not_describe_is_noticed(line: str) -> None:
+    """The test of functions.txt's forms rejects "!name" without a star, and other odd patterns."""
+    assert not FORM.fullmatch(line)
 
 
 def test_no_section_of_functions_txt_contains_the_same_pattern_twice() -> None:

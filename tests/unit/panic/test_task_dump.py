@@ -136,3 +136,19 @@ def test_a_dump_that_lists_each_task_twice_gives_one_stack_for_each_task() -> No
     assert [stack.name for stack in found.stacks] == [
         stack.name for stack in (blocked(OURS, ("osq_test",)) or found).stacks
     ]
+
+
+def test_a_task_listed_in_two_states_counts_once_with_its_first_listing() -> None:
+    """A task that sysrq w lists as waiting and an NMI then shows on a CPU has one stack."""
+    later = """
+[   60.200010] NMI backtrace for cpu 0
+[   60.200020] CPU: 0 PID: 412 Comm: osqstress Tainted: G           OE      6.1.0 #1
+[   60.200030] RIP: 0010:osq_crash_deadlock+0x21/0x40 [osq_test]
+""".strip().splitlines()
+
+    found = blocked([*OURS, *later], ("osq_test",))
+
+    assert found is not None
+    assert [stack.name for stack in found.stacks].count("osqstress:412") == 0
+    assert len(found.stacks) == len((blocked(OURS, ("osq_test",)) or found).stacks)
+    assert "schedule+0x5d/0xe0" in "\n".join(found.text)
