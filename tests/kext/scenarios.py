@@ -35,6 +35,7 @@ SCENARIOS: tuple[Callable[[Boot], None], ...] = (
     device.a_waiting_reader_is_woken,
     device.no_wakeup_is_lost,
     device.wait_ends_early_with_its_own_error,
+    device.a_signal_comes_before_a_wakeup,
     device.reader_sleeps_for_its_latency,
     records.reader_sees_only_complete_records,
     records.queue_may_close_at_any_instruction,

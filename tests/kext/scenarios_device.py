@@ -243,6 +243,26 @@ def wait_ends_early_with_its_own_error(boot: Boot) -> None:
     stop_kext(kernel)
 
 
+def a_signal_comes_before_a_wakeup(boot: Boot) -> None:
+    """A wait that is woken and interrupted ends with EINTR; the next SYNC has the record."""
+    kernel = start_kext(boot)
+    client = owner(kernel)
+    call = client.begin_wait()
+    assert not kernel.threads.run_to_wait(call.thread)
+    run_program(kernel)
+    kernel.signal(call.thread)
+    kernel.threads.finish(call.thread)
+    assert client.device.end_ioctl(call)[0] == osq.EINTR
+
+    call = client.begin_wait()
+    kernel.threads.finish(call.thread)
+    error, answer = client.device.end_ioctl(call)
+    assert error == 0
+    assert paths(client.records(protocol.parsed_sync(answer).max_pos)) == ["/bin/ls"]
+    client.close()
+    stop_kext(kernel)
+
+
 def reader_sleeps_for_its_latency(boot: Boot) -> None:
     """A reader with a watermark, of which too few bytes arrive, sleeps for exactly its latency."""
     kernel = start_kext(boot)

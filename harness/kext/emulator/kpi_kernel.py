@@ -186,6 +186,7 @@ def msleep(
     until = None
     if timeout:
         seconds, ns = struct.unpack("<2q", kernel.cpu.read(timeout, 16))
+        # XNU sleeps without a limit when the time is 0.
         if seconds or ns:
             until = threads.now_ns + seconds * _NS_PER_S + ns
     lock = _lock(kernel, mutex, "mutex")
@@ -195,17 +196,18 @@ def msleep(
     def is_over() -> bool:
         signalled = priority & _PCATCH and thread.name in kernel.signalled
         late = until is not None and threads.now_ns >= until
+        # finish() takes the mutex and must not wait for it again.
         return not lock.holder and bool(thread.name not in kernel.sleeping or signalled or late)
 
     def finish() -> int:
         _take(kernel, mutex, "mutex", thread.mutexes)
-        if thread.name not in kernel.sleeping:
-            return 0
-        del kernel.sleeping[thread.name]
-        if thread.name in kernel.signalled:
+        awakened = kernel.sleeping.pop(thread.name, None) is None
+        # XNU asks for signals also after a wakeup, because POSIX has signals delivered first
+        # (_sleep() in kern_synch.c).
+        if priority & _PCATCH and thread.name in kernel.signalled:
             kernel.signalled.remove(thread.name)
             return _EINTR
-        return _EWOULDBLOCK
+        return 0 if awakened else _EWOULDBLOCK
 
     threads.wait(Wait(what="msleep", is_over=is_over, until_ns=until, finish=finish))
 
