@@ -56,6 +56,8 @@ def _commands() -> dict[str, tuple[str, ...]]:
         "macos-target": _pytest("tests/macos"),
         "fuzz": _pytest("tests/fuzz"),
         "mypy": (python, "-m", "mypy"),
+        # Two seconds show that the fuzzers still build and run; core-test and the night fuzz
+        # longer.
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": _pytest("tests/core"),
         "kext": _pytest("tests/kext"),

@@ -140,6 +140,8 @@ def start_qemu(
     command = [
         setpriv,
         "--pdeathsig",
+        # When the harness dies, nobody writes record.json, so there is no recording that QEMU
+        # would have to complete.
         "KILL",
         "--",
         "sh",
@@ -161,6 +163,8 @@ def start_qemu(
     try:
         yield running
     finally:
+        # A caller that wants a recording has called end() already; on the way out of an error the
+        # files are of no use.
         running.kill()
 
 

@@ -20,6 +20,7 @@ from harness.crash import log_text
 from harness.crash.explain_log import Explained
 from harness.errors import HypervisorError
 from harness.guest import console, registry
+from harness.guest.log_watch import CANARY_KIND
 from harness.host import cache, tool
 from harness.host.config import choose_target
 from harness.model.machines import TargetSpec
@@ -124,10 +125,11 @@ def record(
         life = _run_guest(request, made, machine, folder, deadline_s, view)
         lines = _lines(folder)
         progress = guest_init.read_console(lines)
-        reports = tuple(one for one in scan(lines) if one.kind != "canary")
+        reports = tuple(one for one in scan(lines) if one.kind != CANARY_KIND)
         found = Recording(
             run_id=folder.name,
             command=command,
+            # The kernel, and so gdb, knows a module by a name without dashes.
             module=made.module.name.replace("-", "_"),
             kernel=made.kernel.release,
             kernel_version=made.kernel.version,
@@ -163,6 +165,7 @@ def digests(folder: Path) -> dict[str, str]:
 
     The value is "" for a file that is missing.
     """
+    # A replay of changed files would take another course, so it is refused.
     return {name: _digest(folder / name) for name in _FILES}
 
 
@@ -209,6 +212,8 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
     shutil.copyfile(made.kernel.vmlinuz, folder / recording.KERNEL)
     modules = folder / requested.MODULES
     modules.mkdir()
+    # Replays read the symbols here; the guest gets the stripped module, which keeps its archive
+    # small.
     shutil.copy2(made.built.debug, modules / f"{made.built.name}.ko")
     over = guest_init.files(
         made.module, made.built.stripped.read_bytes(), _programs(request), command
@@ -256,6 +261,7 @@ def _run_guest(
             control={"qmp": place / "qmp"},
         )
         log = folder / _QEMU_LOG
+        # The console is followed from the start, which may be before QEMU has created the file.
         (folder / recording.CONSOLE).touch()
         with qemu_process.start_qemu(made.recorder, line, log=log, qmp=place / "qmp") as qemu:
             states = _watch_guest(qemu, folder, deadline_s, view)
@@ -276,6 +282,7 @@ def _replayable(qemu: qemu_process.RunningQemu) -> int:
     if not qemu.alive:
         return 0
     try:
+        # 0 would mean that the guest ended by itself.
         return max(qemu.query_count() - _TAIL, 1)
     except HypervisorError:
         # The guest may have ended just now.

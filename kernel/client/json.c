@@ -62,6 +62,7 @@ int json_exec(FILE *out, const struct osq_record *record)
 
 	if (record->len < sizeof(*exec))
 		return -1;
+	/* A record with a bad span must leave no part of a line behind. */
 	for (i = 0; i < count; i++)
 		if (!osq_client_bytes(record, fields[i].span))
 			return -1;

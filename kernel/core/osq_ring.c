@@ -44,6 +44,10 @@ static u64 kept_from(const struct osq_ring *ring, u16 type, enum osq_rank rank)
 {
 	u64 kept = kept_from_rank(ring, rank);
 
+	/*
+	 * Both parts are kept at the same end of the ring, so the larger one
+	 * contains the smaller one.
+	 */
 	return kept > ring->kept_of[type] ? kept : ring->kept_of[type];
 }
 
@@ -119,7 +123,10 @@ bool osq_ring_advance(struct osq_ring *ring)
 		u64 cut = osq_bit_next(ring, ring->starts,
 				       from + OSQ_SLICE_BYTES, end);
 
-		/* Later bits of the end's word belong to the oldest record. */
+		/*
+		 * The bitmap is circular: in the word of @end, later bits are
+		 * those of the oldest records.
+		 */
 		if (cut < end)
 			end = cut;
 	}
@@ -189,6 +196,10 @@ int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
 
 	if (ring->lost.first_seq)
 		need += sizeof(ring->lost);
+	/*
+	 * After a loss a LOST record goes before this one. A record that leaves
+	 * no room for it could be refused for ever.
+	 */
 	if (len < sizeof(struct osq_record) || len % OSQ_RECORD_ALIGN ||
 	    len > ring->record_max ||
 	    len + kept + sizeof(ring->lost) > ring->size) {

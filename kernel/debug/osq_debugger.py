@@ -67,11 +67,14 @@ def _positions(view: View, ring: int) -> Iterator[str]:
     drops = {name: view.number(dropped + 8 * number) for number, name in enumerate(_DROPS)}
     yield "  counters: " + ", ".join(f"{name} {value}" for name, value in values.items())
     kept_out = view.at(count, "osq_counters.filtered_of")
+    # The driver counts filtered events without the ring's lock, so it keeps no total.
     filtered = sum(view.number(kept_out + 8 * number) for number in range(_TYPES))
     yield "  dropped: " + ", ".join(f"{name} {value}" for name, value in drops.items())
     yield f"  filtered, and no attempts: {filtered}"
     open_now = values["attempts"] - values["committed"] - sum(drops.values())
     pending = values["committed"] - values["consumed"] - values["reset"]
+    # The number of reservations that are open now is stored nowhere, so only a negative one shows
+    # an error.
     sums = "add up" if open_now >= 0 and pending >= 0 else "DO NOT ADD UP"
     yield f"  the counters {sums}: {open_now} reserved now, {pending} committed and not consumed"
 

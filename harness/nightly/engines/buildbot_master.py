@@ -60,6 +60,7 @@ def configuration(asked: NightMaster) -> dict[str, Any]:
         "title": asked.title,
         "titleURL": asked.report_address,
         "buildbotURL": asked.address,
+        # By default Buildbot sends figures about its use to its makers.
         "buildbotNetUsageData": None,
         "db": {"db_url": "sqlite:///state.sqlite"},
         "protocols": {"pb": {"port": asked.workers_port}},
@@ -109,6 +110,7 @@ def _codebase(asked: NightMaster) -> dict[str, str | None]:
 
 def _forced(asked: NightMaster) -> dict[str, Any]:
     return {
+        # A fixed parameter has no field in the form; the night has one project and one repository.
         "project": util.FixedParameter(name="project", default=""),
         "repository": util.FixedParameter(name="repository", default=asked.repository),
         "branch": util.StringParameter(name="branch", default=asked.branch),
@@ -122,6 +124,8 @@ def _checkout(asked: NightMaster) -> Any:
     )
 
 
+# No step below logs its environment: a worker's variables may hold secrets, and the reports and
+# the web interface need no login.
 def _night(asked: NightMaster) -> Any:
     """Return the build steps of a night: plan, run the cells, merge their results, report."""
     plan = util.Interpolate("--plan=%(kw:folder)s/plan.json", folder=night_path)
@@ -140,6 +144,7 @@ def _night(asked: NightMaster) -> Any:
                 name="run the cells",
                 schedulerNames=[CELLS],
                 waitForFinish=True,
+                # Failed and lost cells belong to the report.
                 haltOnFailure=False,
             ),
             steps.ShellCommand(

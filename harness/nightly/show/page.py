@@ -17,6 +17,7 @@ def render(morning: Morning) -> str:
     environment = Environment(
         autoescape=True,
         loader=DictLoader({"page": (files / "page.html").read_text(encoding="utf-8")}),
+        # A misspelt name in the template is an error, not a gap in the page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -47,6 +48,7 @@ def _events(morning: Morning) -> list[tuple[str, list[str]]]:
     """Return each earlier night and the findings that it reported first, latest night first."""
     return [
         (one.night, [words.event(found) for found in one.news])
+        # The last judgement is of this night, whose findings the page shows as news.
         for one in reversed(morning.judgements[:-1])
         if one.news
     ]

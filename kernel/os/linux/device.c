@@ -170,6 +170,7 @@ static int osq_open(struct inode *inode, struct file *file)
 		return err;
 	}
 	file->private_data = own;
+	/* Nothing in the device has a position, so lseek has to fail. */
 	return nonseekable_open(inode, file);
 }
 

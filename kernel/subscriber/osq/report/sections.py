@@ -14,7 +14,8 @@ from osq.report.window import Window, clock, span, stamp
 from osq.users import name_of
 
 _NS_PER_S = 1e9
-# Below this many processes in a row, a browser still draws the tree; below, it becomes a list.
+# A browser still draws a tree of this depth. Deeper processes are left out, and the page says how
+# many they are.
 _DEEPEST = 60
 # A small tree is open; a larger one down to a depth.
 _SMALL_ROWS, _OPEN_DEPTH = 1_000, 4
