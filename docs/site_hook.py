@@ -10,9 +10,11 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
+from invoke.tasks import Task
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -42,6 +44,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """
     pages = {
         "reference/configuration.md": reference_pages.configuration(),
+        "reference/environment.md": reference_pages.environment_variables(),
         "reference/exit-codes.md": reference_pages.exit_codes(),
         "reference/tasks.md": reference_pages.tasks(task_texts()),
         **{page: _moved(source, page) for source, page in _ELSEWHERE.items()},
@@ -60,10 +63,22 @@ def task_texts() -> tuple[TaskText, ...]:
             name=collection.transform(task.name),
             aliases=tuple(task.aliases),
             text=_unwrapped(task.__doc__ or ""),
-            options=tuple(_option(argument) for argument in task.get_arguments()),
+            options=tuple(_option(argument) for argument in _arguments(task)),
         )
         for task in collection.tasks.values()
     )
+
+
+def _arguments(task: Task[Any]) -> list[Argument]:
+    """Return the arguments of a task, each with its help text.
+
+    `get_arguments` removes the texts from the task. They are put back, because `mkdocs serve`
+    builds the site again in the same process.
+    """
+    texts = dict(task.help)
+    arguments = task.get_arguments()
+    task.help.update(texts)
+    return arguments
 
 
 def _option(argument: Argument) -> tuple[str, str]:

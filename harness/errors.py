@@ -29,7 +29,8 @@
 
 `panic-explain` has one more: 5 (NOT_UNDERSTOOD), a log with words of a crash and no report.
 
-Ctrl-C and SIGTERM end a command with 130; RunInterrupted is their exception in a run of tests.
+Ctrl-C and SIGTERM end a command with 130 (INTERRUPTED); RunInterrupted is their exception in a run
+of tests. A command whose output nobody reads any more ends with 141 (PIPE_CLOSED).
 
 An error carries its evidence: `hint` says what to do next, and `evidence` holds the last lines of
 what was observed (a console, a compiler, a daemon's log).
@@ -39,6 +40,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 NOT_UNDERSTOOD = 5
+INTERRUPTED = 130
+# The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
+PIPE_CLOSED = 141
+# What the exit codes without an exception mean, for the page of exit codes.
+OTHER_EXIT_CODES = {
+    0: "The command succeeded: the tests passed, or the log has no report of a crash.",
+    NOT_UNDERSTOOD: "`panic-explain` found words of a crash and no report.",
+    INTERRUPTED: "Ctrl-C or SIGTERM ended the command.",
+    PIPE_CLOSED: "The program that read the output has ended, `head` for example.",
+}
 
 
 class HarnessError(Exception):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make commands that a person can paste unchanged: the program as it was called, then the words.
+"""Make what a hint shows: commands that a person can paste unchanged, and known names.
 
 Every hint that names a task uses this module, and a test parses all of them. `./dev` passes its
 path in the environment, so that processes which a command starts print the same hints.
@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 PROGRAM = "MODLAB_PROGRAM"
@@ -37,6 +38,12 @@ def program() -> str:
     """
     named = os.environ.get(PROGRAM)
     return shlex.quote(named) if named else _called_as(sys.argv[0])
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return "; did you mean ...?" with the known words most similar to this one, or ""."""
+    close = get_close_matches(word, known, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def remember_options(words: Sequence[str]) -> None:

@@ -18,15 +18,12 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import ConfigError
 from harness.host import defaults, kunit, toml_file
 from harness.model import nights, socket_paths
-from harness.model.environment import Environment
+from harness.model.environment import KBUILD_VARIABLES, RUN_VARIABLE, Environment
 from harness.model.machines import ImageChange, KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
 from harness.model.settings import Judge, Settings, TestSpec
 from harness.model.wrong_values import wrong_value
 
-# Variables that Kbuild's users expect to pass through (Documentation/kbuild/kbuild.rst).
-KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
-RUN_VARIABLE = "HARNESS_RUN"
 _OWN_FILE = "modlab.toml"
 _PREFIX = "tool.harness"
 _ADAPTER = TypeAdapter(Settings)

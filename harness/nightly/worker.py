@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError, Lost
+from harness.errors import INTERRUPTED, HarnessError, Lost
 from harness.guest import registry
 from harness.host import config, file_lock, tool
 from harness.model import build_folder
@@ -32,7 +32,6 @@ MOST_STARTS = 4
 _ENDING_S = 60.0
 # A shell reports a process that a signal ended with a status above this one.
 _SIGNALLED = 128
-_INTERRUPTED = 130
 _WORKER_LOST = "the worker was lost while it ran the cell, which was run again elsewhere"
 
 
@@ -210,7 +209,7 @@ def main(arguments: list[str]) -> None:
         run(config.load(Path(file)), Work(**json.loads(work)))
     except KeyboardInterrupt:
         # The planner tells it.
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from harness import hints
 from harness.errors import UsageError
 from harness.host import process
 from harness.project import c_checks, cut_release, site, text_checks, tree_checks, wheel_check
@@ -123,7 +124,10 @@ def run_checks(
     steps = _steps()
     unknown = [name for name in only if name not in steps]
     if unknown:
-        raise UsageError(f"unknown steps: {', '.join(unknown)}; the steps are {', '.join(steps)}")
+        raise UsageError(
+            f"there is no check {unknown[0]!r}{hints.did_you_mean(unknown[0], tuple(steps))}",
+            hint=f"the checks are {', '.join(steps)}",
+        )
     chosen = {name: step for name, step in steps.items() if not only or name in only}
 
     def run(name: str) -> StepResult:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make the reference pages from the code: configuration keys, exit codes and tasks.
+"""Make reference pages from the code: configuration keys, variables, exit codes and tasks.
 
 The functions turn values into Markdown. docs/site_hook.py passes the pages to mkdocs when the site
 is built, so that no page can differ from the code.
@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import NOT_UNDERSTOOD, HarnessError
+from harness.errors import OTHER_EXIT_CODES, HarnessError
+from harness.model.environment import VARIABLES
 from harness.model.machines import ImageSpec
 from harness.model.settings import Settings
 
@@ -33,6 +34,11 @@ _EXIT_CODES = (
     "Every task ends in one of these. An error prints the last lines of what was watched, then "
     "`error:` and, if there is something to do, `hint:`. This page is made from "
     "`harness/errors.py`."
+)
+_ENVIRONMENT = (
+    "The harness reads these environment variables, and no others. Programs that it starts, such "
+    "as a debugger or a compiler, read their own. This page is made from "
+    "`harness/model/environment.py`."
 )
 _TASKS = (
     "Each task is run by `./dev TASK` in the checkout, and by `modlab TASK` where the wheel is "
@@ -200,15 +206,14 @@ def _toml(value: Any) -> str:
 
 def exit_codes() -> str:
     """Return the page with the exit codes, each with the errors that end in it."""
+    raised = [
+        (error.exit_code, f"`{error.__name__}`", _first_line(error))
+        for error in _errors(HarnessError)
+    ]
+    others = [(code, "-", text) for code, text in OTHER_EXIT_CODES.items()]
     rows = [
-        "| 0 | success | passed, or nothing was found to object to |",
-        *(
-            f"| {error.exit_code} | `{error.__name__}` | {_first_line(error)} |"
-            for error in sorted(_errors(HarnessError), key=lambda one: one.exit_code)
-        ),
-        f"| {NOT_UNDERSTOOD} | not understood | `panic-explain`: words of a crash, no report |",
-        "| 130 | interrupted | Ctrl-C, or SIGTERM |",
-        "| 141 | pipe closed | whoever read the output has gone, `head` for example |",
+        f"| {code} | {name} | {text} |"
+        for code, name, text in sorted((*raised, *others), key=lambda row: row[0])
     ]
     return "\n".join(
         (
@@ -216,12 +221,19 @@ def exit_codes() -> str:
             "",
             _EXIT_CODES,
             "",
-            "| code | error | when |",
+            "| code | exception in Python | when |",
             "|---|---|---|",
             *rows,
             "",
         )
     )
+
+
+def environment_variables() -> str:
+    """Return the page with every environment variable that the harness reads."""
+    rows = [f"| `{name}` | {text} |" for name, text in VARIABLES.items()]
+    table = "\n".join(("| variable | meaning |", "|---|---|", *rows))
+    return f"# Environment variables\n\n{_ENVIRONMENT}\n\n{table}\n"
 
 
 def _errors(root: type[HarnessError]) -> Iterator[type[HarnessError]]:

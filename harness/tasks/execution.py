@@ -10,11 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from harness.errors import HarnessError, RunInterrupted
+from harness.errors import INTERRUPTED, PIPE_CLOSED, HarnessError, RunInterrupted
 
-INTERRUPTED = 130
-# The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
-PIPE_CLOSED = 141
 # One Ctrl-C may arrive twice within this time, from the terminal and from `timeout`.
 _ONE_STROKE_S = 1.0
 

@@ -17,11 +17,11 @@ from invoke.parser.argument import Argument
 from invoke.program import Program
 
 from harness import hints
-from harness.errors import UsageError
+from harness.errors import PIPE_CLOSED, UsageError
 from harness.tasks.collection import installed_tasks
 from harness.tasks.common import SHARED_HELP
-from harness.tasks.execution import PIPE_CLOSED, drop_output
-from harness.tasks.words import arrange, command_words, did_you_mean
+from harness.tasks.execution import drop_output
+from harness.tasks.words import arrange, command_words
 
 _USAGE = UsageError.exit_code
 
@@ -103,9 +103,9 @@ class HarnessProgram(Program):
     def _unknown(self, word: str) -> str:
         if word.startswith("-"):
             known = list(self.initial_context.flags)
-            return f"no option {word}{did_you_mean(word, known)}"
+            return f"no option {word}{hints.did_you_mean(word, known)}"
         known = list(self.parser.contexts)
-        return f"no task {word!r}{did_you_mean(word, known)}"
+        return f"no task {word!r}{hints.did_you_mean(word, known)}"
 
     def parse_cleanup(self) -> None:
         """Handle a command line that runs no task: --help, --list, and the shell's completion."""

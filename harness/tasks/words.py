@@ -8,11 +8,12 @@ traceback where a number is expected. This module reports such mistakes itself.
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
+
+from harness import hints
 
 HELP_FLAGS = ("--help", "-h")
 
@@ -143,10 +144,4 @@ def _most_words(found: Arranged, context: ParserContext, option: str, required: 
 
 
 def _meant(name: str, context: ParserContext) -> str:
-    return did_you_mean(name, [flag for flag in context.flags if flag.startswith("--")])
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return "; did you mean ...?" with the known words most similar to this one, or ""."""
-    close = get_close_matches(word, known, n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+    return hints.did_you_mean(name, [flag for flag in context.flags if flag.startswith("--")])

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from harness import hints
@@ -88,9 +87,8 @@ def _named(listed: Sequence[ListedSuite], wanted: Sequence[str]) -> tuple[Listed
         if not _exists(name, listed):
             known = [suite.spec.name for suite in listed]
             known += [known_name for suite in listed for known_name in suite.names]
-            close = get_close_matches(name, known, n=3)
             raise UsageError(
-                f"no test {name}" + (f"; did you mean {' or '.join(close)}?" if close else ""),
+                f"no test {name}{hints.did_you_mean(name, known)}",
                 hint=f"these tests exist: {hints.command('kernel-test', '--list')}",
             )
     return tuple(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of project.checks: every step runs, and a failed step shows its output."""
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from harness.errors import UsageError
 from harness.project import checks
 from harness.project.checks import StepResult
+from tests.unit.project.documented import PROJECT
 
 
 def _objects(_project: Path) -> Iterable[str]:
@@ -66,8 +68,42 @@ def test_single_steps_of_check_can_be_chosen_by_name(tmp_path: Path) -> None:
     (only,) = checks.run_checks(project=tmp_path, only=("good",), on_step=lambda _step: None)
 
     assert only.name == "good"
-    with pytest.raises(UsageError, match="bad, good, command, missing"):
-        checks.run_checks(project=tmp_path, only=("nothing",), on_step=lambda _step: None)
+    with pytest.raises(UsageError, match="there is no check 'god'; did you mean good") as caught:
+        checks.run_checks(project=tmp_path, only=("god",), on_step=lambda _step: None)
+    assert caught.value.hint == "the checks are bad, good, command, missing"
+
+
+def test_check_builds_the_site_follows_links_and_reads_for_misspelt_and_clipped_words() -> None:
+    """Without these steps, `check` would pass with a dead link or a misspelt word."""
+    assert {"site", "links", "spelling", "words"} <= set(checks._steps())
+
+
+def table_of_times(text: str) -> list[tuple[tuple[str, ...], float]]:
+    """Return the rows of CONTRIBUTING's table of checks: names, and most seconds of each."""
+    table = text.partition("| check | seconds |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    return [
+        (tuple(name.strip() for name in names.split(",")), float(re.findall(r"\d+", seconds)[-1]))
+        for names, seconds in rows
+    ]
+
+
+def test_contributing_lists_each_check_once_the_longest_first() -> None:
+    """The table of times in CONTRIBUTING.md has each step of `check`, sorted by its seconds."""
+    rows = table_of_times((PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+
+    names = [name for row, _seconds in rows for name in row]
+    seconds = [most for _row, most in rows]
+    assert sorted(names) == sorted(checks._steps())
+    assert seconds == sorted(seconds, reverse=True)
+
+
+def test_a_table_of_checks_is_read_with_several_names_in_a_row_and_a_range_of_seconds() -> None:
+    """A row may have several checks, and its seconds may be a range, of which the last counts."""
+    rows = "| a, b | 1 to 6 each | c |\n| d | 2 | e |"
+    text = f"x\n| check | seconds | what |\n|---|---|---|\n{rows}\n\ny"
+
+    assert table_of_times(text) == [(("a", "b"), 6.0), (("d",), 2.0)]
 
 
 def test_a_passed_core_test_shows_only_lines_with_a_hash_sign_and_a_failed_one_all_lines(

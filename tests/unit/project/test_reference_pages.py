@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of project.reference_pages: pages are made from the code; each key needs a description."""
 
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from harness import errors
+from harness.host import config
 from harness.model.settings import System, TestSpec
 from harness.project import reference_pages
 from harness.project.reference_pages import TaskText
@@ -93,7 +95,40 @@ def test_the_exit_codes_page_has_every_error() -> None:
     for name, value in vars(errors).items():
         if isinstance(value, type) and issubclass(value, errors.HarnessError):
             assert f"| {value.exit_code} | `{name}` | " in page
-    assert f"| {errors.NOT_UNDERSTOOD} | not understood | `panic-explain`" in page
+    for code, text in errors.OTHER_EXIT_CODES.items():
+        assert f"| {code} | - | {text} |" in page
+    assert set(errors.OTHER_EXIT_CODES) == {0, 5, 130, 141}
+
+
+class _Recorder(dict[str, str]):
+    """The variables of an environment, which remembers the names that were asked for."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        super().__init__(variables)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a variable, or the default."""
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+
+def test_the_environment_page_has_each_variable_that_the_harness_reads_and_no_other() -> None:
+    """The page of environment variables has a row for each name for which config.py asks."""
+    variables = _Recorder({"HARNESS_RUN": "file", "KDIR": "folder"})
+    config.environment(variables)
+
+    page = reference_pages.environment_variables()
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == variables.asked
 
 
 def test_the_tasks_page_is_sorted_by_name_with_aliases_options_and_shared_options_once() -> None:

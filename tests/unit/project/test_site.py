@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of project.site: a good site passes, and each dead link is named."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.project import site
+from tests.unit.project.documented import PROJECT
 
 _CONFIG = "site_name: test\nplugins: []\nvalidation:\n  anchors: warn\n"
 
@@ -29,6 +33,26 @@ def test_a_site_without_dead_links_is_built_and_no_problem_is_reported(project: 
     """A real mkdocs builds a small real site, and the check of its links returns no problem."""
     assert objections(project) == []
     assert (project / "build" / "site" / "next" / "index.html").is_file()
+
+
+# mkdocs loads its hook again for each build; the tasks stay loaded.
+_ASKS_TWICE = """
+import json, runpy
+for _build in range(2):
+    texts = runpy.run_path("docs/site_hook.py")["task_texts"]()
+    print(json.dumps([text for task in texts for _flag, text in task.options]))
+"""
+
+
+def test_each_option_of_a_task_has_its_text_in_the_second_build_of_the_site_too() -> None:
+    """`mkdocs serve` builds the site again in one process, and no help text is lost by that."""
+    command = (sys.executable, "-c", _ASKS_TWICE)
+
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert "" not in first
+    assert second == first
 
 
 @pytest.mark.parametrize(

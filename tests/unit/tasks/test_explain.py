@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.tasks import execution, explain
+from harness.errors import PIPE_CLOSED
+from harness.tasks import explain
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
 NULL = str(DATA / "null.log")
@@ -95,7 +96,7 @@ def test_a_closed_pipe_ends_panic_explain_without_a_stack() -> None:
     )
 
     os.close(writer)
-    assert (done.returncode, done.stderr) == (execution.PIPE_CLOSED, b"")
+    assert (done.returncode, done.stderr) == (PIPE_CLOSED, b"")
 
 
 def test_panic_explain_imports_no_guest_or_symbol_library() -> None:

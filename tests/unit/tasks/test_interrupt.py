@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from harness.errors import RunInterrupted
-from harness.tasks.execution import INTERRUPTED, Interrupt, execute
+from harness.errors import INTERRUPTED, RunInterrupted
+from harness.tasks.execution import Interrupt, execute
 
 COMMAND = """
 import time
