@@ -125,7 +125,7 @@ def core_passes(
 def test_any_filter_passes_the_same_processes_in_the_driver_core_and_the_model(
     wanted: ModelFilter, uid: int, namespaces: list[int], groups: list[int], path: str | None
 ) -> None:
-    """For any filter and process the driver accepts the filter and decides as the model does."""
+    """For filters and processes that hypothesis draws, core and Python model decide alike."""
     encoded = wanted.encode()
 
     assert library().osq_py_filter_check(ctypes.byref(encoded), 15) == 0

@@ -142,7 +142,7 @@ def test_a_record_has_the_terminals_number_and_the_flag_of_a_memfd_program(
 
 
 def test_a_scripts_record_has_the_path_of_its_interpreter(guest: Guest, tail: Tailing) -> None:
-    """For a script, a record's path is the interpreter and its filename is the script."""
+    """In a guest, a script's exec record has the interpreter as path, the script as filename."""
     with tail() as running:
         guest.run(
             "printf '#!/bin/cat\\nhello\\n' > /tmp/script; chmod +x /tmp/script; /tmp/script",

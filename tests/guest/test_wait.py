@@ -34,7 +34,7 @@ LATE_MS = 20_000
 def test_a_waiting_reader_wakes_for_a_record_for_a_signal_and_when_its_queue_becomes_invalid(
     guest: Guest, driver: Driver
 ) -> None:
-    """Waits by SYNC, poll and epoll end with 0, EINTR or ESTALE and POLLHUP."""
+    """In a guest, waits by SYNC, poll and epoll then end with 0, EINTR, and ESTALE or POLLHUP."""
     assert driver.is_loaded()
 
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS

@@ -18,7 +18,7 @@ _STEP_S = 20.0
 
 
 def test_the_device_node_has_mode_0600_and_belongs_to_root(guest: Guest, driver: Driver) -> None:
-    """The device node has mode 0600 and belongs to root:wheel, so only root can open it."""
+    """On a user's Mac, stat of /dev/osquery prints 600 root wheel: only root can open it."""
     assert driver.is_loaded()
 
     said = guest.run(["stat", "-f", "%Lp %Su %Sg", driver.spec.devices[0]], deadline_s=_STEP_S)
@@ -58,7 +58,7 @@ def test_after_unloading_the_device_node_and_the_kext_are_gone(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After each unload the device node is gone and the kext is not listed."""
+    """On a user's Mac, after each unload /dev/osquery is gone and the kext is not listed."""
     for _ in range(50 if long_run else 3):
         driver.unload(attempts=20)
         gone = guest.run(["test", "-e", driver.spec.devices[0]], deadline_s=_STEP_S, check=False)

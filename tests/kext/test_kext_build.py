@@ -37,7 +37,7 @@ def test_a_build_from_sources_in_another_folder_has_the_same_bundle_and_dsym_byt
 def test_no_file_of_bundle_and_dsym_contains_the_path_of_the_source_folder(
     built: KextBuild, spec: KextSpec
 ) -> None:
-    """No file of bundle and dSYM contains the path of the source folder."""
+    """A kext and its dSYM, built on Linux, do not show in which folder they were built."""
     for folder in (built.bundle, built.dsym):
         for name, data in contents(folder).items():
             assert str(spec.root).encode() not in data, name

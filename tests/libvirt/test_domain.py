@@ -93,7 +93,7 @@ def test_an_exception_inside_a_domains_with_block_destroys_the_domain_and_is_pas
 
 
 def test_a_domain_runs_on_after_a_call_of_keep_and_can_be_attached_again(hv: Hypervisor) -> None:
-    """After keep() the domain runs on; attach() joins it and leaves it running."""
+    """After Domain.keep the domain runs on; domain.attach joins it and leaves it running."""
     with Domain.create(hv, XML, paused=False) as running:
         running.keep()
 

@@ -280,7 +280,7 @@ def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> N
 def test_a_command_raises_guest_lost_at_its_deadline_if_the_ssh_server_gets_sigstop_meanwhile(
     tmp_path: Path, moment: Moment
 ) -> None:
-    """The real server stops before, while or after it reads a command; the call still ends."""
+    """The server is stopped before, within or after a command; the call ends all the same."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
         Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as frozen,

@@ -67,7 +67,7 @@ def test_virt_xml_validate_accepts_the_virtual_macs_domain_xml(
 def test_virtual_mac_has_penryn_and_vmxnet3_for_macos_10_but_haswell_and_virtio_net_for_13() -> (
     None
 ):
-    """With macOS 10 a Mac has a Penryn and vmxnet3, and with 13 a Haswell and virtio-net.
+    """The rendered domain XML has this processor and network card for each macOS.
 
     A Mac with macOS 13 reaches no network, and only the port of SSH is forwarded to it.
     """
@@ -81,7 +81,7 @@ def test_virtual_mac_has_penryn_and_vmxnet3_for_macos_10_but_haswell_and_virtio_
 
 
 def test_special_characters_of_the_smc_key_are_escaped_for_both_xml_and_qemu() -> None:
-    """The key's special characters are escaped for XML, and its commas are doubled for QEMU."""
+    """In a virtual Mac's domain XML the SMC key is escaped, with its commas doubled for QEMU."""
     root = ET.fromstring(mac_domain_xml.render(SPEC))  # noqa: S314
     values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
 

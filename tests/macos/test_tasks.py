@@ -93,7 +93,7 @@ def test_kernel_deps_exits_with_2_while_a_requirement_is_missing(
 
 
 def test_what_kernel_deps_applies_it_also_takes_back(named: Callable[[Profile], Case]) -> None:
-    """`kernel-deps --apply` sets the boot argument of 10.10, and `--undo` removes it."""
+    """On a scripted macOS 10.10, --apply sets kext-dev-mode=1, and --undo removes it."""
     case = named(replace(PROFILES["10.10"], signed=False))
 
     assert code_of(targets.kernel_deps, target="mine", apply=True) == 0

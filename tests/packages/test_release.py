@@ -72,7 +72,7 @@ def test_changed_file_fails_the_checksums(release: Release, tmp_path: Path) -> N
 
 
 def test_release_has_all_packages(release: Release, kernel: Kernel) -> None:
-    """A release has packages with the DKMS source, the module, tools, library and headers."""
+    """A release has osq, osq-subscriber, osq-dkms, osq-modules, libosq0 and libosq-dev."""
     module = f"osq-modules-{kernel.release}"
 
     assert package_names(release) == USER_LAND | {"osq-dkms", module}

@@ -93,7 +93,7 @@ def test_in_a_configuration_shared_with_osquery_keys_that_only_osquery_knows_are
     ],
 )
 def test_the_error_for_a_wrong_value_names_its_key(folder: Path, content: Any, key: str) -> None:
-    """The error for a wrong value has the key of that value in the file."""
+    """Loading a configuration file with a wrong value raises ConfigError with that value's key."""
     with pytest.raises(ConfigError) as caught:
         load(written(folder, content))
 
@@ -101,7 +101,7 @@ def test_the_error_for_a_wrong_value_names_its_key(folder: Path, content: Any, k
 
 
 def test_the_error_for_a_missing_or_invalid_configuration_names_the_file(folder: Path) -> None:
-    """The error for a missing or invalid configuration file has the file's name."""
+    """Loading a file that does not exist, or is no JSON, raises ConfigError with its name."""
     path = folder / "osq.conf"
     with pytest.raises(ConfigError, match=r"osq\.conf: the file: No such file"):
         load(path)

@@ -49,7 +49,7 @@ def test_a_daemon_that_finds_its_device_taken_waits_until_it_is_free(
 
 
 def test_a_daemon_that_waits_for_its_device_can_be_stopped(host: Host, folder: Path) -> None:
-    """SIGTERM ends a daemon that waits for its device, with exit code 0."""
+    """While another daemon has the device, SIGTERM ends a waiting one with exit code 0."""
     (folder / "other").mkdir()
     with Daemon(host, folder) as first:
         subscribed(first)

@@ -47,7 +47,7 @@ def test_numbers_and_texts_of_an_exec_record_are_decoded() -> None:
 
 
 def test_a_fork_record_which_has_no_texts_is_decoded() -> None:
-    """A fork record, whose type has no tail, is decoded correctly."""
+    """For a fork record, which has only numbers, decode returns a Fork event with them."""
     event = a_fork(child_pid=3, child_tid=4, ts_boot_ns=5)
 
     assert (event.child_pid, event.child_tid, event.ts_boot_ns) == (3, 4, 5)
@@ -102,7 +102,7 @@ def test_a_record_shorter_than_its_struct_is_not_decoded() -> None:
     body=st.binary(min_size=58, max_size=600),
 )
 def test_random_bytes_are_decoded_or_rejected_without_an_exception(kind: int, body: bytes) -> None:
-    """Random bytes after a valid head give an event or None, and no exception."""
+    """For random bytes after a valid head, decode returns an event or None."""
     event = decode(b"\0\0\0\0" + kind.to_bytes(2, "little") + body)
 
     assert event is None or isinstance(event, Event)

@@ -96,7 +96,7 @@ def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -
 def test_the_error_for_wrong_sql_has_its_reason_and_for_an_unknown_table_a_hint(
     store: Path, sql: str, said: str, hint: str
 ) -> None:
-    """The error for wrong SQL has its reason, and for an unknown table also a hint."""
+    """Reader.query raises QueryError with SQLite's message; a hint names the table meant."""
     with Reader(store) as reader, pytest.raises(QueryError, match=said) as caught:
         list(reader.query(sql, deadline_s=10).rows)
 
@@ -104,7 +104,7 @@ def test_the_error_for_wrong_sql_has_its_reason_and_for_an_unknown_table_a_hint(
 
 
 def test_a_query_that_would_never_end_fails_with_an_error_at_its_deadline(store: Path) -> None:
-    """An endless recursive query ends with an error at its deadline."""
+    """Reader.query ends an endless recursive query with QueryError after deadline_s."""
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     begun = time.monotonic()
 
@@ -180,7 +180,7 @@ def test_the_events_of_one_minute_are_read_from_a_store_of_a_million_within_50_m
 
 
 def test_a_million_events_are_counted_within_a_second(large_store: Path) -> None:
-    """Counting a million events takes less than a second."""
+    """SELECT count(*) on a store of a million programs takes less than a second."""
     took_s, rows = best_s(large_store, "SELECT count(*) FROM kprocess_events")
 
     assert rows == [(MILLION,)]

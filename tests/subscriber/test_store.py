@@ -239,7 +239,7 @@ def test_a_store_at_its_size_limit_deletes_events_but_no_stats_rows(folder: Path
 def test_session_numbers_increase_even_when_the_clock_is_set_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that was set back does not repeat a session's number."""
+    """Store.begin, called at calendar times that go back, returns ever greater session numbers."""
     path = folder / "events.db"
     sessions = []
     for now in (2_000_000_000.0, 2_000_000_000.0, 1.0, 1_999_999_999.0, 2_000_000_100.0):

@@ -101,7 +101,7 @@ def test_flags_of_a_truncated_exec_event_set_its_columns_overflows_and_probe_err
 
 
 def test_a_fork_within_one_process_has_the_event_type_thread_fork(folder: Path) -> None:
-    """A fork whose child belongs to the same process is a thread's."""
+    """A Fork event whose child_pid is the parent's own pid is a thread's in kprocess_events."""
     events = (a_fork(seq=1, pid=5, child_pid=6, child_tid=6), a_fork(seq=2, pid=5, child_pid=5))
     store = row_of(folder, *events)
 

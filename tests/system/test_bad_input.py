@@ -61,7 +61,7 @@ def test_a_run_whose_kernel_lacks_a_module_that_its_module_needs_exits_with_1_an
 def test_a_run_whose_module_init_exceeds_the_load_deadline_exits_with_3(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """In a real guest the example's init hangs for longer than timeouts.load_s: a crash.
+    """In a real guest the example module's init hangs longer than timeouts.load_s allows.
 
     Nothing is left running.
     """

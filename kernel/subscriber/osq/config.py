@@ -39,9 +39,10 @@ _RECORDS = ("exec", "fork", "exit")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The checked settings of the daemon.
+    """The settings of `osq daemon` and its store, from a checked configuration file.
 
-    Units: interval_s is the length of a row of kosquery_stats, shares are percent of the ring.
+    Units: interval_s is the length of a row of kosquery_stats; shares are the percent of the ring
+    that a type of records may fill.
     """
 
     device: Path

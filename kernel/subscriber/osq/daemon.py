@@ -331,10 +331,10 @@ def open_ring(config: Config, stop: Stop) -> Ring | None:
 
 
 def serve(config: Config, stop: Stop) -> None:
-    """Run the daemon until it is stopped.
+    """Run `osq daemon` with these settings until `stop` is set.
 
-    A corrupt ring ends it, because the device cannot be opened again without rights; systemd
-    starts it again.
+    A corrupt ring ends it: the daemon has given up the rights that opening the device again would
+    need. systemd starts it again.
     Raises: OsqError for a failure that a retry cannot repair.
     """
     # The store is opened first, so that its errors appear before the kernel publishes events.

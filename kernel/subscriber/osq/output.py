@@ -21,7 +21,7 @@ _MEASURED_ROWS = 200
 
 
 class Format(Enum):
-    """The format in which rows are printed."""
+    """A format in which `osq query` prints rows."""
 
     TABLE = "table"
     JSON = "json"

@@ -91,7 +91,7 @@ def paths_of(
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern as a regular expression for whole paths."""
+    """Return the regular expression that a whole path matches if a pattern of file_paths does."""
     parts = []
     for piece in _WILDCARD.split(pattern):
         if piece in {"%%", "**"}:

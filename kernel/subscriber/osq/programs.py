@@ -50,10 +50,10 @@ class Programs:
         self._ended: dict[Process, Program] = {}
 
     def follow(self, events: Iterable[Event]) -> dict[int, Program]:
-        """Apply a batch of events; return by seq the program of each other event's process.
+        """Learn from the exec, fork and exit events of a batch; return the programs of the others.
 
-        Others than exec, fork and exit. An event is left out if the program is not known, or if
-        the event names another file than that program's.
+        Shape: by the event's seq. An event is left out if its process's program is not known, or
+        if the event names another file than that program's.
         """
         found: dict[int, Program] = {}
         for event in events:

@@ -193,7 +193,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _hint(message: str) -> str:
-    """Return for SQLite's error "no such table" which table was meant; "" for another error."""
+    """Return which table SQLite's error "no such table" probably means; "" for another error."""
     name = message.removeprefix("no such table: ").removeprefix("main.")
     if name == message:
         return ""

@@ -249,7 +249,7 @@ class Ptrace(Event, Acted):
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown(Event):
-    """A record of a type that this version does not know."""
+    """A record of a type that this version does not know, of which only the head is decoded."""
 
     type: int
 

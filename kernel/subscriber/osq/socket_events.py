@@ -40,7 +40,8 @@ def watch_actions(names: Collection[str]) -> int:
 def _address(name: str) -> Source:
     """Return a function from a socket event to the text of its local or remote address.
 
-    name: "local" or "remote". The text is "" when address and port are unset, and for UNIX.
+    name: "local" or "remote". The text is "" when address and port are unset, and for a UNIX
+    socket.
     """
 
     def of(event: Socket, _: Context) -> SqlValue:

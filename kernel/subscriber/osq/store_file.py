@@ -149,7 +149,7 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged store with its write-ahead log, and return the new path."""
+    """Rename a damaged store, and its write-ahead log, to STORE.corrupt-TIME; return that path."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     kept = path.with_name(f"{path.name}.corrupt-{stamp}")
     number = 1

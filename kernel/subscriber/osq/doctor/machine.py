@@ -38,7 +38,7 @@ class Machine:
 
     @classmethod
     def this(cls) -> Self:
-        """Return the machine that this program runs on."""
+        """Return the machine on which this program runs, for `osq doctor` to examine."""
         return cls(
             root=Path("/"),
             release=platform.release(),
@@ -51,7 +51,7 @@ class Machine:
         return self.root / Path(path).relative_to("/")
 
     def text(self, path: str) -> str:
-        """Return the content of a file, "" when it cannot be read."""
+        """Return the content of a file of the examined machine, "" when it cannot be read."""
         try:
             return self.at(path).read_text(errors="replace")
         except OSError:
@@ -65,7 +65,10 @@ class Machine:
                 yield Process(pid=int(folder.name), name=name, folder=folder)
 
     def holders(self, path: Path) -> list[Process]:
-        """Return the processes that have a file open; only root sees those of other users."""
+        """Return the processes of the examined machine that have a file open.
+
+        Only root sees the open files of other users' processes.
+        """
         return [one for one in self.processes() if _has_open(one, path)]
 
 

@@ -119,7 +119,7 @@ def _unwatched(machine: Machine, config: Config) -> int:
 
 
 def clock(machine: Machine) -> Iterator[Finding]:
-    """Check that something keeps the clock right, because `time` is taken from it."""
+    """Check that something, such as NTP, sets the clock, since the column `time` comes from it."""
     if machine.is_synchronised:
         yield ok("clock", "the clock is synchronised")
         return

@@ -14,7 +14,7 @@ _ALL = (1 << len(_NAMES)) - 1
 
 
 def names(bits: int) -> str:
-    """Return the names of a set of capabilities; "all" for every one that has a name."""
+    """Return the names of the capabilities whose bits are set; "all" if every known one is."""
     if bits & _ALL == _ALL:
         return "all"
     known = [name for number, name in enumerate(_NAMES) if bits >> number & 1]

@@ -23,7 +23,10 @@ _UNSET = 0xFFFFFFFF
 
 
 def user(uid: SqlValue) -> str:
-    """Return a uid as text, with the user's name on the machine that makes the report."""
+    """Return a uid as text, with the user's name on the machine that makes the report.
+
+    None is "not known"; an unset login uid is "nobody logged in".
+    """
     if uid is None:
         return "not known"
     number = int(uid)
@@ -165,7 +168,7 @@ class _Drawing:
 
 
 def processes(facts: Facts) -> Html:
-    """Return the section on programs, as a tree of who started whom."""
+    """Return the section "Processes": the tree of which process started which program."""
     roots = processes_of(facts)
     risen = frozenset((row["pid"], row["start_ntime"]) for row in facts.escalations.rows)
     is_small = len(facts.processes.rows) <= _SMALL_ROWS
@@ -256,7 +259,7 @@ def _ending(one: Process) -> Html:
 
 
 def connections(facts: Facts) -> Html:
-    """Return the section on connections and listeners."""
+    """Return the section "Connections": connects, accepts and listeners by program and peer."""
     cells = [
         (
             clock(int(row["first"] or 0)),
@@ -309,7 +312,7 @@ def _times(row: Row) -> str:
 
 
 def files(facts: Facts) -> Html:
-    """Return the section on changes of watched files."""
+    """Return the section "File changes": which program changed which watched file, how often."""
     cells = [
         (
             clock(int(row["first"] or 0)),
