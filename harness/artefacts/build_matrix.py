@@ -116,10 +116,12 @@ def _built(settings: Settings, row: Row, environment: Environment, progress: Pro
 
 
 def _kernel(settings: Settings, name: str, environment: Environment, progress: Progress) -> Kernel:
+    root, shared = environment.cache, settings.shared_cache
     if name in settings.builds:
         spec = settings.builds[name]
-        return kernels.ensure_headers(name, spec, root=environment.cache, progress=progress)
-    return kernels.ensure(name, settings.kernels[name], root=environment.cache, progress=progress)
+        return kernels.ensure_headers(name, spec, root=root, shared=shared, progress=progress)
+    known = settings.kernels[name]
+    return kernels.ensure(name, known, root=root, shared=shared, progress=progress)
 
 
 def _build(
@@ -127,7 +129,11 @@ def _build(
 ) -> ModuleBuild:
     module = settings.module
     fitted = build_root.fitted(
-        kernel, module.build_needs, root=environment.cache, progress=progress
+        kernel,
+        module.build_needs,
+        root=environment.cache,
+        shared=settings.shared_cache,
+        progress=progress,
     )
     folder = f"kernel-all/{name}"
     spec = settings.builds.get(name)

@@ -6,7 +6,6 @@ library. A build root is bootstrapped from that suite once and cached like an im
 installed on this host. A build root also contains the packages that a module's build asks for.
 """
 
-import os
 import re
 import secrets
 import shutil
@@ -16,6 +15,8 @@ from pathlib import Path
 
 from harness.artefacts import bootstrap
 from harness.artefacts.bootstrap import Bootstrap
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.errors import ImageError
 from harness.host import apt, apt_suite, cache, tool
 from harness.model.settings import Kernel
@@ -33,7 +34,14 @@ _COMPILER = re.compile(r"\b((?:gcc|clang)(?:-\d+)?)\b")
 _READY = "ready"
 
 
-def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Progress) -> Kernel:
+def fitted(
+    kernel: Kernel,
+    packages: Sequence[str],
+    *,
+    root: Path,
+    shared: Path | None = None,
+    progress: Progress,
+) -> Kernel:
     """Return the kernel with a build root added if this host cannot build modules for it.
 
     This host can build if it has the kernel's compiler and the packages, and runs the same suite.
@@ -47,7 +55,7 @@ def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Pro
     if not own or (here and not missing(packages)):
         return kernel
     wanted = _packages(kernel, needed, packages, root=root, progress=progress)
-    found = ensure(suite, wanted, root=root, progress=progress)
+    found = ensure(suite, wanted, root=root, shared=shared, progress=progress)
     return replace(kernel, build_root=found)
 
 
@@ -84,8 +92,15 @@ def missing(packages: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in packages if name not in installed)
 
 
-def ensure(suite: str, packages: Sequence[str], *, root: Path, progress: Progress) -> Path:
-    """Return a build root with these packages, from the cache or bootstrapped now.
+def ensure(
+    suite: str,
+    packages: Sequence[str],
+    *,
+    root: Path,
+    shared: Path | None = None,
+    progress: Progress,
+) -> Path:
+    """Return a build root with these packages, from a cache or bootstrapped now.
 
     A build root is a small root file system of a Debian suite, in which modules are built.
     Raises: ImageError when the bootstrap fails, CacheBusy, Lost when the disk is full.
@@ -93,23 +108,15 @@ def ensure(suite: str, packages: Sequence[str], *, root: Path, progress: Progres
     sources = apt.debian_sources(suite)
     names = sorted({*_TOOLS, *packages})
     folder = root / "buildroots" / f"{suite}-{cache.key_of(_FORMAT, suite, *names, *sources)}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
-        what=f"build root of {suite}",
-        deadline_s=_LOCK_S,
-        progress=progress,
-    )
-    with held:
-        if not (folder / _READY).is_file():
-            progress(f"bootstrapping a build root of {suite}: {', '.join(packages)}")
-            what = Bootstrap(
-                suite=apt.base_suite(suite), packages=tuple(names), sources=tuple(sources)
-            )
-            with cache.publish(folder) as beside:
-                _make(what, beside)
-            cache.forget_unused(root / "buildroots")
-        os.utime(folder)
-    return folder / "root"
+    what = Bootstrap(suite=apt.base_suite(suite), packages=tuple(names), sources=tuple(sources))
+
+    def make(folder: Path) -> None:
+        progress(f"bootstrapping a build root of {suite}: {', '.join(packages)}")
+        _make(what, folder)
+
+    wanted = Artefact(folder=folder, what=f"build root of {suite}", lock_s=_LOCK_S, shared=shared)
+    lack = artefact.lack_of(_READY)
+    return artefact.ensure(wanted, make, problem=lack, progress=progress) / "root"
 
 
 def _make(what: Bootstrap, folder: Path) -> None:

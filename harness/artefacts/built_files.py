@@ -8,7 +8,8 @@ from pathlib import Path
 from harness.artefacts.build_steps import Job
 from harness.errors import BuildError
 from harness.host import tool
-from harness.model.settings import ModuleFile, PushSpec
+from harness.model.loaded_module import ModuleFile
+from harness.model.settings import PushSpec
 from harness.modules import makefiles, modinfo
 from harness.modules.modinfo import ModInfo
 from harness.modules.recipe import plain

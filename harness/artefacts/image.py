@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.artefacts import bootstrap
 from harness.artefacts.bootstrap import Bootstrap
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.errors import ConfigError, ImageError
 from harness.host import apt, cache, toml_file, tool
 from harness.model.machines import ImageChange, ImageSpec, out_of_range
@@ -133,8 +134,10 @@ def _located(spec: ImageSpec, file: Path) -> ImageSpec:
     return replace(spec, setup=setup)
 
 
-def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
-    """Return the image, from the cache or bootstrapped now (some minutes).
+def ensure(
+    spec: ImageSpec, *, root: Path, shared: Path | None = None, progress: Progress
+) -> Image:
+    """Return the image, from the cache, from the `shared` one, or bootstrapped now (minutes).
 
     Raises: ImageError when it cannot be made, CacheBusy while somebody else makes it, Lost when
         the disk is full.
@@ -144,22 +147,18 @@ def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
     )
     text = json.dumps([spec.suite, spec.packages, spec.size_mib, *sources])
     key = cache.key_of(_FORMAT, text, spec.setup)
-    folder = root / "images" / f"{spec.name}-{key}"
-    what = f"image {spec.name}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"), what=what, deadline_s=_LOCK_S, progress=progress
+
+    def make(folder: Path) -> None:
+        progress(f"bootstrapping {spec.name} ({spec.suite}, {len(spec.packages)} packages)")
+        _bootstrap(spec, sources, folder, progress)
+
+    wanted = Artefact(
+        folder=root / "images" / f"{spec.name}-{key}",
+        what=f"image {spec.name}",
+        lock_s=_LOCK_S,
+        shared=shared,
     )
-    with held:
-        problem = _problem(folder)
-        if problem and folder.exists():
-            progress(f"the cached image is deleted: {problem}")
-            shutil.rmtree(folder)
-        if problem:
-            progress(f"bootstrapping {spec.name} ({spec.suite}, {len(spec.packages)} packages)")
-            with cache.publish(folder) as beside:
-                _bootstrap(spec, sources, beside, progress)
-            cache.forget_unused(root / "images")
-        os.utime(folder)
+    folder = artefact.ensure(wanted, make, problem=_problem, progress=progress)
     return _image(spec.name, key, folder)
 
 

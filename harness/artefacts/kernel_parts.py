@@ -70,9 +70,9 @@ def _relocate(source: Path) -> None:
                 link.symlink_to(Path("../../lib") / target.parts[-2] / name)
 
 
-def is_ready(folder: Path) -> bool:
-    """Return whether a kernel in the cache is complete."""
-    return (folder / _FACTS).is_file()
+def problem(folder: Path) -> str:
+    """Return the reason why a kernel in the cache is incomplete, or ""."""
+    return "" if (folder / _FACTS).is_file() else f"it has no {_FACTS}"
 
 
 def kernel(name: str, key: str, folder: Path) -> Kernel:

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.errors import KernelError
 from harness.host import apt, cache, tool
 from harness.model.settings import Kernel
@@ -100,40 +102,45 @@ def _symbols(folder: Path, facts: dict[str, str]) -> KernelSymbols:
     )
 
 
-def ensure(kernel: Kernel, *, root: Path, progress: Progress) -> KernelSymbols:
-    """Return the symbol files of exactly this kernel, from the cache or fetched now.
+def ensure(
+    kernel: Kernel, *, root: Path, shared: Path | None = None, progress: Progress
+) -> KernelSymbols:
+    """Return the symbol files of exactly this kernel, from a cache or fetched now.
 
     Raises: KernelError when apt no longer offers them or they belong to another build; CacheBusy;
         Lost when the disk is full.
     """
-    folder = _folder(kernel.release, kernel.version, root)
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
-        what=f"symbols of {kernel.release}",
-        deadline_s=_LOCK_S,
-        progress=progress,
-    )
-    with held:
-        if not (folder / _FACTS).is_file():
-            with cache.publish(folder) as beside:
-                _make(kernel, beside, progress)
-            cache.forget_unused(root / "symbols")
+    wanted = _artefact(kernel, root, shared)
+
+    def make(folder: Path) -> None:
+        _make(kernel, folder, progress)
+
+    artefact.ensure(wanted, make, problem=artefact.lack_of(_FACTS), progress=progress)
     found = find_all(kernel, root)
     if found is None:
-        raise KernelError(f"{folder} went away while it was used")
+        raise KernelError(f"{wanted.folder} went away while it was used")
     return found
 
 
-def keep(kernel: Kernel, vmlinux: Path, *, root: Path, progress: Progress) -> None:
+def _artefact(kernel: Kernel, root: Path, shared: Path | None) -> Artefact:
+    folder = _folder(kernel.release, kernel.version, root)
+    what = f"symbols of {kernel.release}"
+    return Artefact(folder=folder, what=what, lock_s=_LOCK_S, shared=shared)
+
+
+def keep(
+    kernel: Kernel, vmlinux: Path, *, root: Path, shared: Path | None = None, progress: Progress
+) -> None:
     """Move the vmlinux of a kernel that was built here to the symbol files in the cache.
 
     Raises: KernelError when it belongs to another build; Lost when the disk is full.
     """
-    folder = _folder(kernel.release, kernel.version, root)
+    wanted = _artefact(kernel, root, shared)
     progress(f"keeping {_VMLINUX} of {kernel.release}")
-    with cache.publish(folder) as beside:
+    with cache.publish(wanted.folder) as beside:
         shutil.move(vmlinux, beside / _VMLINUX)
         _finish(kernel, beside)
+    artefact.give(wanted, progress)
 
 
 def _folder(release: str, version: str, root: Path) -> Path:

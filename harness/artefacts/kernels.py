@@ -6,13 +6,14 @@ any image mounts, and the headers that modules are built against. `kernel_parts`
 disk; `own_kernels` takes kernels that are not Debian's packages, `kernel_build` builds kernels.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import kernel_parts, own_kernels
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.artefacts.kernel_build import built
 from harness.errors import KernelError
 from harness.host import apt, apt_suite, cache
@@ -31,15 +32,17 @@ _MERGED = "usr/lib/modules"
 _READY = "ready"
 
 
-def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return a kernel from the cache; first fetch, build or prepare it.
+def ensure(
+    name: str, spec: KernelSpec, *, root: Path, shared: Path | None = None, progress: Progress
+) -> Kernel:
+    """Return a kernel from the cache, or from the `shared` one; or fetch, build or prepare it.
 
     For a meta package (linux-image-cloud-amd64) the kernel on which it depends today is returned.
     Raises: KernelError when the kernel cannot be fetched or unpacked; CacheBusy; Lost when the
         disk is full.
     """
     if spec.source or spec.fragments:
-        return built.ensure(name, spec, root=root, progress=progress)
+        return built.ensure(name, spec, root=root, shared=shared, progress=progress)
     if not spec.package:
         return own_kernels.ensure(name, spec, root=root, progress=progress)
     suite = "" if spec.suite == apt.own_suite() else spec.suite
@@ -53,28 +56,28 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     packages = [one.partition("=")[0] for one in versions]
     release = packages[0].removeprefix(_IMAGE)
     key = cache.key_of(_FORMAT, *versions)
-    folder = root / "kernels" / f"{release}-{key}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
+
+    def make(folder: Path) -> None:
+        size_mib = apt.download_mib(packages, *view)
+        progress(f"fetching {release}: {', '.join(packages)} ({size_mib} MiB)")
+        _unpack(packages, folder, progress, view)
+        _assemble(release, versions[0].partition("=")[2], folder)
+
+    wanted = Artefact(
+        folder=root / "kernels" / f"{release}-{key}",
         what=f"kernel {release}",
-        deadline_s=_LOCK_S,
-        progress=progress,
+        lock_s=_LOCK_S,
+        shared=shared,
     )
-    with held:
-        if not kernel_parts.is_ready(folder):
-            size_mib = apt.download_mib(packages, *view)
-            progress(f"fetching {release}: {', '.join(packages)} ({size_mib} MiB)")
-            with cache.publish(folder) as beside:
-                _unpack(packages, beside, progress, view)
-                _assemble(release, versions[0].partition("=")[2], beside)
-            cache.forget_unused(root / "kernels")
-        os.utime(folder)
+    folder = artefact.ensure(wanted, make, problem=kernel_parts.problem, progress=progress)
     found = kernel_parts.kernel(name, key, folder)
     return replace(found, suite=suite, cc=spec.cc)
 
 
-def ensure_headers(name: str, spec: BuildSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return a kernel that modules can be built for, and that nothing boots, from the cache.
+def ensure_headers(
+    name: str, spec: BuildSpec, *, root: Path, shared: Path | None = None, progress: Progress
+) -> Kernel:
+    """Return a kernel that modules can be built for, and that nothing boots, from a cache.
 
     Raises: KernelError when its headers cannot be fetched or unpacked, CacheBusy, Lost.
     """
@@ -85,20 +88,19 @@ def ensure_headers(name: str, spec: BuildSpec, *, root: Path, progress: Progress
     versions = _versioned(names, apt.versions(names, *view))
     release = names[0].removeprefix(_HEADERS).partition(":")[0]
     key = cache.key_of(_HEADERS_FORMAT, *versions)
-    folder = root / "headers" / f"{release}-{key}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
+
+    def make(folder: Path) -> None:
+        progress(f"fetching headers of {release}: {', '.join(names)}")
+        _unpack_headers(versions, folder, view)
+
+    wanted = Artefact(
+        folder=root / "headers" / f"{release}-{key}",
         what=f"headers of {release}",
-        deadline_s=_LOCK_S,
-        progress=progress,
+        lock_s=_LOCK_S,
+        shared=shared,
     )
-    with held:
-        if not (folder / _READY).is_file():
-            progress(f"fetching headers of {release}: {', '.join(names)}")
-            with cache.publish(folder) as beside:
-                _unpack_headers(versions, beside, view)
-            cache.forget_unused(root / "headers")
-        os.utime(folder)
+    lack = artefact.lack_of(_READY)
+    folder = artefact.ensure(wanted, make, problem=lack, progress=progress)
     kdir = folder / "src" / f"{_HEADERS}{release}"
     return Kernel(
         name=name,

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import compiler_words, initrd, kernel_parts, long_command
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.artefacts.long_command import Watch
 from harness.errors import BuildError, KernelError
 from harness.host import apt, cache, programs, tool
@@ -47,20 +49,15 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     sources = tuple(_sources(spec))
     known = (*(str(part) for part in sources), *_module_states(spec))
     key = cache.key_of(_FORMAT, *known, *sources)
+
+    def make(folder: Path) -> None:
+        progress(f"making {name} ready: {sources[0]}")
+        assemble(spec, folder)
+
+    # Not in the shared cache: every host that can name the user's files has them.
     folder = root / "kernels" / f"own-{key}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
-        what=f"kernel {name}",
-        deadline_s=_LOCK_S,
-        progress=progress,
-    )
-    with held:
-        if not kernel_parts.is_ready(folder):
-            progress(f"making {name} ready: {sources[0]}")
-            with cache.publish(folder) as beside:
-                assemble(spec, beside)
-            cache.forget_unused(root / "kernels")
-        os.utime(folder)
+    wanted = Artefact(folder=folder, what=f"kernel {name}", lock_s=_LOCK_S)
+    artefact.ensure(wanted, make, problem=kernel_parts.problem, progress=progress)
     found = kernel_parts.kernel(name, key, folder)
     return replace(found, kdir=spec.tree or found.kdir, cc=spec.cc)
 

@@ -226,7 +226,10 @@ def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tup
     follow; their package is "", because the settings already describe them.
     """
     default = settings.kernels[settings.targets[settings.default_target].kernel]
-    ready = kernels.ensure("default", default, root=environment.cache, progress=lambda _: None)
+    shared = settings.shared_cache
+    ready = kernels.ensure(
+        "default", default, root=environment.cache, shared=shared, progress=lambda _: None
+    )
     parts = _RELEASE.match(ready.release)
     if parts is not None and not ready.suite:
         head, tail = f"linux-image-{parts['series']}", parts["flavour"]
@@ -246,11 +249,14 @@ def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tup
 def _build(settings: Settings, environment: Environment, progress: Progress) -> ModuleBuild:
     """Return the module for the default target, built as `kernel-test` will build it."""
     name = settings.targets[settings.default_target].kernel
-    root = environment.cache
-    kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=progress)
+    root, shared = environment.cache, settings.shared_cache
+    kernel = kernels.ensure(
+        name, settings.kernels[name], root=root, shared=shared, progress=progress
+    )
+    needs = settings.module.build_needs
     return build.build_module(
         settings.module,
-        build_root.fitted(kernel, settings.module.build_needs, root=root, progress=progress),
+        build_root.fitted(kernel, needs, root=root, shared=shared, progress=progress),
         project=settings.root,
         out=build.output_folder(settings.root, "kernel", cache_root=root),
         variables=environment.kbuild,

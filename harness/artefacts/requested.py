@@ -75,7 +75,11 @@ def _build(
     return module_build.build_module(
         spec,
         build_root.fitted(
-            kernel, spec.build_needs, root=request.environment.cache, progress=progress
+            kernel,
+            spec.build_needs,
+            root=request.environment.cache,
+            shared=request.settings.shared_cache,
+            progress=progress,
         ),
         project=root,
         out=module_build.output_folder(root, folder, cache_root=request.environment.cache),

@@ -231,7 +231,8 @@ def _kernel_files(request: AttachRequest, life: GuestEntry) -> tuple[Path | None
     spec = request.settings.kernels.get(name)
     if spec is None:
         return None, None
-    kernel = kernels.ensure(name, spec, root=root, progress=lambda _text: None)
+    shared = request.settings.shared_cache
+    kernel = kernels.ensure(name, spec, root=root, shared=shared, progress=lambda _text: None)
     found = kernel_symbols.find_all(kernel, root)
     return (found.vmlinux, found.reduced) if found else (None, None)
 

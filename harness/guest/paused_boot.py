@@ -57,9 +57,10 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
     name = request.target_name or settings.default_target
     cpu_models.check_model(settings, environment, name, target)
     spec = settings.kernels[target.kernel]
-    kernel = kernels.ensure(target.kernel, spec, root=environment.cache, progress=progress)
+    root, shared = environment.cache, settings.shared_cache
+    kernel = kernels.ensure(target.kernel, spec, root=root, shared=shared, progress=progress)
     wanted = image.load_spec(settings.images, target.image)
-    base = image.ensure(wanted, root=environment.cache, progress=progress)
+    base = image.ensure(wanted, root=root, shared=shared, progress=progress)
     with ExitStack() as stack:
         entry = stack.enter_context(registry.claim(_new_entry(request, base)))
         entry.run.mkdir(parents=True)

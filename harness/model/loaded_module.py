@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A loaded kernel module as a value; the same for Linux and macOS."""
+"""The files of a built kernel module, and a loaded module, as values."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleFile:
+    """One built .ko: the file without symbols that the guest gets, and the file with symbols."""
+
+    name: str
+    stripped: Path
+    debug: Path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from harness.model.crash import Crash
 from harness.model.limits import Timeouts, VmcoreLimits
+from harness.model.loaded_module import ModuleFile
 from harness.model.machines import BuildSpec, KernelSpec, TargetSpec
 from harness.model.nights import NightSpec
 from harness.model.products import KextSpec, PackagesSpec, VariantSpec
@@ -212,6 +213,8 @@ class Settings:
         packages: What the task packages makes.
         kext: The kernel extension of the module for macOS.
         allow_kernel_lines: Regular expressions. A kernel report whose title matches is no fault.
+        shared_cache: The absolute path of a folder that several hosts mount. Images, kernels,
+            symbols and build roots are taken from there, and put there where it can be written.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -231,6 +234,7 @@ class Settings:
     packages: PackagesSpec | None = None
     kext: KextSpec | None = None
     allow_kernel_lines: tuple[str, ...] = ()
+    shared_cache: Path | None = None
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
@@ -278,15 +282,6 @@ class Kernel:
     suite: str = ""
     cc: str = ""
     build_root: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModuleFile:
-    """One built .ko: the file without symbols that the guest gets, and the file with symbols."""
-
-    name: str
-    stripped: Path
-    debug: Path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,9 @@ def _limits(settings: Settings) -> Problems:
             yield f"targets.{name}.image.size_mib", size_mib
     if settings.packages is not None:
         yield "packages.abi_test_bit", _no_bit(settings.packages.abi_test_bit)
+    shared = settings.shared_cache
+    relative = shared is not None and not shared.is_absolute()
+    yield "shared_cache", f"{shared} is no absolute path of a folder" if relative else ""
     for pattern in settings.allow_kernel_lines:
         yield "allow_kernel_lines", _no_expression(pattern)
 

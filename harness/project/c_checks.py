@@ -85,7 +85,10 @@ def sparse(project: Path) -> Iterable[str]:
         target = settings.targets[settings.default_target]
         cache = config.environment().cache
         spec = settings.kernels[target.kernel]
-        kernel = kernels.ensure(target.kernel, spec, root=cache, progress=lambda _text: None)
+        shared = settings.shared_cache
+        kernel = kernels.ensure(
+            target.kernel, spec, root=cache, shared=shared, progress=lambda _text: None
+        )
         module = settings.module
         specs = {"sparse": module} | {
             f"sparse-{key}": module.variant(key) for key in module.variants

@@ -183,8 +183,8 @@ def _made(
     settings = request.settings
     view.stage("kernel")
     spec = settings.kernels[target.kernel]
-    root = request.environment.cache
-    kernel = kernels.ensure(target.kernel, spec, root=root, progress=view.note)
+    root, shared = request.environment.cache, settings.shared_cache
+    kernel = kernels.ensure(target.kernel, spec, root=root, shared=shared, progress=view.note)
     view.stage("build")
     if request.variant is None:
         built = requested.build_module(request, kernel, view.note)

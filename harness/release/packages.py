@@ -159,6 +159,7 @@ def _kernels(request: PackagesRequest, spec: PackagesSpec) -> tuple[str, ...]:
 def _module(job: _Job, name: str, key: SigningKey) -> _Module:
     """Build the module for the kernel `name` from the copied source, check it and sign it."""
     settings, root = job.request.settings, job.request.environment.cache
+    # Not from the shared cache: what is released depends on no other host.
     kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=job.progress)
     module = settings.module
     inside = module.source.relative_to(settings.root)

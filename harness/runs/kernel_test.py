@@ -130,9 +130,9 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     spec = request.settings.kernels[target.kernel]
-    cache = request.environment.cache
+    cache, shared = request.environment.cache, request.settings.shared_cache
     view.stage("kernel")
-    kernel = kernels.ensure(target.kernel, spec, root=cache, progress=view.note)
+    kernel = kernels.ensure(target.kernel, spec, root=cache, shared=shared, progress=view.note)
     view.stage("build")
     if request.variant is None:
         return build_module(request, kernel, view.note)

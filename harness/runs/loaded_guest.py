@@ -177,15 +177,18 @@ def _artefacts(
     request: KernelTestRequest, target: TargetSpec, record: RunRecord
 ) -> SessionRequest:
     settings, cache = request.settings, request.environment.cache
+    shared = settings.shared_cache
     # An unknown image is refused before a kernel is fetched.
     wanted = image.load_spec(settings.images, target.image)
     with record.stage("kernel"):
         spec = settings.kernels[target.kernel]
-        kernel = kernels.ensure(target.kernel, spec, root=cache, progress=record.view.note)
+        kernel = kernels.ensure(
+            target.kernel, spec, root=cache, shared=shared, progress=record.view.note
+        )
         if request.writable:
             _check_9p(kernel, settings.kernels)
     with record.stage("image"):
-        base = image.ensure(wanted, root=cache, progress=record.view.note)
+        base = image.ensure(wanted, root=cache, shared=shared, progress=record.view.note)
     return SessionRequest(
         run_id=record.run_id,
         target_name=request.target_name or settings.default_target,

@@ -79,8 +79,9 @@ def _kernel(request: KernelTestRequest, handoff: Handoff, view: LiveView) -> Ker
         raise UsageError(
             f"the guest's kernel {name} is no longer configured", hint=f"{start} starts a guest"
         )
-    cache = request.environment.cache
-    kernel = kernels.ensure(name, settings.kernels[name], root=cache, progress=view.note)
+    cache, shared = request.environment.cache, settings.shared_cache
+    spec = settings.kernels[name]
+    kernel = kernels.ensure(name, spec, root=cache, shared=shared, progress=view.note)
     running = handoff.provenance.kernel_release
     if kernel.release != running:
         raise UsageError(

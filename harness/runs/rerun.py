@@ -124,8 +124,9 @@ def _differences(
     name = asked.kernel_name or ""
     if name not in settings.kernels:
         raise UsageError(f"the run's kernel {name or '?'} is no longer configured")
-    cache = asked.environment.cache
-    kernel = kernels.ensure(name, settings.kernels[name], root=cache, progress=view.note)
+    cache, shared = asked.environment.cache, settings.shared_cache
+    spec = settings.kernels[name]
+    kernel = kernels.ensure(name, spec, root=cache, shared=shared, progress=view.note)
     release = earlier.provenance.kernel_release
     if release != kernel.release and not rebuild:
         raise UsageError(

@@ -183,10 +183,13 @@ def fetch_kernel_symbols(
     from harness.host import config
 
     settings, root = context.settings, context.environment.cache
+    shared = settings.shared_cache
     name = config.choose_target(settings, target, kernel).kernel
+    spec = settings.kernels[name]
     with context.view() as view:
-        chosen = kernels.ensure(name, settings.kernels[name], root=root, progress=view.note)
-        print(kernel_symbols.ensure(chosen, root=root, progress=view.note).vmlinux)
+        chosen = kernels.ensure(name, spec, root=root, shared=shared, progress=view.note)
+        found = kernel_symbols.ensure(chosen, root=root, shared=shared, progress=view.note)
+        print(found.vmlinux)
     return 0
 
 

@@ -67,7 +67,8 @@ def image_build(context: TaskContext, name: str = "") -> int:
     wanted = [name] if name else [target.image for target in settings.targets.values()]
     with context.view() as view:
         for spec in dict.fromkeys(image.load_spec(settings.images, one) for one in wanted):
-            print(image.ensure(spec, root=context.environment.cache, progress=view.note).disk)
+            root, shared = context.environment.cache, settings.shared_cache
+            print(image.ensure(spec, root=root, shared=shared, progress=view.note).disk)
     return 0
 
 
@@ -84,8 +85,9 @@ def make_kernel_image(
 
     settings, root = context.settings, context.environment.cache
     name = config.choose_target(settings, target, kernel).kernel
+    spec, shared = settings.kernels[name], settings.shared_cache
     with context.view() as view:
-        made = kernels.ensure(name, settings.kernels[name], root=root, progress=view.note)
+        made = kernels.ensure(name, spec, root=root, shared=shared, progress=view.note)
     print(made.vmlinuz.parent)
     return 0
 

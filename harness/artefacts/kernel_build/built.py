@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import kernel_parts, kernel_symbols, own_kernels
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.artefacts.kernel_build import fragments, source
 from harness.artefacts.kernel_build.fragments import Line
 from harness.artefacts.kernel_build.source import Source
@@ -36,8 +38,10 @@ _KEPT = ("scripts", "tools", "include")
 _OBJECTS = (".o", ".a", ".ko", ".mod", ".cmd", ".order", ".lds", ".d", ".S", ".c", ".bin", ".elf")
 
 
-def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return a kernel built from source, from the cache or built now; its vmlinux is cached, too.
+def ensure(
+    name: str, spec: KernelSpec, *, root: Path, shared: Path | None = None, progress: Progress
+) -> Kernel:
+    """Return a kernel built from source, from a cache or built now; its vmlinux is cached, too.
 
     Raises: KernelError for a line of a fragment that the source refuses, and for a source that
         does not build; CacheBusy; Lost when the disk is full.
@@ -49,41 +53,63 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     lines = fragments.read(spec.fragments, found.version)
     words = (_version_of(compiler), fragments.text_of(lines), _suffix(spec))
     key = cache.key_of(_FORMAT, found.key, *words)
+    shared = None if spec.tree else shared
+    wanted = _artefact(name, key, spec, found, root=root, shared=shared)
+
+    def make(folder: Path) -> None:
+        _configure(found, lines, spec, folder)
+        log = wanted.folder.with_name(f".{wanted.folder.name}.make.log")
+        command = _make(found, folder, compiler)
+        own_kernels.run_make(command, what=name, log=log, progress=progress)
+        own_kernels.assemble(KernelSpec(tree=folder / _BUILD), folder)
+        vmlinux = folder / _BUILD / "vmlinux"
+        if vmlinux.is_file():
+            made = _kernel(name, key, folder)
+            kernel_symbols.keep(made, vmlinux, root=root, shared=shared, progress=progress)
+            _remove_objects(folder / _BUILD)
+
+    artefact.ensure(wanted, make, problem=kernel_parts.problem, progress=progress)
+    made = _kernel(name, key, wanted.folder)
+    if shared is not None and kernel_symbols.find(made, root) is None:
+        _take_symbols(made, root=root, shared=shared, progress=progress)
+    return made
+
+
+def _artefact(
+    name: str, key: str, spec: KernelSpec, found: Source, *, root: Path, shared: Path | None
+) -> Artefact:
+    """Return the place of a kernel in the caches.
+
+    What modules are built against names the folder of the source. So another host can use it only
+    if the source is in the same place there, and the shared name depends on this place.
+    """
     folder = root / "kernels" / f"{found.release}{_suffix(spec)}-{key}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
+    place = cache.key_of(str(found.folder))
+    return Artefact(
+        folder=folder,
         what=f"kernel {name}",
-        deadline_s=_LOCK_S,
-        progress=progress,
+        lock_s=_LOCK_S,
+        shared=shared,
+        shared_name=f"{folder.name}-{place}",
     )
-    with held:
-        if not kernel_parts.is_ready(folder):
-            with cache.publish(folder) as beside:
-                _configure(found, lines, spec, beside)
-                log = folder.with_name(f".{folder.name}.make.log")
-                command = _make(found, beside, compiler)
-                own_kernels.run_make(command, what=name, log=log, progress=progress)
-                own_kernels.assemble(KernelSpec(tree=beside / _BUILD), beside)
-            cache.forget_unused(root / "kernels")
-        os.utime(folder)
-        # The lock is still held, since this may move files of the folder.
-        return _with_symbols(name, key, folder, root=root, progress=progress)
 
 
-def _with_symbols(name: str, key: str, folder: Path, *, root: Path, progress: Progress) -> Kernel:
-    """Return the description of the built kernel in a folder of the cache.
+def _kernel(name: str, key: str, folder: Path) -> Kernel:
+    """Return the description of the built kernel in a folder, of the cache or still being made.
 
-    If its vmlinux is still in the build, it is first moved to where the symbols of all kernels are
-    kept.
+    `key` is the hash of everything that the kernel was built from.
     """
     made = kernel_parts.kernel(name, key, folder)
     # The same version may be built with several fragments, each with symbols of its own.
-    made = replace(made, version=f"{made.release}-{key}", kdir=folder / _BUILD)
-    vmlinux = folder / _BUILD / "vmlinux"
-    if vmlinux.is_file():
-        kernel_symbols.keep(made, vmlinux, root=root, progress=progress)
-        _remove_objects(folder / _BUILD)
-    return made
+    return replace(made, version=f"{made.release}-{key}", kdir=folder / _BUILD)
+
+
+def _take_symbols(made: Kernel, *, root: Path, shared: Path, progress: Progress) -> None:
+    """Take the symbols of a kernel that another host has built; report when there are none."""
+    try:
+        kernel_symbols.ensure(made, root=root, shared=shared, progress=progress)
+    except KernelError as error:
+        progress(error.message)
 
 
 def _suffix(spec: KernelSpec) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artefacts import kernel_parts
+from harness.artefacts.cached import artefact
+from harness.artefacts.cached.artefact import Artefact
 from harness.artefacts.kernel_build.fragments import Version
 from harness.errors import KernelError
 from harness.host import apt, apt_suite, cache
@@ -62,19 +64,14 @@ def ensure(spec: KernelSpec, *, root: Path, progress: Progress) -> Source:
     version = wanted.partition("=")[2].partition("-")[0]
     # Paths of files are shown from such a name on: see symbols.paths.
     folder = root / "sources" / f"linux-{version}-{key}"
-    held = cache.lock(
-        folder.with_name(f".{folder.name}.lock"),
-        what=wanted,
-        deadline_s=_LOCK_S,
-        progress=progress,
-    )
-    with held:
-        if not (folder / _READY).is_file():
-            progress(f"fetching {wanted} ({apt.download_mib([wanted], *view)} MiB)")
-            with cache.publish(folder) as beside:
-                _unpack(wanted, beside, view, progress)
-            cache.forget_unused(root / "sources")
-        os.utime(folder)
+
+    def make(folder: Path) -> None:
+        progress(f"fetching {wanted} ({apt.download_mib([wanted], *view)} MiB)")
+        _unpack(wanted, folder, view, progress)
+
+    # Not in the shared cache: a source is one package, and ten times as large when unpacked.
+    source = Artefact(folder=folder, what=wanted, lock_s=_LOCK_S)
+    artefact.ensure(source, make, problem=artefact.lack_of(_READY), progress=progress)
     return _source(folder, key)
 
 

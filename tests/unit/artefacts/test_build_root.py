@@ -132,3 +132,19 @@ def test_a_build_root_of_backports_begins_with_their_base(
 
     assert [one.suite for one in made] == ["trixie"]
     assert made[0].sources == ("deb http://x trixie-backports main",)
+
+
+def test_a_build_root_that_another_host_has_made_is_taken(
+    tmp_path: Path, made: list[Bootstrap]
+) -> None:
+    """Its closed folders and their files arrive, and belong to this user."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    for host in ("a", "b"):
+        found = build_root.ensure(
+            "trixie", ("gcc-14",), root=tmp_path / host, shared=shared, progress=lambda _: None
+        )
+
+    assert len(made) == 1
+    assert (found / "etc").stat().st_mode & 0o777 == 0o555
+    assert (found / "etc" / "motd").stat().st_uid == os.getuid()

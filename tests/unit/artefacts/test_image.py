@@ -74,7 +74,7 @@ def test_a_damaged_image_is_made_again(
 
     second = ensure(spec, tmp_path, said)
 
-    assert said[0].startswith("the cached image is deleted: ")
+    assert said[0].startswith("image one in the cache is replaced: ")
     assert first.disk == second.disk
     assert first.key != second.key
     assert len(made) == 2
@@ -246,3 +246,22 @@ def test_images_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path) -
     assert caught.value.message == (
         f"{tmp_path / 'two.toml'}: extends: one extends this image itself"
     )
+
+
+def test_an_image_that_another_host_has_made_is_taken(
+    spec: ImageSpec, tmp_path: Path, made: list[Path]
+) -> None:
+    """Its key is the same on both hosts, and a host with other apt sources makes its own."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    found = [
+        image.ensure(spec, root=tmp_path / host, shared=shared, progress=lambda _: None)
+        for host in ("a", "b")
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apt, "debian_sources", lambda suite: [f"deb http://y {suite} main"])
+        other = image.ensure(spec, root=tmp_path / "c", shared=shared, progress=lambda _: None)
+
+    assert found[0].key == found[1].key != other.key
+    assert found[0].disk != found[1].disk
+    assert len(made) == 2

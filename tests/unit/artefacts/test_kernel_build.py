@@ -8,12 +8,13 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.artefacts import kernel_symbols, kernels, own_kernels
-from harness.artefacts.kernel_build import fragments
+from harness.artefacts.kernel_build import fragments, source
 from harness.errors import KernelError
 from harness.model.machines import KernelSpec
 from harness.model.settings import Kernel
@@ -177,6 +178,57 @@ def test_a_built_kernel_has_boot_files_symbols_and_a_folder_to_build_modules_aga
     symbols = kernel_symbols.find_all(made, tree.with_name("cache"))
     assert symbols is not None
     assert symbols.vmlinux.is_file()
+
+
+def test_a_kernel_is_taken_from_a_host_that_has_its_source_in_the_same_place(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The symbols arrive with it. A host with the source in another place builds the kernel."""
+    shared, fragment = tmp_path / "shared", tmp_path / "base.config"
+    shared.mkdir()
+    fragment.write_text("CONFIG_A=y\n")
+    spec = KernelSpec(source="linux-source-6.1", fragments=(fragment,))
+    found = replace(source.ensure(KernelSpec(tree=tree), root=tmp_path, progress=print), key="k")
+
+    def ensure_on(host: str, folder: Path) -> Kernel:
+        place = replace(found, folder=folder)
+        monkeypatch.setattr(source, "ensure", lambda *_arguments, **_options: place)
+        root = tmp_path / host
+        return kernels.ensure("6.1", spec, root=root, shared=shared, progress=print)
+
+    first, second = ensure_on("a", tree), ensure_on("b", tree)
+    assert count_of_builds(tree) == 1
+    symbols = kernel_symbols.find_all(second, tmp_path / "b")
+    elsewhere = tree.rename(tree.with_name("elsewhere"))
+    third = ensure_on("c", elsewhere)
+
+    assert first.key == second.key != third.key
+    assert second.vmlinuz.is_file()
+    assert (second.kdir / "scripts" / "sign.o").is_file()
+    assert symbols is not None
+    assert symbols.vmlinux.is_file()
+    assert count_of_builds(elsewhere) == 1
+
+
+def test_a_kernel_whose_symbols_the_shared_cache_has_lost_is_used_without_them(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel boots, frames have no lines, and the reason is reported."""
+    shared, fragment = tmp_path / "shared", tmp_path / "base.config"
+    shared.mkdir()
+    fragment.write_text("CONFIG_A=y\n")
+    spec = KernelSpec(source="linux-source-6.1", fragments=(fragment,))
+    found = source.ensure(KernelSpec(tree=tree), root=tmp_path, progress=print)
+    monkeypatch.setattr(source, "ensure", lambda *_arguments, **_options: found)
+    kernels.ensure("6.1", spec, root=tmp_path / "a", shared=shared, progress=print)
+    shutil.rmtree(next(shared.glob("*/symbols")))
+    said: list[str] = []
+
+    made = kernels.ensure("6.1", spec, root=tmp_path / "b", shared=shared, progress=said.append)
+
+    assert count_of_builds(tree) == 1
+    assert kernel_symbols.find_all(made, tmp_path / "b") is None
+    assert f"linux-image-{made.release}-dbg" in said[-1]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 
 from harness.errors import GuestHung, GuestLost, ModuleError
-from harness.model.settings import ModuleBuild, ModuleFile, ModuleSpec, PushSpec
+from harness.model.loaded_module import ModuleFile
+from harness.model.settings import ModuleBuild, ModuleSpec, PushSpec
 from harness.systems.linux import kmod
 from harness.systems.shell import CommandFailed, Completed
 from harness.systems.ssh import Guest
