@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.artefacts import image
 from harness.guest.domain_xml import render
-from harness.host import cache
+from harness.host import accelerator, cache
 from harness.model.domain import DomainSpec
 from harness.model.settings import Image
 
@@ -57,7 +57,8 @@ def place(
 
     `spec` describes the machine; paths and names that differ between runs do not count. `keys` are
     those of image and kernel, and the sizes of further disks. `versions` are those of libvirt and
-    QEMU; other versions need another snapshot.
+    QEMU; other versions need another snapshot. Under KVM, so do another processor and another
+    kernel of the host, because a cache may move to another host.
     """
     nowhere = Path("/")
     bare = replace(
@@ -74,7 +75,8 @@ def place(
         console_log=None,
     )
     version_words = [f"{name}={version}" for name, version in sorted(versions.items())]
-    key = cache.key_of(_FORMAT, render(bare), *keys, *version_words)
+    host_words = accelerator.host_words(spec.accel)
+    key = cache.key_of(_FORMAT, render(bare), *keys, *version_words, *host_words)
     folder = root / "snapshots" / key
     return Snapshot(
         key=key,

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Decide whether this host can run guests under KVM or has to emulate them."""
+"""Decide whether this host can run guests under KVM or has to emulate them.
+
+Also: what the memory of a guest under KVM depends on.
+"""
 
 import errno
 import os
+import platform
 from pathlib import Path
 
 from harness.model.settings import Accel
 
 _KVM = Path("/dev/kvm")
 _CPUINFO = Path("/proc/cpuinfo")
+# The fields of /proc/cpuinfo by which two processors differ for a guest.
+_PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags")
 
 
 def usable_accel(*, kvm: Path = _KVM, cpuinfo: Path = _CPUINFO) -> tuple[Accel, str]:
@@ -27,3 +33,21 @@ def usable_accel(*, kvm: Path = _KVM, cpuinfo: Path = _CPUINFO) -> tuple[Accel, 
         advice = "; add yourself to group kvm" if error.errno == errno.EACCES else ""
         return Accel.TCG, f"{kvm} cannot be used: {error.strerror}{advice}"
     return Accel.KVM, f"the CPU has hardware virtualization and {kvm} opens for writing"
+
+
+def chosen(forced: Accel | None) -> Accel:
+    """Return the accelerator that a user has forced, or else the one that works on this host."""
+    return forced or usable_accel()[0]
+
+
+def host_words(accel: Accel) -> tuple[str, ...]:
+    """Return what a saved guest depends on of this host, besides the programs that run it.
+
+    Under KVM, a guest uses the instructions and registers of this processor, as the host's kernel
+    shows them to it. An emulated guest depends on neither, and the result is ().
+    """
+    if accel is not Accel.KVM:
+        return ()
+    lines = _CPUINFO.read_text(errors="replace").split("\n\n")[0].splitlines()
+    found = (line for line in lines if line.partition(":")[0].strip() in _PROCESSOR)
+    return (*found, platform.release())

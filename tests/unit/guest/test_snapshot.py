@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.guest import snapshot
+from harness.host import accelerator
 from harness.model.domain import DomainSpec
+from harness.model.settings import Accel
 from tests.unit.guest.test_domain_xml import SPEC
 
 
@@ -52,3 +54,33 @@ def test_the_snapshot_key_depends_on_disk_sizes_and_not_on_paths_or_run_ids() ->
 
     assert key(first, "disk=64") == key(second, "disk=64")
     assert key(first, "disk=64") != key(second, "disk=65")
+
+
+@pytest.mark.parametrize("accel", [Accel.KVM, Accel.TCG])
+def test_the_snapshot_key_depends_on_the_hosts_processor_under_kvm_alone(
+    accel: Accel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache that moves to a host with another processor must not restore its guests there."""
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(accelerator, "_CPUINFO", cpuinfo)
+    spec = replace(SPEC, accel=accel)
+    keys = []
+    for flags, mhz in (("svm avx2", 1), ("svm avx2", 2), ("svm", 2)):
+        block = f"processor\t: 0\nmodel name\t: One\ncpu MHz\t\t: {mhz}\nflags\t\t: {flags}\n\n"
+        cpuinfo.write_text(block * 2)
+        keys.append(key(spec))
+
+    assert keys[0] == keys[1]
+    assert (keys[1] != keys[2]) == (accel is Accel.KVM)
+
+
+@pytest.mark.parametrize("accel", [Accel.KVM, Accel.TCG])
+def test_the_snapshot_key_depends_on_the_hosts_kernel_under_kvm_alone(
+    accel: Accel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another kernel of the host may show a guest other features of the same processor."""
+    spec = replace(SPEC, accel=accel)
+    first = key(spec)
+    monkeypatch.setattr("platform.release", lambda: "9.9")
+
+    assert (key(spec) != first) == (accel is Accel.KVM)
