@@ -8,7 +8,8 @@ from pathlib import Path
 from harness.artefacts import initrd
 from harness.errors import KernelError
 from harness.host import cache, tool
-from harness.model.settings import Kernel
+from harness.model.limits import Timeouts
+from harness.model.settings import Accel, Kernel
 
 BUSYBOX = "busybox-static"
 _FACTS = "kernel.json"
@@ -115,13 +116,15 @@ def has_leak_detector(kernel: Kernel) -> bool:
     return "CONFIG_DEBUG_KMEMLEAK=y" in kernel.config.read_text().splitlines()
 
 
-def slowness(kernel: Kernel) -> float:
-    """Return the factor for all deadlines in a guest with this kernel, 1.0 for a usual kernel.
+def deadline_factor(kernel: Kernel, limits: Timeouts, accel: Accel) -> float:
+    """Return by what the deadlines of a guest are multiplied under an accelerator.
 
-    It is higher for a kernel that checks each memory access or each lock.
+    They are longer for a kernel that checks each access or each lock.
     """
     lines = kernel.config.read_text().splitlines()
-    return _SLOWNESS if any(f"{one}=y" in lines for one in _SLOW) else 1.0
+    checks = any(f"{one}=y" in lines for one in _SLOW)
+    slow_host = limits.tcg_factor if accel is Accel.TCG else limits.kvm_factor
+    return slow_host * (_SLOWNESS if checks else 1.0)
 
 
 def busybox(tree: Path) -> bytes:

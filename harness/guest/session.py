@@ -84,8 +84,7 @@ class Session:
         self.accel = accel
         self.entry = entry
         self.token = token
-        emulated = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
-        self.factor = emulated * kernel_parts.slowness(request.kernel)
+        self.factor = kernel_parts.deadline_factor(request.kernel, request.timeouts, accel)
         self.origin = ""
         self.watch = self.new_watch()
         self._lifetime = ExitStack()

@@ -10,7 +10,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """Deadlines in seconds on a host with KVM; under TCG each is multiplied by `tcg_factor`.
+    """Deadlines in seconds, each multiplied by the factor of the accelerator.
 
     Attributes:
         boot_s: From power on until the guest answers over SSH; up to three times as long while
@@ -20,6 +20,8 @@ class Timeouts:
         test_s: For one test; when several modules are loaded, each further one adds `load_s`.
         silence_s: How long the heartbeat of the guest's kernel may be missing on the console
             before the guest counts as hung.
+        kvm_factor: By what every deadline is multiplied under KVM. It is for slow hosts, such as
+            one that is a virtual machine itself.
         tcg_factor: By what every deadline is multiplied when the guest is emulated.
         long_factor: By what the deadlines of one test and of one suite are multiplied with --long.
     """
@@ -31,6 +33,7 @@ class Timeouts:
     load_s: float = 10.0
     test_s: float = 60.0
     silence_s: float = 10.0
+    kvm_factor: float = 1.0
     tcg_factor: float = 4.0
     long_factor: float = 15.0
 

@@ -26,6 +26,7 @@ from harness.errors import (
 )
 from harness.guest import cpu_models, registry
 from harness.guest.session import Session
+from harness.host import accelerator
 from harness.host.config import choose_target
 from harness.model.listed import ListedSuite
 from harness.model.machines import TargetSpec, wrong_key
@@ -163,6 +164,7 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         target=request.target_name or request.settings.default_target,
         folder=folder,
         view=view,
+        accel=accelerator.chosen(request.accel),
         provenance=provenance.of_project(
             request.settings.root,
             request.selection,

@@ -160,12 +160,14 @@ def open_guest(
             token = secrets.token_hex(8)
             limits = asked.timeouts.for_modules(len(build.loaded))
             asked = replace(asked, timeouts=limits)
+            # Known of a guest that never answers, too.
+            record.factor = kernel_parts.deadline_factor(asked.kernel, limits, record.accel)
+            record.provenance = _with_kernel(record.provenance, asked.kernel)
             opened = session.open_session(asked, token=token, progress=record.view.note)
             live = stack.enter_context(opened)
             # Callbacks run in reverse order, so the history is read before the session ends.
             stack.callback(lambda: record.keep(live.history()))
             live.console.subscribe(lambda line: record.view.console(line.text))
-            record.provenance = _with_kernel(record.provenance, asked.kernel)
             record.facts.update(_facts(live, build))
             record.view.note(_accelerator(live))
         yield LoadedGuest(

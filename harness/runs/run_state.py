@@ -34,15 +34,17 @@ class RunRecord:
     """What a run has found so far: its stages, results, crashes, and the words of its witnesses.
 
     `guests` are the guests that have ended, in order. `guest_word` and `console_word` are the
-    objections of the guest's log check and of the console, "" for none. `accel` and `reports` are
-    used in a run on a target of the user, which has no guests; `reports` are the panics that the
-    target has saved. `suite` is the name of the suite that runs now, or that ran last.
+    objections of the guest's log check and of the console, "" for none. `accel` and `factor` are
+    reported of a run in which no guest has answered. `reports` are the panics that a target of
+    the user has saved. `suite` is the name of the suite that runs now, or that ran last.
     """
 
     run_id: str
     target: str
     folder: Path
     view: LiveView
+    accel: Accel
+    factor: float = 1.0
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat("T", "seconds"))
     begun: float = field(default_factory=time.monotonic)
     stages: list[StageResult] = field(default_factory=list)
@@ -53,7 +55,6 @@ class RunRecord:
     guest_word: str = "it was not asked"
     console_word: str = "no guest ran"
     guests: list[GuestHistory] = field(default_factory=list)
-    accel: Accel = Accel.TCG
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
     reports: tuple[KernelReport, ...] = ()
@@ -121,7 +122,7 @@ class RunRecord:
             verdict=word,
             reason=reason,
             accel=last.accel if last else self.accel,
-            deadline_factor=last.factor if last else 1.0,
+            deadline_factor=last.factor if last else self.factor,
             started_at=self.started_at,
             duration_s=round(time.monotonic() - self.begun, 2),
             folder=self.folder,

@@ -9,7 +9,9 @@ import pytest
 from harness.artefacts import kernel_parts, kernels
 from harness.errors import KernelError
 from harness.host import apt
+from harness.model.limits import Timeouts
 from harness.model.machines import KernelSpec
+from harness.model.settings import Accel, Kernel
 
 DEPENDS = {
     "linux-image-cloud-amd64": ("linux-image-6.1.0-9-cloud-amd64",),
@@ -112,3 +114,34 @@ def test_make_in_relocated_kernel_headers_finds_includes_and_links_after_the_fol
     place = tmp_path / "elsewhere" / "src" / headers.name
     done = subprocess.run(["make", "-C", place], check=True, capture_output=True, text=True)
     assert "moved" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "accel", "factor"),
+    [
+        ("CONFIG_KASAN=m", Accel.KVM, 3.0),
+        ("CONFIG_KASAN=y", Accel.KVM, 12.0),
+        ("CONFIG_KASAN=m", Accel.TCG, 5.0),
+        ("CONFIG_KASAN=y", Accel.TCG, 20.0),
+    ],
+)
+def test_deadlines_grow_for_a_slow_accelerator_and_again_for_a_kernel_with_checks(
+    option: str, accel: Accel, factor: float, tmp_path: Path
+) -> None:
+    """The factors of the accelerator and of the kernel multiply."""
+    config = tmp_path / "config"
+    config.write_text(f"{option}\n")
+    limits = Timeouts(kvm_factor=3.0, tcg_factor=5.0)
+    kernel = Kernel(
+        name="k",
+        release="6.1",
+        version="1",
+        key="k",
+        vmlinuz=tmp_path,
+        initrd=tmp_path,
+        modules_disk=tmp_path,
+        kdir=tmp_path,
+        config=config,
+    )
+
+    assert kernel_parts.deadline_factor(kernel, limits, accel) == factor

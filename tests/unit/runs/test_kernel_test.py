@@ -4,15 +4,20 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.artefacts import requested
 from harness.errors import GuestLost, HarnessError, UsageError
+from harness.guest import session
 from harness.host import config
+from harness.model.limits import Timeouts
 from harness.model.machines import KernelSpec
 from harness.model.request import KernelTestRequest
-from harness.model.settings import Kernel, RunReport, Verdict
+from harness.model.session_request import SessionRequest
+from harness.model.settings import Accel, Image, Kernel, ModuleBuild, RunReport, Verdict
 from harness.report.live_view import PlainView
 from harness.runs import kernel_test, loaded_guest
 
@@ -65,6 +70,48 @@ def test_a_guest_that_does_not_start_is_a_lost_run(
     report: RunReport = kernel_test.run(request_, PlainView())
 
     assert (report.verdict, report.reason) == (Verdict.LOST, "no answer")
+
+
+def test_a_run_whose_guest_never_answers_has_its_accelerator_deadlines_and_kernel(
+    request_: KernelTestRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost run that was to use KVM says so, with the factor of a slow host and the kernel."""
+    settings = request_.settings
+    target = settings.targets[settings.default_target]
+    asked = SessionRequest(
+        run_id="one",
+        target_name=settings.default_target,
+        target=target,
+        image=Image(name="i", key="k", disk=tmp_path, ssh_key=tmp_path, host_key=""),
+        kernel=kernel(tmp_path, ""),
+        timeouts=Timeouts(kvm_factor=5.0),
+        cache=tmp_path,
+        runtime=tmp_path,
+        folder=tmp_path,
+    )
+    built = ModuleBuild(
+        name="m",
+        release="6.1",
+        stripped=tmp_path,
+        debug=tmp_path,
+        build_id="",
+        log=tmp_path,
+        fresh=False,
+    )
+
+    def open_session(*_arguments: object, **_options: object) -> None:
+        raise GuestLost("the guest did not answer")
+
+    monkeypatch.setattr(loaded_guest, "_artefacts", lambda *_arguments: asked)
+    monkeypatch.setattr(requested, "modules", lambda *_arguments: (built, {}))
+    monkeypatch.setattr(requested, "keep_modules", lambda *_arguments: None)
+    monkeypatch.setattr(session, "open_session", open_session)
+
+    report = kernel_test.run(replace(request_, accel=Accel.KVM), PlainView())
+
+    assert (report.verdict, report.reason) == (Verdict.LOST, "the guest did not answer")
+    assert (report.accel, report.deadline_factor) == (Accel.KVM, 5.0)
+    assert report.provenance.kernel_release == "6.1.0-cloud"
 
 
 def kernel(folder: Path, options: str) -> Kernel:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import RunInterrupted
+from harness.errors import GuestLost, RunInterrupted
 from harness.model.guest_history import GuestHistory, TestMark
 from harness.model.provenance import Provenance
 from harness.model.settings import Accel, TestResult, Verdict
@@ -26,6 +26,8 @@ def record(folder: Path) -> RunRecord:
         target="one",
         folder=folder,
         view=PlainView(),
+        accel=Accel.KVM,
+        factor=2.0,
         provenance=Provenance(commit="abc"),
         outcome=SuiteOutcome(results=(PASSED,)),
         guest_word="",
@@ -112,3 +114,12 @@ def test_a_run_without_a_guest_is_lost(tmp_path: Path) -> None:
     assert (found.verdict, found.witnesses) == (Verdict.LOST, {})
     assert "no guest ran" in found.reason
     assert not (tmp_path / "kernel-log").exists()
+
+
+def test_a_run_without_a_guest_reports_the_accelerator_that_it_would_have_used(
+    tmp_path: Path,
+) -> None:
+    """A guest that never answered is in no list, and its run was not emulated for that."""
+    found = record(tmp_path).finish(GuestLost("no answer"))
+
+    assert (found.accel, found.deadline_factor) == (Accel.KVM, 2.0)
