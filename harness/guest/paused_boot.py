@@ -62,7 +62,7 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
     wanted = image.load_spec(settings.images, target.image)
     base = image.ensure(wanted, root=root, shared=shared, progress=progress)
     with ExitStack() as stack:
-        entry = stack.enter_context(registry.claim(_new_entry(request, base)))
+        entry = stack.enter_context(registry.claim(_new_entry(request, target, base)))
         entry.run.mkdir(parents=True)
         accel, _ = accelerator.usable_accel()
         hv = stack.enter_context(
@@ -84,7 +84,7 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
         yield entry
 
 
-def _new_entry(request: BootRequest, base: Image) -> GuestEntry:
+def _new_entry(request: BootRequest, target: TargetSpec, base: Image) -> GuestEntry:
     run_id = registry.new_run_id()
     return GuestEntry(
         run_id=run_id,
@@ -96,6 +96,8 @@ def _new_entry(request: BootRequest, base: Image) -> GuestEntry:
         domain=_DOMAIN,
         key_file=base.ssh_key,
         host_key=base.host_key,
+        vcpus=target.vcpus,
+        memory_mib=target.memory_mib,
     )
 
 

@@ -43,7 +43,8 @@ class GuestEntry:
     `folder` has a short path, because sockets are in it. `disk` is the folder of the overlay; both
     are removed with the guest. `run` is the folder of the logs, which stay. `uri` is what libvirt
     clients connect to. `private` means that the daemon belongs to the run. `pid` is the process of
-    the run, and `port` the loopback port that leads to the guest's SSH.
+    the run, and `port` the loopback port that leads to the guest's SSH. `vcpus` and `memory_mib`
+    are what the guest may take of this host.
     """
 
     run_id: str
@@ -60,6 +61,8 @@ class GuestEntry:
     host_key: str = ""
     kept: bool = False
     started_at: float = 0.0
+    vcpus: int = 0
+    memory_mib: int = 0
 
     @property
     def qmp_socket(self) -> Path:

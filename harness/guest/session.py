@@ -234,6 +234,8 @@ def _new_entry(request: SessionRequest) -> registry.GuestEntry:
         private=private,
         key_file=request.image.ssh_key,
         host_key=request.image.host_key,
+        vcpus=request.target.vcpus,
+        memory_mib=request.target.memory_mib,
     )
 
 

@@ -2,6 +2,7 @@
 """The processors and memory that nightly cells need and that this host has for them.
 
 Guests of other runs keep theirs, so that the night does not disturb a person at the host.
+`run` starts cells only where they fit, and ends one when memory runs out.
 """
 
 import os
@@ -20,10 +21,8 @@ _HARNESS_MIB = 400
 # An estimate of what the compilers of one build take.
 _BUILD_MIB = 1024
 # Memory that stays free for the host.
-_SPARE_MIB = 512
+SPARE_MIB = 512
 _MIB = 1 << 20
-# The processors that a guest of another project is assumed to have.
-_OTHERS_CORES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,7 @@ def of_host(most_cores: int | None = None) -> Room:
     With `most_cores`, no more processors than these. Some memory is kept for the host itself.
     """
     cores = len(os.sched_getaffinity(0))
-    memory = psutil.virtual_memory().total // _MIB - _SPARE_MIB
+    memory = psutil.virtual_memory().total // _MIB - SPARE_MIB
     return Room(cores=min(cores, most_cores or cores), memory_mib=memory)
 
 
@@ -72,18 +71,14 @@ def free_memory_mib() -> int:
     return int(psutil.virtual_memory().available) // _MIB
 
 
-def of_others(runtime: Path, settings: Settings, own: Collection[str]) -> Room:
+def of_others(runtime: Path, own: Collection[str]) -> Room:
     """Return the processors and the memory that guests of other runs on this host take.
 
-    `runtime` is the folder in which the guests of this host are registered. `own` are the ids of
-    the night's own runs.
+    Guests of every project count, also those that were left up. `runtime` is the folder in which
+    the guests of this host are registered. `own` are the ids of the night's own runs.
     """
-    taken = NO_ROOM
-    for entry in registry.list_entries(runtime):
-        if entry.run_id in own or not registry.is_owned(entry.folder):
-            continue
-        target = settings.targets.get(entry.target)
-        cores = target.vcpus if target else _OTHERS_CORES
-        memory = (target.memory_mib if target else 0) + _HARNESS_MIB
-        taken += Room(cores=cores, memory_mib=memory)
-    return taken
+    return total(
+        Room(cores=entry.vcpus, memory_mib=entry.memory_mib + _HARNESS_MIB)
+        for entry in registry.list_entries(runtime)
+        if entry.run_id not in own and (entry.kept or registry.is_owned(entry.folder))
+    )

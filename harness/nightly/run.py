@@ -110,6 +110,7 @@ def run(settings: Settings, history: History, night_id: str, limits: Limits, say
     try:
         while not planner.is_done():
             planner.reap()
+            planner.yield_memory()
             planner.start_what_fits()
             time.sleep(_POLL_S)
     except BaseException:
@@ -146,6 +147,7 @@ class _Planner:
         self._begun = time.monotonic()
         self._said_waiting = -_WAITING_EVERY_S
         self._running: list[_Running] = []
+        self._yielding: _Running | None = None
         self._workers: Counter[_Job] = Counter()
         wanted = [one for one in history.planned(night) if not one.left_out]
         verdicts = history.verdicts(night)
@@ -172,12 +174,38 @@ class _Planner:
                 verdict = Verdict.LOST
                 self._history.record(self._without_worker(job))
             if verdict is None:
-                self._say(f"{job.name}: a process of it was killed; it is started again")
-                self._waiting.insert(0, job)
+                self._take_back(one)
                 continue
             self._tell(f"{job.name}: {verdict.value} after {time.monotonic() - one.begun:.0f} s")
             if job.attempt == 0:
                 self._repeat(job.planned, verdict)
+
+    def _take_back(self, ended: _Running) -> None:
+        """Have a job wait again whose worker has ended without a result."""
+        self._waiting.insert(0, ended.job)
+        if ended is self._yielding:
+            self._yielding = None
+            self._workers[ended.job] -= 1
+            return
+        self._say(f"{ended.job.name}: a process of it was killed; it is started again")
+
+    def yield_memory(self) -> None:
+        """End the youngest cell while the host's memory runs out; it is started again later.
+
+        A cell that runs alone is ended only for a guest of another run. No second cell is ended
+        before the first has given its memory back.
+        """
+        free_mib = room.free_memory_mib()
+        if free_mib >= room.SPARE_MIB or self._yielding in self._running or not self._running:
+            return
+        if len(self._running) == 1 and self._others() == room.NO_ROOM:
+            return
+        self._yielding = max(self._running, key=lambda one: one.begun)
+        self._say(
+            f"{self._yielding.job.name}: ended, since {free_mib} MiB of memory are free; "
+            "it is started again later"
+        )
+        self._yielding.process.terminate()
 
     def _repeat(self, planned: PlannedCell, verdict: Verdict) -> None:
         """Queue the repetitions of a cell that failed or crashed, after all other jobs."""
@@ -233,27 +261,30 @@ class _Planner:
     def _has_room(self, needed: Room) -> bool:
         """Return whether processors and memory are free for a cell beside all running guests.
 
-        One cell always runs, as long as there is memory for it, however busy the host is.
+        One cell always runs, as long as there is memory for it, however busy the host is. Beside
+        something else, memory has to stay free, or `yield_memory` would end the cell again.
         """
-        if not self._running and self._has_memory(needed):
-            return True
-        others = room.of_others(self._limits.runtime, self._settings, self._own_runs())
+        others = self._others()
         taken = room.total(one.room for one in self._running)
-        fits = (taken + others + needed).fits(self._limits.host)
-        return fits and self._has_memory(needed)
+        if self._running and not (taken + others + needed).fits(self._limits.host):
+            return False
+        spare_mib = room.SPARE_MIB if self._running or others != room.NO_ROOM else 0
+        return self._has_memory(needed.memory_mib + spare_mib)
 
-    def _has_memory(self, needed: Room) -> bool:
+    def _has_memory(self, needed_mib: int) -> bool:
         """Return whether the host has this much free memory now; another program may use it."""
         free_mib = room.free_memory_mib()
-        if needed.memory_mib <= free_mib:
+        if needed_mib <= free_mib:
             return True
         if not self._running and time.monotonic() - self._said_waiting > _WAITING_EVERY_S:
             self._said_waiting = time.monotonic()
-            self._say(f"waiting for memory: {free_mib} of {needed.memory_mib} MiB are free")
+            self._say(f"waiting for memory: {free_mib} of {needed_mib} MiB are free")
         return False
 
-    def _own_runs(self) -> frozenset[str]:
-        return frozenset(start.run_id for start in self._history.starts(self._night))
+    def _others(self) -> Room:
+        """Return the room that guests of other runs take on this host."""
+        own = {start.run_id for start in self._history.starts(self._night)}
+        return room.of_others(self._limits.runtime, own)
 
     def _start(self, job: _Job, needed: Room) -> None:
         work = Work(
