@@ -83,6 +83,13 @@ class Served:
         """Return the rows of one query of osqueryd."""
         return [tuple(row.values()) for row in self.connection.query(sql)]
 
+    @property
+    def peak_mib(self) -> int:
+        """The most memory that the extension's process has had so far."""
+        status = Path(f"/proc/{self._extension.pid}/status").read_text().splitlines()
+        (line,) = (one for one in status if one.startswith("VmHWM:"))
+        return int(line.split()[1]) >> 10
+
     def agrees(self, sql: str) -> int:
         """Return the number of rows after osqueryd and the store have given the same rows.
 

@@ -19,15 +19,11 @@ from osq.moment import Moment
 from osq.retention import Limits
 from osq.store import Store
 from tests.subscriber.building import ROOT
-from tests.subscriber.events import an_exec
 from tests.subscriber.filler import PROCESSES, Filler
 from tests.subscriber.host import ask, until
 from tests.subscriber.osqueryd_model import UUID, QueryFailed, Schedule
 from tests.subscriber.served import END_S, Served, environment, extension_command
 
-LARGE, MILLION = 50_000, 1_000_000
-BATCH = 5000
-NEEDLE = "printf\0needle\0"
 RUN = "run = (SELECT unix_time FROM time)"
 ROW_S = 0.05
 
@@ -363,32 +359,3 @@ def _killed_after(
         worker.communicate()
         assert extension.wait(END_S) == 1
     return answers
-
-
-def test_queries_of_a_large_store_find_their_rows(
-    folder: Path,
-    long_run: bool,  # noqa: FBT001
-) -> None:
-    """In 50,000 rows, the extension applies conditions before its bound on an answer's size."""
-    rows = MILLION if long_run else LARGE
-    with Store(folder / "large.db", Limits(max_bytes=1 << 40)) as store:
-        store.begin()
-        filler = Filler(store=store)
-        while filler.seq <= rows:
-            filler.add_processes(BATCH // 3)
-            if rows // 2 - BATCH < filler.seq <= rows // 2:
-                filler.add([an_exec(seq=filler.seq, argv=NEEDLE.encode(), uid=77)])
-        with Served(folder, store.path, mib=128 * rows // LARGE) as served:
-            for where in ("cmdline = 'printf needle'", "uid = 77", "cmdline LIKE '%NEEDLE'"):
-                sql = f"SELECT eid, cmdline FROM kprocess_events WHERE {where}"
-                assert served.agrees(sql) == 1
-            assert served.agrees("SELECT count(*) FROM kprocess_events") == 1
-            sql = "SELECT path, count(*) FROM kprocess_events WHERE seq_num < 50000 GROUP BY path"
-            assert served.agrees(sql) == 3
-            join = """SELECT a.pid, a.cmdline, b.exit_code
-                FROM kprocess_events a JOIN kprocess_events b USING (pid, start_ntime)
-                WHERE a.event_type = 'exec' AND +b.event_type = 'exit' AND a.seq_num < 900"""
-            assert served.agrees(join) == PROCESSES
-            newest = "(SELECT max(time) FROM kprocess_events)"
-            sql = f"SELECT eid, pid FROM kprocess_events WHERE time > {newest} - 10"
-            assert served.agrees(sql) > 900
