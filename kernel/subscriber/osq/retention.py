@@ -109,7 +109,7 @@ class Trimmer:
         self._delete_unused_strings()
 
     def _delete_unused_strings(self) -> None:
-        """Delete shared texts that no remaining row can have: those of before the oldest row.
+        """Delete shared texts that no remaining row has: those that are older than the oldest row.
 
         The table horizon has, for a key, the first text that later rows can have.
         """

@@ -39,7 +39,7 @@ _NO_DEVICE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO})
 class Counters:
     """The driver's counters since the device was opened, as one SYNC returns them.
 
-    osq.h says how they add up.
+    osq.h says how they add up. dropped is by reason, dropped_of by record type.
     at: a moment just before the driver counted; every attempt before it is counted.
     """
 
@@ -180,7 +180,7 @@ class Ring:
         self._check(f"watch {path}", status)
 
     def notify(self, *, watermark_bytes: int, latency_ms: int) -> None:
-        """Let poll return at so many unread bytes, or when the oldest record is this old."""
+        """Have poll return at so many unread bytes, or when the oldest unread record is so old."""
         status = lib.osq_client_notify(self._client, watermark_bytes, latency_ms)
         self._check("notify", status)
 
@@ -196,7 +196,7 @@ class Ring:
         self._check("give up capabilities", lib.osq_client_limit_rights(kept))
 
     def caps(self) -> Caps:
-        """Return what this driver can do on this kernel."""
+        """Return which types of records the driver can make here, and its greatest ring."""
         caps = ffi.new("struct osq_caps *")
         self._check("caps", lib.osq_client_caps(self._client, caps))
         names = ("abi", "schema", "types", "missing", "ring_max_bytes")

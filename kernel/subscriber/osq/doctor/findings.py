@@ -15,7 +15,10 @@ class Level(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of `osq doctor`; `advice` says what to do next, and only OK has none."""
+    """One line of `osq doctor`: what it is about, how much it matters, and what was found.
+
+    advice: what to do next; only a finding of the level OK has none.
+    """
 
     level: Level
     subject: str
