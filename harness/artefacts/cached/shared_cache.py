@@ -157,7 +157,7 @@ def _entries(script: str, shelf: Shelf, progress: Progress) -> tuple[_Entry, ...
     only be read and the script would write.
     """
     words = (shelf.shared, shelf.folder)
-    done = _done(script, *words, deadline_s=_ANSWER_S)
+    done = _execute(script, *words, deadline_s=_ANSWER_S)
     if done.status == 0:
         return tuple(sorted(_matching(shelf, done.text), key=lambda one: one.file))
     if done.status != _READ_ONLY:
@@ -175,10 +175,10 @@ def _matching(shelf: Shelf, listed: str) -> Iterator[_Entry]:
 
 def _run(script: str, *words: Path, deadline_s: float) -> str:
     """Run a script and return the reason of its failure, or ""."""
-    return _failure(_done(script, *words, deadline_s=deadline_s), deadline_s)
+    return _failure(_execute(script, *words, deadline_s=deadline_s), deadline_s)
 
 
-def _done(script: str, *words: Path, deadline_s: float) -> tool.Output:
+def _execute(script: str, *words: Path, deadline_s: float) -> tool.Output:
     command: list[str | Path] = ["sh", "-eu", "-c", script, "sh", *words]
     within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
     return tool.run(command, deadline_s=deadline_s, error=Lost, check=False, within=within)
