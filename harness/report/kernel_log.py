@@ -11,7 +11,8 @@ from pathlib import Path
 
 from harness.model.guest_history import TestMark
 
-_MOST_CHARACTERS = 100
+# Linux takes names of files up to 255 bytes, and a letter may have four.
+_MOST_BYTES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ def write(console: Path, marks: Sequence[TestMark], folder: Path) -> None:
         parts = split((line.rstrip("\r\n") for line in lines), marks)
         for number, part in enumerate(parts):
             safe = "".join(c if c.isalnum() or c in "-_.:[]" else "_" for c in part.name)
-            name = f"{number:03d}-{safe[:_MOST_CHARACTERS]}.log"
+            short = safe.encode()[:_MOST_BYTES].decode(errors="ignore")
+            name = f"{number:03d}-{short}.log"
             (folder / name).write_text("".join(f"{line}\n" for line in part.lines))
 
 

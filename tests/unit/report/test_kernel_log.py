@@ -67,3 +67,16 @@ def test_a_guest_without_a_console_leaves_no_file(tmp_path: Path) -> None:
     kernel_log.write(tmp_path / "console.log", (), tmp_path / "kernel-log")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_test_with_a_long_name_of_other_letters_gets_a_file(tmp_path: Path) -> None:
+    """A name of a hundred letters, each of three bytes, exceeds no limit of the file system."""
+    console = tmp_path / "console.log"
+    console.write_text(f"[    1.000000] harness-test-begin t::{'試' * 100}\n")
+    found = (TestMark(line=0, test=f"t::{'試' * 100}", begins=True),)
+
+    kernel_log.write(console, found, tmp_path / "parts")
+
+    (part,) = (tmp_path / "parts").iterdir()
+    assert part.name.startswith("000-t::試")
+    assert part.read_text() == console.read_text()
