@@ -7,12 +7,9 @@ first, and remove the guest at the end. Every test that uses the guest marks its
 in the kernel's log, so that each line of the kernel belongs to a known test.
 """
 
-import json
-import os
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,12 +19,12 @@ from harness.guest import shared_session
 from harness.guest.shared_session import Handoff
 from harness.host import config
 from harness.host.defaults import FIRST_TEST
-from harness.model.crash import Expectation
 from harness.model.loaded_module import LoadedModule
 from harness.model.request import KernelTestRequest
-from harness.model.settings import ModuleSpec, Settings, System, TestResult, Verdict
+from harness.model.settings import ModuleSpec, Settings, System
+from harness.pytest_ktap import KtapPrinter
 from harness.pytest_listing import Listing, name_of_item
-from harness.report import ktap, live_view
+from harness.report import live_view
 from harness.runs import kernel_test
 from harness.systems.platforms import PLATFORMS, Platform
 from harness.systems.ssh import Guest
@@ -51,7 +48,7 @@ class _State:
 
     guest: Guest | None = None
     platform: Platform = PLATFORMS[System.LINUX]
-    ktap: "_KtapPrinter | None" = None
+    ktap: KtapPrinter | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +120,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _RECORDABLE_HELP)
     descriptor = config.getoption("--ktap-fd")
     if descriptor is not None:
-        state.ktap = _KtapPrinter(config, descriptor, state)
+        state.ktap = KtapPrinter(config, descriptor)
         config.pluginmanager.register(state.ktap, "harness-ktap")
     file = config.getoption("--harness-list")
     if file is not None:
@@ -164,11 +161,13 @@ def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
     try:
         with kernel_test.load_guest(request, live_view.PlainView()) as loaded:
             yield loaded.handoff
+            # Under kernel-test the run judges what the kernel reported; here nobody else does.
             reports = loaded.session.watch.reports
             if reports:
                 pytest.fail(f"the kernel reported: {reports[0].title}", pytrace=False)
     except HarnessError as error:
         lines = [error.message, error.hint, *error.evidence]
+        # No other test would get a guest either.
         pytest.exit("\n".join(line for line in lines if line), returncode=error.exit_code)
 
 
@@ -178,10 +177,13 @@ def harness_connection(
 ) -> Iterator[Guest]:
     """Return the session's SSH connection; `guest` is the same with multiplied deadlines."""
     limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
+    # The guest has booted, and its console, which would show its death, belongs to whoever started
+    # it.
     with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as guest:
         state = request.config.stash[_STATE]
         state.guest, state.platform = guest, PLATFORMS[harness_handoff.system]
         yield guest
+    # The hooks below would otherwise write marks over a closed connection.
     request.config.stash[_STATE].guest = None
 
 
@@ -231,6 +233,7 @@ def variant(
     yield get
     for driver in variants:
         if driver.is_loaded():
+            # A process of the test may keep the device open for some moments after the test.
             driver.unload(attempts=10)
 
 
@@ -294,6 +297,7 @@ def pytest_runtest_makereport(
 
 
 def _is_of_harness(file: Path) -> bool:
+    # The first test ships with the harness, but it is a test, whose lines matter.
     return file.is_relative_to(_PACKAGE) and not file.is_relative_to(FIRST_TEST)
 
 
@@ -325,76 +329,5 @@ def _mark_end(state: _State, guest: Guest, name: str) -> None:
     except GuestLost as error:
         if state.ktap is not None:
             state.ktap.announce("unreachable", error.message)
+        # Each later test would wait for its own deadlines and fail in the same way.
         pytest.exit(f"the guest was lost during {name}: {error.message}", returncode=4)
-
-
-class _KtapPrinter:
-    """Writes one KTAP result line for each test, to a descriptor that pytest does not capture."""
-
-    def __init__(self, config: pytest.Config, descriptor: int, state: _State) -> None:
-        self._config = config
-        self._stream = os.fdopen(descriptor, "w", buffering=1)
-        self._state = state
-        self._count = 0
-        self._reports: list[pytest.TestReport] = []
-        self._begun = 0.0
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write the KTAP version, the plan, and the crashes that tests announce."""
-        self._write("KTAP version 1", f"1..{len(session.items)}")
-        for item in session.items:
-            marker = item.get_closest_marker("crashes")
-            if marker is not None:
-                expected = Expectation(**marker.kwargs)
-                values = json.dumps(asdict(expected))
-                self._write(f"# harness: expects {self._name(item.nodeid)} {values}")
-
-    def announce(self, what: str, message: str) -> None:
-        """Write a KTAP comment; `what` is "overdue" (a command) or "unreachable" (the guest)."""
-        self._write(f"# harness: {what} {' '.join(message.split())}")
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Report at once a test file that cannot be imported."""
-        if report.failed:
-            text = str(report.longrepr).splitlines()
-            self._write(*(f"# {line}" for line in text), f"Bail out! {report.nodeid}")
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Write the name of the test that begins."""
-        self._reports, self._begun = [], time.monotonic()
-        self._write(f"# harness: start {self._name(nodeid)}")
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the reports of a test's phases until it is finished."""
-        self._reports.append(report)
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Write the result line of a test, and its diagnostics above it."""
-        self._count += 1
-        result = _result(self._name(nodeid), self._reports, time.monotonic() - self._begun)
-        self._write(*ktap.render_result(result, self._count))
-
-    def _name(self, nodeid: str) -> str:
-        return name_of_item(self._config, nodeid)
-
-    def _write(self, *lines: str) -> None:
-        self._stream.write("".join(f"{line}\n" for line in lines))
-        self._stream.flush()
-
-
-def _result(name: str, reports: list[pytest.TestReport], duration_s: float) -> TestResult:
-    failed = next((report for report in reports if report.failed), None)
-    if failed is not None:
-        text = failed.longreprtext.splitlines()
-        for title, content in failed.sections:
-            text += [f"---- {title} ----", *content.splitlines()]
-        return TestResult(
-            name=name, verdict=Verdict.FAILED, diagnostics=tuple(text), duration_s=duration_s
-        )
-    skipped = next((report for report in reports if report.skipped), None)
-    if skipped is not None:
-        # For a skipped test pytest gives the file, the line and the reason.
-        where = skipped.longrepr
-        reason = str(where[2]) if isinstance(where, tuple) else "skipped"
-        return TestResult(name=name, verdict=Verdict.SKIPPED, reason=reason)
-    return TestResult(name=name, verdict=Verdict.PASSED, duration_s=duration_s)

@@ -8,6 +8,7 @@ import pytest
 
 from harness import pytest_plugin
 from harness.errors import GuestLost
+from harness.pytest_ktap import KtapPrinter
 
 
 class DeadPlatform:
@@ -22,7 +23,7 @@ def test_a_guest_lost_at_the_end_of_a_test_is_reported_before_pytest_exits() -> 
     """If a test's end cannot be marked over a dead connection, one line tells the run."""
     reader, writer = os.pipe()
     state = pytest_plugin._State(platform=cast("Any", DeadPlatform()))
-    state.ktap = pytest_plugin._KtapPrinter(cast("Any", None), writer, state)
+    state.ktap = KtapPrinter(cast("Any", None), writer)
 
     with pytest.raises(pytest.exit.Exception, match="lost during t::one"):
         pytest_plugin._mark_end(state, cast("Any", None), "t::one")
