@@ -116,6 +116,7 @@ def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tupl
     def add(one: ModInfo, above: tuple[str, ...]) -> None:
         key = plain(one.name)
         for need in (*one.soft, *one.depends):
+            # Soft dependencies may lead in a circle.
             if need in by_name and need not in above and need not in order:
                 add(by_name[need], (*above, key))
         order[key] = one

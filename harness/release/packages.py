@@ -163,6 +163,8 @@ def _module(job: _Job, name: str, key: SigningKey) -> _Module:
     kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=job.progress)
     module = settings.module
     inside = module.source.relative_to(settings.root)
+    # The module's debugging information names its sources where DKMS puts them, not where they
+    # were built.
     place = Path(f"/usr/src/{job.spec.name}-{job.version.text}")
     built = build.build_module(
         replace(module, source=job.source / inside, known_as=place),

@@ -172,6 +172,7 @@ def _certificate(private: rsa.RSAPrivateKey, name: str) -> x509.Certificate:
         .issuer_name(subject)
         .public_key(public)
         .serial_number(x509.random_serial_number())
+        # The clock of another machine may be behind.
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=_DAYS))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

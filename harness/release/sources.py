@@ -37,6 +37,8 @@ def stage(
         original, copy = project / name, target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(original.read_bytes())
+        # git tracks only whether a file is executable; the other bits are those of somebody's
+        # umask.
         copy.chmod(0o755 if original.stat().st_mode & 0o100 else 0o644)
     return kept
 

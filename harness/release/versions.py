@@ -44,9 +44,11 @@ def of_tree(project: Path) -> ReleaseVersion:
     Raises: UsageError outside of a git repository, or without a valid number in pyproject.toml.
     """
     number = _number(project / "pyproject.toml")
+    # Without a length, git chooses one by the number of objects, which differs between clones.
     commit = _git(project, "rev-parse", "--short=12", "HEAD")
     epoch_s = int(_git(project, "show", "--no-patch", "--format=%ct", "HEAD"))
     tags = _git(project, "tag", "--points-at", "HEAD").split()
+    # Only files that git tracks become part of a release.
     changed = bool(_git(project, "status", "--porcelain", "--untracked-files=no"))
     moment = datetime.fromtimestamp(epoch_s, tz=UTC)
     text = number if f"v{number}" in tags else f"{number}~git{moment:%Y%m%d%H%M%S}.{commit}"

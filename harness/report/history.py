@@ -36,6 +36,8 @@ def runs(folder: Path) -> Iterator[RunReport]:
     found = []
     for one in folder.glob("*/report.json"):
         try:
+            # A run that was killed, or that an older harness wrote, has no report that could be
+            # counted.
             found.append(run_report.load(one.parent))
         except HarnessError:
             continue
@@ -60,6 +62,7 @@ def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult
         if not fits(report):
             continue
         for result in report.results:
+            # The newest run comes first, so the first result of a test is its latest.
             latest.setdefault((result.suite, result.name), result)
         if _is_complete(report):
             break

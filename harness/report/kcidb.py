@@ -25,6 +25,7 @@ _STATUS = {
     Verdict.SKIPPED: "SKIP",
     Verdict.LOST: "MISS",
 }
+# The schema's pattern for the path of a test allows no other characters.
 _NOT_PATH = re.compile(r"[^a-zA-Z0-9_.-]+")
 # The schema's limit for log_excerpt.
 _MOST_CHARACTERS = 16384
@@ -51,6 +52,8 @@ def render(report: RunReport) -> dict[str, Any]:
                 "checkout_id": checkout,
                 "id": build,
                 "origin": ORIGIN,
+                # Only a module that was built gives results. Without any, the run may have ended
+                # before the build.
                 "status": "PASS" if report.results else "MISS",
                 "comment": f"{report.target} {report.provenance.kernel_release}".strip(),
                 "start_time": report.started_at,
@@ -114,6 +117,7 @@ def _incident(crash: Crash, report: RunReport) -> dict[str, Any]:
     where = (
         {"test_id": _test_id(report, names.index(crash.test))}
         if crash.test in names
+        # A crash between tests belongs to no test, so its incident names the build.
         else {"build_id": f"{ORIGIN}:{report.run_id}-build"}
     )
     return {

@@ -202,6 +202,7 @@ def _judge(passed: bool, directive: str) -> tuple[Verdict, str]:  # noqa: FBT001
     word = word.upper().rstrip(":")
     if word == "SKIP":
         return Verdict.SKIPPED, reason.strip() or "skipped"
+    # ktap.rst: such a test is not expected to pass, so its failure says nothing new.
     if word in {"TODO", "XFAIL"}:
         return Verdict.SKIPPED, f"{word}: {reason.strip()}" if reason else word
     if word in {"TIMEOUT", "ERROR"}:
@@ -217,6 +218,7 @@ def render_result(result: TestResult, number: int) -> Iterator[str]:
     good = result.verdict in {Verdict.PASSED, Verdict.SKIPPED}
     directive = ""
     if result.verdict is Verdict.SKIPPED:
+        # A directive ends with its line.
         directive = f" # SKIP {' '.join(result.reason.split())}"
     elif not good and result.verdict is not Verdict.FAILED:
         directive = f" # ERROR {result.verdict.value}: {' '.join(result.reason.split())}"

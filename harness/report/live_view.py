@@ -178,8 +178,11 @@ class PlainView:
             self._verbose = verbose
 
     def _write(self, text: str) -> None:
+        # The console of a guest may hold any character, and the stream's encoding need not have
+        # it.
         safe = text.encode(self._stream.encoding or "utf-8", "backslashreplace")
         line = safe.decode(self._stream.encoding or "utf-8")
+        # Lines come from the thread of the console, too. A closed stream raises ValueError.
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._stream.write(f"{time.monotonic() - self._begun:7.1f} {line}\n")
             self._stream.flush()
@@ -203,8 +206,11 @@ class RichView:
         self._progress = _Progress()
         self._live = Live(
             console=self._console,
+            # The picture is made anew at each refresh, so that its times move while nothing is
+            # reported.
             get_renderable=self._picture,
             refresh_per_second=_REFRESH_PER_S,
+            # The moving lines disappear at the end; what was printed above them stays.
             transient=True,
         )
 

@@ -200,6 +200,8 @@ def write_junit(reports: Iterable[RunReport], file: Path) -> None:
         suite = TestSuite(xml_text(f"{report.target} {report.run_id}"))
         for result in report.results:
             suite.add_testcase(_case(result))
+        # A suite without a bad case counts as passed, so a run that failed otherwise gets a case
+        # of its own.
         if not report.results or (report.verdict.exit_code and not counts(report).bad):
             suite.add_testcase(_case(_of_the_run(report)))
         suite.time = report.duration_s

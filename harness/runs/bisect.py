@@ -74,7 +74,9 @@ def walk(
     source = request.settings.module.source.resolve()
     root = Path(_git(source, "rev-parse", "--show-toplevel").strip())
     ends = [
-        _git(root, "rev-parse", "--verify", f"{end}^{{commit}}").strip() for end in (bad, good)
+        # An annotated tag is an object of its own; ^{commit} gives the commit that it names.
+        _git(root, "rev-parse", "--verify", f"{end}^{{commit}}").strip()
+        for end in (bad, good)
     ]
     with _worktree(root, ends[0]) as tree:
         # git takes the bad revision first.

@@ -48,6 +48,7 @@ def _decided(request: KernelTestRequest, one: Crash, report: RunReport, view: Li
     of_result = {result.name: result.suite for result in report.results}
     spec = next((s for s in request.suites if s.name == of_result.get(one.test)), None)
     name = one.test if spec is None else name_of(one.test, spec)
+    # An expression of the run might leave this test out in the form in which it is named here.
     selection = replace(request.selection, expression="", tests=(name,), control=True)
     run_id = control_id(report.run_id, one.number)
     control = kernel_test.run(replace(request, selection=selection, run_id=run_id), view)

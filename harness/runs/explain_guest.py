@@ -83,6 +83,7 @@ def _collect(guest: JoinedGuest, error: HarnessError, scene: Scene) -> Crash:
         error=error,
         test=guest.watch.current_test,
         number=int(scene.folder.name),
+        # Nobody has recorded what was done in a guest that was left up.
         reproduce="",
         facts={**guest.handoff.provenance.described(), "guest": "kept up, explained afterwards"},
     )

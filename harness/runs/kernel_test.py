@@ -213,6 +213,7 @@ def _find_leaks(live: Session) -> None:
     The console's scanner finds them there as it finds every kernel report.
     Raises: CommandFailed, GuestLost; ScannerBlind when a report does not reach the console.
     """
+    # Debian's kernels have 250 Hz.
     hz = kernel_parts.number(live.request.kernel, "CONFIG_HZ", 250)
     leaks = kmemleak.scan(live.guest, hz=hz, deadline_s=live.deadline(_LEAK_SCAN_S))
     if not leaks:

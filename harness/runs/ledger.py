@@ -94,6 +94,7 @@ class Ledger:
             name, _, values = words.partition(" ")
             self._listener.on_expect(name, Expectation(**json.loads(values)))
             return
+        # The first command is the cause. Those after it are late because the guest hangs.
         self.overdue_command = self.overdue_command or _after(_OVERDUE, line)
         self.lost_guest = self.lost_guest or _after(_UNREACHABLE, line)
         if self._command is not None and not ktap.speaks(line):
@@ -170,11 +171,14 @@ class Ledger:
             self._listener.on_start(self._running)
         elif isinstance(event, Plan):
             self._plan = event
+            # The plan of one selftest counts its cases, and the view counts the tests of the
+            # suite.
             if self._spec.pytest is not None or self._spec.command is not None:
                 self._listener.on_plan(event.count)
         elif isinstance(event, Bail):
             self._bail = event.reason or "without a reason"
         elif isinstance(event, Result):
+            # Only the harness's own plugin writes how long a test took.
             took = event.result.duration_s or time.monotonic() - self._started_at
             self._add(replace(event.result, name=self._full(event.result.name), duration_s=took))
             own = self._command.name if self._command else ""

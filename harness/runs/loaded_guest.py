@@ -127,6 +127,7 @@ class LoadedGuest:
         live, view = self.session, self.record.view
         self.record.keep(live.history())
         live.renew(view.note)
+        # The next guest has a console of its own.
         live.console.subscribe(lambda line: view.console(line.text))
         self.load()
 

@@ -173,11 +173,13 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
         try:
             with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
                 setup = SETUPS[target.system]
+                # Panics that the target saved before this run are not charged to it.
                 session, known = setup.boot_session(guest), setup.panic_reports(guest)
                 _stages(asked, listed, guest, record, session)
             error = record.outcome.error
         except HarnessError as raised:
             error = raised
+    # Without a boot session the target was never reached, so it cannot have died of the run.
     if isinstance(error, GuestLost | GuestCrashed) and session:
         error = _post_mortem(asked, record, error, session=session, known=known)
     return record.finish(error)

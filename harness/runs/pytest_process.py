@@ -39,6 +39,7 @@ def started(
     # pytest's cache would be written into the user's project.
     command += ["-p", "no:cacheprovider", f"--ktap-fd={writer}", "--color=no", "-v"]
     command += [f"--harness-only={chosen}", *(["--long"] if long else [])]
+    # A suite that goes on in another guest continues its log.
     with log.open("a") as output, os.fdopen(reader, "r", errors="backslashreplace") as ktap:
         process = subprocess.Popen(
             command,
@@ -72,6 +73,7 @@ def _queued(stream: Iterator[str], *, poll_s: float) -> Iterator[str | None]:
             queue.put(line.rstrip("\n"))
         queue.put(None)
 
+    # A process that a test has left behind may hold the pipe open; it must not hold the harness.
     Thread(target=read, name="suite-output", daemon=True).start()
     while True:
         try:

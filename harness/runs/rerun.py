@@ -89,6 +89,7 @@ def only_failed(base: KernelTestRequest) -> KernelTestRequest:
         for one in history.failing(base.runs, fits)
         if one.suite in suites
     )
+    # A test may have been renamed or removed since it failed.
     selection = replace(base.selection, tests=tuple(dict.fromkeys(names)), if_there=True)
     return replace(base, selection=selection)
 
@@ -128,6 +129,7 @@ def _differences(
     spec = settings.kernels[name]
     kernel = kernels.ensure(name, spec, root=cache, shared=shared, progress=view.note)
     release = earlier.provenance.kernel_release
+    # The kernel refuses a module that was built for another release.
     if release != kernel.release and not rebuild:
         raise UsageError(
             f"the run had kernel {release}, and apt offers {kernel.release} now",

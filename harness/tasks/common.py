@@ -123,6 +123,8 @@ class TaskContext:
         """
         from harness.report import live_view
 
+        # A live view shows only the last line of the console, and --verbose asks for all of them.
+        # A log of CI would keep each of its pictures.
         plain = self.environment.ci or verbose or not sys.stdout.isatty()
         if plain:
             return live_view.PlainView(verbose=verbose)
@@ -193,6 +195,7 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
             _choose_project(config, folder)
             return function(TaskContext(config=config, given=given), **options)
 
+        # invoke ignores what a task returns; only Exit sets the exit code.
         raise Exit(code=execute(call))
 
     body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as inspect reads it

@@ -158,6 +158,7 @@ def bisect(
         else:
             sought = commits.Sought(test=test)
             run, crash = history.failed_run(context.runs, test).run_id, 0
+        # The module that the run kept is of one commit, and each step builds that of another one.
         asked = reruns.prepare(base, run, crash=crash, test=test, rebuild=True, view=view)
         answer = commits.walk(
             asked.request,

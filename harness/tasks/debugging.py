@@ -262,6 +262,7 @@ def _on_target(
 
 
 def _say(text: str) -> None:
+    # With --dap, standard output carries the protocol of the debug adapter.
     print(text, file=sys.stderr, flush=True)
 
 

@@ -54,6 +54,7 @@ def execute(body: Callable[[], int]) -> int:
             print("\n".join(interrupt.summary))
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    # It is an OSError, too, so it comes before the errors of a disk.
     except BrokenPipeError:
         drop_output()
         return PIPE_CLOSED
@@ -82,6 +83,7 @@ def _end_by_disk(error: OSError) -> int:
     try:
         project = config.load_nearest(Path.cwd()).root
     except HarnessError:
+        # A command such as panic-explain needs no configuration.
         project = Path.cwd()
     explained = disk_errors.explain(error, config.environment(), project)
     if explained is None:

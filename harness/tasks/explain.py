@@ -72,6 +72,7 @@ def _explained(
 ) -> Explained:
     if vmlinux is None and not modules and not from_server:
         return explain_log.explain_files(source.files)
+    # Most calls name no symbols, and the readers of ELF and DWARF nearly double the start.
     from harness.crash import log_symbols
 
     found, notes = log_symbols.explain_with_symbols(

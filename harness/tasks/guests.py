@@ -66,6 +66,7 @@ def image_build(context: TaskContext, name: str = "") -> int:
     settings = context.settings
     wanted = [name] if name else [target.image for target in settings.targets.values()]
     with context.view() as view:
+        # Several targets may have the same image.
         for spec in dict.fromkeys(image.load_spec(settings.images, one) for one in wanted):
             root, shared = context.environment.cache, settings.shared_cache
             print(image.ensure(spec, root=root, shared=shared, progress=view.note).disk)

@@ -120,6 +120,7 @@ def nightly_cell(  # noqa: PLR0913, PLR0917
 
     found = plan_file.read(Path(plan))
     limits = replace(
+        # The plan has applied the budget already: it left out the cells that do not fit.
         _limits(context, math.inf, found.deadline_s, cores),
         worker=worker or platform.node(),
         lost_on=tuple(lost_on or ()),
@@ -148,6 +149,7 @@ def nightly_merge(
 
     settings, found = context.settings, plan_file.read(Path(plan))
     places = [Path(one) for one in place or ["results"]]
+    # A night that runs here at this time judges and writes the same files.
     with run.only_night(settings), open_history(history_file(settings)) as history:
         elsewhere.merge(history, found, places, _say)
         print(*night.write_files(settings, history, found.night.id), sep="\n")

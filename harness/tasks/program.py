@@ -96,6 +96,7 @@ class HarnessProgram(Program):
         project = [
             f"{flag}={value}"
             for flag, value in (("-C", self.args.C.value), ("--config", self.args.config.value))
+            # An option after the task is the nearer one, so it wins.
             if value and not any(word.startswith(flag) for word in found.options)
         ]
         return [name, *project, *found.options]

@@ -174,6 +174,7 @@ def packages_test(_context: TaskContext, long: bool = False, k: str = "") -> int
 
 def _part(name: str, run: "Callable[..., checks.StepResult]") -> "checks.StepResult":
     """Run one part of `test`, print its result and return it."""
+    # A part prints nothing else before its end, which is minutes away.
     print(f"begun   {name}", flush=True)
     step = run(project=ROOT)
     _say(step)

@@ -90,6 +90,8 @@ def _machine(options: dict[str, Any]) -> "MachineChange":
         text = options.get(option)
         if text is None:
             continue
+        # The options have no default, so invoke does not know that they are numbers. int() itself
+        # would also accept signs, blanks, underscores and digits of other scripts.
         if not re.fullmatch("[0-9]{1,9}", text):
             raise UsageError(f"--{option} {text}: a number is expected")
         if expected := out_of_range(key, int(text)):

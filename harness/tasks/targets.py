@@ -180,6 +180,7 @@ def kernel_configure_target(
 
     spec = found_target(context, target)
     if spec is None:
+        # An unknown name is reported before an option that does not apply to a guest.
         lines = on_target.own_guest(context.settings, target)
         check_options(CONFIGURE_GUEST, context.given)
         print("\n".join(lines))

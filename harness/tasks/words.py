@@ -40,6 +40,7 @@ def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str)
     found = Arranged()
     waiting = iter(words)
     for word in waiting:
+        # A task may have an option -h of its own.
         if word in HELP_FLAGS and word not in context.flags:
             found.wants_help = True
         # A lone dash is a word: it stands for the standard input.
@@ -97,6 +98,8 @@ def _option(word: str, waiting: Iterator[str], context: ParserContext) -> Iterat
             raise ParseError(f"{name} needs a value")
         value = following
     _check_number(name, argument, value)
+    # In one word, a value may begin with a dash. invoke takes the "=" for a part of the value when
+    # the option is a short one.
     yield from (f"{name}={value}",) if name.startswith("--") else (name, value)
 
 
@@ -122,6 +125,7 @@ def _named(found: Arranged, context: ParserContext, optional_word: str) -> Itera
         raise ParseError(f"{context.name} needs {' and '.join(map(str.upper, missing))}")
     if optional_word and f"--{optional_word}" not in given:
         names += [optional_word] * _most_words(found, context, optional_word, len(names))
+    # Surplus words are refused below, with a better message than that of zip.
     for name, word in zip(names, found.words, strict=False):
         yield f"--{name}={word}"
     if len(found.words) > len(names):

@@ -150,6 +150,7 @@ def _watch(context: TaskContext, options: dict[str, Any]) -> int:
         # A copy has no cached settings, so each run reads the configuration again.
         now = replace(context)
         try:
+            # While the configuration cannot be read, the files of the last good one are watched.
             known = now.settings
             return _run_once(now, options)
         except HarnessError as error:

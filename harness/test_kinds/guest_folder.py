@@ -121,6 +121,7 @@ def _made(folder: Path, place: Path) -> tuple[str, ...]:
     output, installed = place / "output", place / "installed"
     for path in (output, installed):
         path.mkdir(parents=True, exist_ok=True)
+    # Without OUTPUT, lib.mk builds inside the user's folder.
     words = ["make", "-s", "--no-print-directory", "-C", str(folder), f"OUTPUT={output}"]
     tool.run(
         [*words, f"INSTALL_PATH={installed}", "install"], deadline_s=_MAKE_S, error=TestsBroken

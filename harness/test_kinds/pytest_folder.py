@@ -51,6 +51,7 @@ def select(names: Sequence[str], expression: str) -> frozenset[str]:
 
     Raises: UsageError for an expression that pytest does not understand.
     """
+    # In a folder of the project, pytest would list the tests there as well.
     with tempfile.TemporaryDirectory(prefix="modlab-names-") as empty:
         question = Question(expression=expression, names=tuple(names))
         found = _asked([], Path(empty), question)
@@ -80,6 +81,8 @@ def _asked(words: Sequence[str], where: Path, question: Question) -> dict[str, A
         )
         if done.status is None:
             raise NoTests(f"pytest did not list the tests within {_COLLECT_S:.0f} s")
+        # The plugin writes the file also for a broken test file. Without it, pytest itself did not
+        # start, for example because of a conftest.py.
         if not file.is_file():
             raise _broken(where.name, done.lines)
         found: dict[str, Any] = json.loads(file.read_text())
