@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def test_manual_page_lists_exactly_the_options_that_help_prints(program: str) ->
 
     assert len(listed) >= 3
     assert options(page(f"{program}.8"), _MAN_OPTION) == listed
+
+
+@pytest.mark.parametrize("program", ["osqtail", "osqstat"])
+def test_option_version_prints_the_programs_name_and_the_version_of_the_release(
+    program: str,
+) -> None:
+    """`osqtail --version` shows the number of pyproject.toml, which a bug report has to name."""
+    subprocess.run(["make", "-s", "-C", CLIENT, f"O={OUT}"], check=True)
+    number = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    for option in ("--version", "-V"):
+        done = subprocess.run([OUT / program, option], check=True, capture_output=True, text=True)
+        assert done.stdout == f"{program} {number}\n"
 
 
 def test_manual_page_lists_exactly_the_functions_of_libosq_h() -> None:

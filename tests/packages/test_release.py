@@ -2,9 +2,11 @@
 """Tests of a release: reproducible, complete, and without anything of the test build."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +154,27 @@ def test_release_is_reproducible(release: Release, key: SigningKey, tmp_path: Pa
 
     assert (again.folder / SUMS).read_text() == (release.folder / SUMS).read_text()
     assert len((release.folder / SUMS).read_text().splitlines()) == 8
+
+
+def test_modinfo_shows_version_and_abi_of_the_packaged_module(
+    release: Release, kernel: Kernel, tmp_path: Path
+) -> None:
+    """The commands of SECURITY.md and kernel/README.md print the release's number and the ABI."""
+    files = contents(package(release, f"osq-modules-{kernel.release}"))
+    module = tmp_path / "osq.ko"
+    module.write_bytes(files[f"/lib/modules/{kernel.release}/updates/osq/osq.ko"])
+    number = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    shown = [
+        subprocess.run(
+            ["modinfo", "-F", field, module], check=True, capture_output=True, text=True
+        ).stdout
+        for field in ("version", "osq_abi")
+    ]
+
+    abi = re.search(r"OSQ_ABI_VERSION (\w+)", (ROOT / "kernel" / "uapi" / "osq.h").read_text())
+    assert abi is not None
+    assert shown == [f"{number}\n", f"{abi[1]}\n"]
 
 
 def test_packaged_module_has_a_valid_signature(

@@ -5,6 +5,7 @@ import json
 import select
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ from tests.unit.project.documented import documented
 # A command that follows has half a second for each new row until it prints one.
 FOLLOW_TRIES = 200
 NEW_ROW_S = 0.5
+
+
+def test_osq_version_prints_the_version_of_the_release(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`osq --version` shows the number of pyproject.toml, which a bug report has to name."""
+    number = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main(("--version",))
+
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"osq {number}\n")
 
 
 def documented_commands() -> list[tuple[str, ...]]:
