@@ -33,6 +33,8 @@ def cells(settings: Settings, matrix: MatrixSpec, *, long: bool) -> tuple[Cell, 
     if matrix.pairwise:
         axes = [(one.target, one.kernel, one.flavour, one.tests) for one in product]
         product = [product[at] for at in pairwise.reduced(axes)]
+    # Cells of `include` are added after the reduction, which would drop those whose pairs occur
+    # elsewhere.
     included = (_with_kernel(settings, one) for one in matrix.include)
     found = [of_spec(settings, spec, long=long) for spec in (*product, *included)]
     found += [build_cell(settings, name) for name in matrix.builds]
@@ -111,6 +113,8 @@ def printed_command(settings: Settings, cell: Cell) -> str:
 
 def command(settings: Settings, cell: Cell, run_id: str) -> tuple[str, ...]:
     """Return the arguments of the process that runs a cell and reports it as run `run_id`."""
+    # The process is started with this Python, so that it does not depend on the PATH or on
+    # `./dev`.
     program = (sys.executable, "-m", "harness.tasks")
     options = (f"--config={settings.file}", f"--run-id={run_id}")
     return (*settings.nightly.wrapper, *program, *task_words(settings, cell), *options)

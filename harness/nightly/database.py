@@ -304,6 +304,7 @@ def _prepare_connection(connection: Any, _record: object) -> None:
     # The driver begins no transaction by itself then: `_begin` does.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
+    # Readers do not wait for a worker that writes, nor it for them.
     connection.execute("PRAGMA journal_mode = WAL")
 
 
@@ -321,6 +322,7 @@ def _migrate(engine: Engine, file: Path) -> None:
 
     Raises: UsageError for a file of a later schema.
     """
+    # Usually nothing has to be done, and then the write lock is not taken.
     with engine.begin() as connection:
         if _version(connection, file) == len(MIGRATIONS):
             return

@@ -91,6 +91,7 @@ def merge(history: History, plan: PlanFile, places: Iterable[Path], say: Say) ->
     arrives in another merge. A file that cannot be used is reported, and the others are merged.
     Raises: UsageError when a place does not exist.
     """
+    # The night may have been planned on a machine with another history.
     history.begin_night(plan.night, plan.planned)
     for file in _files(places):
         _merge_file(history, plan, file, say)

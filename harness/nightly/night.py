@@ -154,6 +154,7 @@ def write_files(settings: Settings, history: History, night_id: str) -> tuple[Pa
     folder = folders.of_night(settings, night_id)
     folder.mkdir(parents=True, exist_ok=True)
     found = history.results(night_id)
+    # The first verdict of a cell stands; its repetitions only show how often it fails.
     reports = [results.as_report(one) for one in found if one.attempt == 0]
     junit, exchange = (folder / name for name in ("nightly.xml", "kcidb.json"))
     run_report.write_junit(reports, junit)

@@ -133,6 +133,7 @@ def fitting_jobs(jobs: Sequence[Job], host: Room, budget_s: float) -> frozenset[
             used = Room(
                 cores=used.cores - freed.cores, memory_mib=used.memory_mib - freed.memory_mib
             )
+        # A shorter cell further back may still fit.
         if at_s + job.cost_s > budget_s:
             continue
         heapq.heappush(still, (at_s + job.cost_s, next(number), job.room))

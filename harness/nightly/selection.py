@@ -47,6 +47,8 @@ def changed(settings: Settings, cells: Sequence[Cell], commit: str) -> tuple[Cel
     root = settings.root
     try:
         listed = tool.run(
+            # -z: git would quote names with other letters. --: a file may have the name of the
+            # commit.
             ["git", "diff", "--name-only", "-z", "--relative", commit, "--"],
             deadline_s=_GIT_S,
             error=Lost,

@@ -18,6 +18,7 @@ def tar(files: Sequence[PushSpec]) -> bytes:
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for file in files:
             data = file.source.read_bytes()
+            # tar would strip the slash as well, and warn about it.
             entry = tarfile.TarInfo(file.target.lstrip("/"))
             entry.size, entry.mode, entry.mtime = len(data), file.mode, int(time.time())
             archive.addfile(entry, io.BytesIO(data))

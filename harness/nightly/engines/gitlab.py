@@ -50,6 +50,7 @@ def pipeline(plan: PlanFile, tags: tuple[str, ...]) -> dict[str, Any]:
         "stage": "merge",
         # A cell that failed or is missing belongs into the report.
         "when": "always",
+        # Artefacts belong to one pipeline. The cache has the history of the nights before.
         "cache": {"key": "nightly-history", "paths": ["build/nightly/history.db"]},
         "script": [hints.command("nightly-merge")],
         "artifacts": {

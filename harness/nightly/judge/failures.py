@@ -193,6 +193,7 @@ def _failure(course: Course, bad: Bad, cell: CellOnce, night: str, *, known: boo
 def _is_flaky(course: Course, bad: Bad, *, known: bool) -> bool:
     if bad.reruns:
         return Verdict.PASSED in bad.reruns
+    # A failure that goes on from the night before is none that comes and goes.
     if course.bad is not None:
         return False
     return known or course.spells >= _SPELLS_OF_A_FLAKY_TEST

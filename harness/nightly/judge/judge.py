@@ -116,6 +116,7 @@ class _History:
         if found.kind is Kind.FLAKY:
             news = self._report(Kind.FLAKY, found.subject, number, _REMEMBERED_NIGHTS)
             return replace(found, is_news=news, rate=self._rate(found.subject, events))
+        # Later nights keep this cause: a range of their own would end at a later commit.
         if found.kind is Kind.NEW:
             good = self._good_tonight(found.subject, night)
             self._causes[found.key] = cause.of_failure(events, good)
@@ -161,6 +162,7 @@ class _History:
         first = group[0]
         within = _SAME_STEP_NIGHTS if first.kind is Kind.SLOWER else _REMEMBERED_NIGHTS
         middle = median(one.change.share for one in group)
+        # The numbers of one real cell are shown, since a median of each would belong to none.
         typical = min(group, key=lambda one: abs(one.change.share - middle))
         key = (first.kind, first.subject)
         is_news = self._report(*key, number, within)
@@ -180,6 +182,7 @@ class _History:
         for cell in night.cells:
             known = self._warnings.get(cell.cell)
             for text in cell.warnings:
+                # In the first night of a cell every warning would be new.
                 if known is not None and text not in known:
                     cells.setdefault(text, []).append(cell.cell)
             self._warnings.setdefault(cell.cell, set()).update(cell.warnings)

@@ -103,6 +103,7 @@ def _annotation(finding: Finding, morning: Morning, level: str) -> str:
 
 
 def _data(text: str) -> str:
+    # The percent sign comes first, so that those of the other escapes stay.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

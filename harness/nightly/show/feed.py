@@ -50,6 +50,7 @@ def _add_entry(feed: ET.Element, night: Night, judgement: Judgement, morning: Mo
 
 def _add(parent: ET.Element, name: str, text: str) -> ET.Element:
     child = ET.SubElement(parent, name)
+    # ElementTree escapes markup, but would write control characters that XML cannot hold.
     child.text = run_report.xml_text(text)
     return child
 

@@ -139,6 +139,7 @@ def matrix(morning: Morning) -> Matrix:
     )
     anchors = {
         cell: f"f-{one.key}"
+        # The findings are sorted by weight, and the last one that is put in stays: the gravest.
         for one in reversed(morning.judgements[-1].findings)
         for cell in one.cells
         if one.kind in _EXPLAINED

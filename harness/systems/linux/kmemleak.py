@@ -28,6 +28,8 @@ _ADDRESS = re.compile(r"^(?P<before>\s+(?:\[<[0-9a-f]+>\] )?)0x(?P<address>[0-9a
 _OF_MODULE = re.compile(r"\[\w+\]$")
 _MARK = re.compile(r"^\[ *(\d+\.\d+)\](?:\[[^\]]*\])? harness-test-(begin|end) (\S+)")
 _CUT = "harness-cut"
+# Two scans: kmemleak does not report an object that is new or has changed since the scan before
+# (kmemleak_scan() in mm/kmemleak.c).
 _SCAN = f"""
 cd /sys/kernel/debug || exit 1
 sleep {_YOUNG_S}

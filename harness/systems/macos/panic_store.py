@@ -48,6 +48,7 @@ def unescape(value: str) -> bytes:
 
 def text_of(data: bytes) -> str:
     """Return the panic text in some bytes, packed or plain; "" when they contain none."""
+    # Nothing in the variable says whether it is packed; a known first line decides.
     for candidate in (data.decode("latin-1"), unpack_septets(data)):
         text = candidate.rstrip("\0")
         if any(begin in text for begin in _BEGIN):

@@ -209,6 +209,7 @@ def _take_back(shell: Shell, purpose: str) -> tuple[str, ...]:
 def _set_boot_args(shell: Shell, value: str) -> None:
     words = ["nvram", f"boot-args={value}"] if value else ["nvram", "-d", "boot-args"]
     done = as_root(shell, words, deadline_s=_STEP_S, check=False)
+    # Nobody has verified on hardware what the status of nvram says, so the value is read back.
     if done.status != 0 or _boot_args(shell) != value:
         raise _protection_error(done)
 
