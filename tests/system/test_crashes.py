@@ -21,7 +21,10 @@ GOOD = """
 def test_before(guest): assert guest.run("true", deadline_s=20).status == 0
 def test_after(guest): assert guest.run("true", deadline_s=20).status == 0
 """
-REPEATED = "test_crash_points::test_a_repeated_crash_has_the_expected_kind_and_function_each_time"
+REPEATED = (
+    "test_crash_points::"
+    "test_a_repeated_crash_is_reported_each_time_with_the_expected_kind_function_and_line"
+)
 CRASH = "[guest.run('echo c > /proc/sysrq-trigger', deadline_s=10, check=False)]"
 
 

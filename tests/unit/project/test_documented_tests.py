@@ -2,7 +2,8 @@
 """Tests of the names of tests in the driver's tables: each name is that of a test that exists.
 
 kernel/README.md says for each danger which test proves the defence. A test that was renamed or
-removed would leave a proof that nobody can find.
+removed would leave a proof that nobody can find. Tests that start other tests name them, too, as
+FILE::FUNCTION.
 """
 
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 PAGES = (PROJECT / "kernel" / "README.md", PROJECT / "docs" / "security.md")
+# What a test passes to kernel-test: a file of tests/crash, and a function.
+_STARTED = re.compile(r'"test_crash_points::(test_\w+)')
 # A file or a function in backquotes or plain; dots stand for the rest of a long name.
 _NAME = re.compile(r"\b(test_\w+)(\.\.\.|\.py|\.c)?")
 
@@ -40,6 +43,19 @@ def test_each_test_that_the_drivers_pages_name_exists() -> None:
 
     assert len(_NAME.findall(text)) > 20
     assert unknown(text, defined()) == []
+
+
+def test_each_test_of_the_crash_suite_that_another_test_starts_exists() -> None:
+    """A test that starts a named test of tests/crash by the command line names one that exists."""
+    names = defined()
+    started = [
+        found
+        for file in PROJECT.glob("tests/system/*.py")
+        for found in _STARTED.findall(re.sub(r'"\s+"', "", file.read_text(encoding="utf-8")))
+    ]
+
+    assert started
+    assert [one for one in started if one not in names] == []
 
 
 def test_a_test_name_on_a_page_that_no_test_has_is_found() -> None:
