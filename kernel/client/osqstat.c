@@ -25,6 +25,9 @@
 #define PAGE_FILE "/sys/class/osq/osquery/stats"
 #endif
 
+/* A time_t of 32 bits holds it, too. */
+#define INTERVAL_MAX_S 1e9
+
 static const char help[] =
 	"usage: osqstat [OPTION]... [INTERVAL_S [COUNT]]\n"
 	"Print the counters of the osq driver: what came in, what a filter "
@@ -120,6 +123,7 @@ static int parse_line(const char *line, struct osq_stats *stats)
 		return -EBADMSG;
 	if (!strcmp(name, "generation"))
 		stats->generation = (uint32_t)value;
+	/* A newer driver may have further counters. */
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(name, names[i].name))
 			*names[i].value = value;
@@ -163,6 +167,10 @@ static uint64_t filtered_of_all(const struct osq_stats *stats)
 	return sum;
 }
 
+/*
+ * PRIu64 is for uint64_t, which need not be the unsigned long long that __u64
+ * is, so each counter is cast. Reasons without a name are still unused.
+ */
 static void print_totals(const struct osq_stats *stats)
 {
 	unsigned int type;
@@ -209,6 +217,7 @@ static void print_rates(const struct osq_stats *now,
 				      : 0.0;
 	int reason;
 
+	/* Again before the first heads have left a terminal of 24 lines. */
 	if (line % 20 == 0) {
 		printf("%10s %10s %10s %10s %7s", "events/s", "filtered/s",
 		       "read/s", "wakeups/s", "unread");
@@ -316,7 +325,9 @@ static int parse_words(int count, char **words, struct view *view)
 
 	if (count > 0) {
 		view->interval_s = strtod(words[0], &end);
-		bad |= *end || !(view->interval_s > 0);
+		/* Not "<= 0": no comparison with NaN is true. */
+		bad |= *end || !(view->interval_s > 0 &&
+				 view->interval_s <= INTERVAL_MAX_S);
 	}
 	if (count > 1) {
 		view->count = strtoul(words[1], &end, 10);
