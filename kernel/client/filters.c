@@ -30,6 +30,7 @@ static int take_number(const char **text, unsigned long long most,
 	char *end;
 
 	errno = 0;
+	/* strtoull also skips blanks and takes a sign. */
 	*out = strtoull(*text, &end, 10);
 	if (errno || end == *text || **text < '0' || **text > '9' ||
 	    *out > most)
@@ -100,6 +101,7 @@ static int add_path(struct osq_filter *filter, const char *text)
 
 	if (filter->path_count == OSQ_FILTER_LIST_MAX || *text != '/')
 		return -1;
+	/* Shells complete a folder with a slash, which the driver refuses. */
 	while (length > 1 && text[length - 1] == '/')
 		length--;
 	span->off = filter->path_count ? span[-1].off + span[-1].len : 0;
@@ -116,6 +118,7 @@ int filters_add(struct osq_filter *filter, unsigned int by, int exclude,
 {
 	unsigned int bit = exclude ? by : 0;
 
+	/* A list as a whole says "only these" or "none of these". */
 	if (*count_of(filter, by) && (filter->exclude & by) != bit)
 		return -1;
 	filter->exclude |= bit;
@@ -131,6 +134,7 @@ struct osq_filter filters_of(const struct osq_filter *filter, unsigned int type)
 	struct osq_filter own = *filter;
 
 	own.type = type;
+	/* Only execs can be filtered by their path. */
 	if (type != OSQ_TYPE_EXEC) {
 		own.path_count = 0;
 		own.exclude &= ~(unsigned int)OSQ_FILTER_BY_PATH;

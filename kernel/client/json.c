@@ -187,6 +187,7 @@ int json_record(FILE *out, const struct osq_record *record)
 {
 	if (record->type < OSQ_TYPE_COUNT && types[record->type].print)
 		return types[record->type].print(out, record);
+	/* A newer driver may have types that this program does not know. */
 	json_head(out, record, "unknown");
 	fprintf(out, ",\"number\":%u}\n", record->type);
 	return 0;
@@ -207,6 +208,7 @@ int json_record_within(FILE *out, const struct osq_record *record,
 
 	if (memory && fclose(memory))
 		err = -1;
+	/* How many bytes escapes take is known only from the whole line. */
 	if (!err && bytes > line_bytes) {
 		json_cut((line_bytes - NUMBERS_MAX_BYTES) / STRINGS_MAX);
 		err = json_record(out, record);

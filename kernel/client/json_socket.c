@@ -45,6 +45,7 @@ static void print_name(FILE *out, const char *field, const char *const *names,
 		fprintf(out, ",\"%s\":%u", field, number);
 }
 
+/* Linux's number, which older C libraries do not have. */
 #ifndef AF_SMC
 #define AF_SMC 43
 #endif

@@ -186,6 +186,7 @@ int osq_client_limit_rights(uint64_t kept)
 	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 	int half;
 
+	/* A setuid program that it starts must give none of them back. */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    syscall(SYS_capget, &head, sets))
 		return -errno;
@@ -261,6 +262,7 @@ int osq_client_next(struct osq_client *client, const struct osq_record **record)
 			return -EBADMSG;
 		client->last_seq = found->seq;
 		client->read_pos += found->len;
+		/* A discarded record keeps its place in the ring. */
 		if (found->type == OSQ_TYPE_NONE)
 			continue;
 		*record = found;
@@ -313,6 +315,7 @@ const char *osq_client_broken_stats(const struct osq_stats *stats)
 		const struct osq_type_counters *one = &stats->type[type];
 		uint64_t lost = sum(one->dropped, OSQ_DROP_COUNT);
 
+		/* Open reservations are counted for all types together. */
 		if (one->attempts < one->committed + lost)
 			return "attempts of a type >= its committed + dropped";
 		attempts += one->attempts;

@@ -140,6 +140,7 @@ static int parse_number(const char *text, unsigned long long *out)
 	char *end;
 
 	errno = 0;
+	/* strtoull accepts a minus, and then wraps the number around. */
 	*out = strtoull(text, &end, 0);
 	return errno || end == text || *end || *text == '-' ? -1 : 0;
 }
@@ -340,6 +341,7 @@ int options_parse(int argc, char **argv, struct options *options)
 		options->types |= 1u << OSQ_TYPE_FILE;
 	if (!options->types)
 		options->types = 1u << OSQ_TYPE_EXEC;
+	/* poll() takes an int, and NOTIFY has fields of 32 bits. */
 	if (bad || optind != argc || options->idle_ms > INT_MAX ||
 	    options->watermark > UINT_MAX || options->latency_ms > UINT_MAX) {
 		fputs("osqtail: wrong usage; see osqtail --help\n", stderr);

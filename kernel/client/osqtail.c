@@ -200,6 +200,7 @@ static int follow(struct osq_client *client, const struct options *options,
 		last = wait_for_more(client, signals, options->idle_ms);
 		if (last < 0)
 			return last;
+		/* No record comes after this, so one more sync has them all. */
 		if (last) {
 			err = subscribe_all(client, options, 0);
 			if (err)
@@ -237,6 +238,7 @@ static int run(struct osq_client *client, const struct options *options,
 	const char *broken;
 	int err = begin(client, options);
 
+	/* The owner of the open device needs no rights any more. */
 	if (!err)
 		err = osq_client_give_up_rights();
 	if (err)
@@ -290,6 +292,7 @@ int main(int argc, char **argv)
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
+	/* As readable data, a signal cannot come between a check and poll(). */
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	signals = signalfd(-1, &ends, SFD_CLOEXEC);
 	err = osq_client_open(&client, options.device, options.ring_bytes);

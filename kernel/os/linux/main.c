@@ -118,6 +118,7 @@ static int __init osq_init(void)
 
 	if (err)
 		return err;
+	/* As soon as the device is there, records may ask for the result. */
 	osq_namespaces_probe();
 	err = osq_device_register();
 	if (!err)
@@ -128,6 +129,7 @@ static int __init osq_init(void)
 
 static void __exit osq_exit(void)
 {
+	/* The drains need that no file can be opened any more. */
 	osq_device_unregister();
 	osq_filter_drain();
 	osq_watches_drain();
