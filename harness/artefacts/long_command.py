@@ -5,8 +5,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,21 +42,44 @@ def run(
     that a command leaves when it ends by itself are not killed.
     Raises: BuildError at the deadline, FileNotFoundError for a missing program.
     """
-    with watch.log.open("a") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # `_end` then kills everything that the command has started.
-            start_new_session=True,
-        )
-        try:
-            return _wait(process, watch)
-        finally:
-            _end(process)
+    with watch.log.open("a") as output, ExitStack() as stack:
+        with _interrupts_held():
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # `_end` then kills everything that the command has started.
+                start_new_session=True,
+            )
+            stack.callback(_end, process)
+        return _wait(process, watch)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM take effect when the block has ended, and not in the midst of it.
+
+    An exception in the call that starts a process would leave the process without an owner.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread handles signals.
+        yield
+        return
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda received, _frame: held.append(received))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for received in held:
+        signal.raise_signal(received)
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:

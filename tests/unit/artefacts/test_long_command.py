@@ -2,8 +2,10 @@
 """Tests of artefacts.long_command: a slow build reports progress and has a deadline."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +53,30 @@ def test_the_deadline_kills_the_command_and_its_children(tmp_path: Path) -> None
     assert "build_deadline_s" in caught.value.hint
     left = subprocess.run(["pgrep", "-f", f"^sleep {mark}"], check=False, capture_output=True)
     assert left.stdout == b""
+
+
+def test_ctrl_c_while_the_command_is_being_started_kills_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy host may run the command for a moment before the call that starts it returns."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    before = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        long_command.run(["sleep", "60"], watch(tmp_path, []), cwd=tmp_path)
+
+    (command,) = started
+    try:
+        assert command.poll() == -signal.SIGKILL
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        command.kill()
+        command.wait()
