@@ -172,7 +172,7 @@ def test_modinfo_shows_version_and_abi_of_the_packaged_module(
         for field in ("version", "osq_abi")
     ]
 
-    abi = re.search(r"OSQ_ABI_VERSION (\w+)", (ROOT / "kernel" / "uapi" / "osq.h").read_text())
+    abi = re.search(r"OSQ_ABI_RELEASE (\w+)", (ROOT / "kernel" / "uapi" / "osq.h").read_text())
     assert abi is not None
     assert shown == [f"{number}\n", f"{abi[1]}\n"]
 
