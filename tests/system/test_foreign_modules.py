@@ -66,6 +66,24 @@ def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"Makefile", "hello.c", "build"}
 
 
+@pytest.mark.parametrize("words", [("--module", "."), ("--module", "./dkms.conf")])
+def test_init_in_a_folder_whose_module_compiles_exits_with_0_and_writes_a_configuration(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """`init` builds the module of a folder, and writes its configuration and a first test."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+    (tmp_path / "hello.c").write_text(HELLO)
+    (tmp_path / "dkms.conf").write_text(DKMS)
+
+    begun = call_task("init", *words, cwd=tmp_path, deadline_s=INIT_S)
+
+    assert begun.returncode == 0, begun.stdout
+    assert "it builds with" in begun.stdout
+    table = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["harness"]
+    assert table["module"]["name"] == "hello"
+    assert (tmp_path / "tests" / "test_hello.py").is_file()
+
+
 @pytest.mark.parametrize("words", [(), ("--module", "."), ("--module", "./dkms.conf")])
 def test_init_for_a_module_that_does_not_compile_exits_with_1_and_writes_a_configuration(
     tmp_path: Path, words: tuple[str, ...]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The commands that README.md, docs/, the other pages and the manual pages show.
 
-Every line of a code block without a language is a command; of a block with lines that begin with
-`$ `, only these are, and the other lines are output. In the text, a span of code is a command if
-it begins with a known program and has more words. `shown_output` and `lines_not_printed` compare
-what a page shows as a command's output with what the command prints.
+Every line of a code block without a language, or of one for a shell, is a command; of a block
+with lines that begin with `$ `, only these are, and the other lines are output. In a block of
+YAML, a list item that begins with a name of the tasks is a command. In the text, a span of code
+is a command if it begins with a known program and has more words. `shown_output` and
+`lines_not_printed` compare what a page shows as a command's output with what the command prints.
 """
 
 import re
@@ -43,6 +44,8 @@ _BUILT_INTO_THE_SHELL = {"cd", ".", "source"}
 _BEFORE_A_PROGRAM = {"sudo", "exec"}
 _OPTIONAL = re.compile(r" \[([^\[\]]+)\]")
 _NUMBERS = {int, float}
+_SHELLS = {"", "bash", "console", "sh"}
+_NO_COMMANDS = {"c", "ini", "json", "lua", "mermaid", "python", "sql", "text", "toml"}
 _WITHOUT_EFFECT_ON_THE_TASK = {"C", "config"}
 _ASKS_NOTHING = {"-y", "--yes"}
 # What differs from one call to the next: left out text, a run's name, or a number.
@@ -74,17 +77,33 @@ def documented(programs: Names[str]) -> list[Command]:
 
 
 def commands_of_page(page: Path, known: Names[str]) -> Iterator[Command]:
-    """Yield the commands of a Markdown page in their order."""
+    """Yield the commands of a Markdown page in their order.
+
+    Raises: ValueError for a code block in a language of which this module does not know whether it
+        has commands.
+    """
     parser = MarkdownIt("commonmark").enable("table")
     for token in parser.parse(page.read_text(encoding="utf-8")):
         if token.map is None:
             continue
         place = f"{_name(page)}:{token.map[0] + 1}"
-        if token.type in {"code_block", "fence"} and token.info.strip() == "":
-            for line in shell_lines(token.content):
+        if token.type in {"code_block", "fence"}:
+            for line in _lines_of_block(token, place):
                 yield from commands_in(line, place)
         elif token.type == "inline":
             yield from _commands_of_spans(token, place, known)
+
+
+def _lines_of_block(token: Token, place: str) -> Iterator[str]:
+    """Yield the lines of a code block that are for a shell."""
+    language = token.info.strip()
+    if language in _SHELLS:
+        yield from shell_lines(token.content)
+    elif language == "yaml":
+        items = (line.strip().removeprefix("- ") for line in token.content.splitlines())
+        yield from (item for item in items if item.split(" ")[0] in TASK_PROGRAMS)
+    elif language not in _NO_COMMANDS:
+        raise ValueError(f"{place}: a code block in {language!r}: does it have commands?")
 
 
 def _name(page: Path) -> str:

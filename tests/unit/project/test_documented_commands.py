@@ -122,6 +122,21 @@ output of it
 output alone
 ```
 
+```sh
+git log   # shown
+```
+
+```console
+$ git diff
+output of it
+```
+
+```yaml
+script:
+  - modlab nightly --plan json > plan.json
+  - stages
+```
+
 | table | `modlab load` |
 |---|---|
 
@@ -132,7 +147,7 @@ output alone
 
 
 def test_code_blocks_and_known_spans_of_a_page_are_its_commands(tmp_path: Path) -> None:
-    """On a docs page, blocks without a language are commands; printed output is not."""
+    """On a docs page, blocks without a language or for a shell are commands; output is not."""
     page = tmp_path / "page.md"
     page.write_text(PAGE)
 
@@ -140,8 +155,17 @@ def test_code_blocks_and_known_spans_of_a_page_are_its_commands(tmp_path: Path) 
 
     assert found == [
         *("dev doctor -C X", "make all", "dev setup", "unknown thing", "modlab test"),
-        *("modlab load", "git status"),
+        *("git log", "git diff", "modlab nightly --plan json", "modlab load", "git status"),
     ]
+
+
+def test_a_code_block_in_an_unknown_language_is_refused(tmp_path: Path) -> None:
+    """A block for a shell that this check does not know would hide its commands."""
+    page = tmp_path / "page.md"
+    page.write_text("A page\n\n```zsh\nmodlab tset\n```\n")
+
+    with pytest.raises(ValueError, match=r"page\.md:3: a code block in 'zsh'"):
+        list(commands_of_page(page, set()))
 
 
 def test_the_examples_of_a_manual_page_are_its_commands(tmp_path: Path) -> None:

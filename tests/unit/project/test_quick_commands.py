@@ -53,6 +53,8 @@ def run(
         (f"panic-explain {NULL} --debuginfod", 3, "osq_crash_null [osq_test]"),
         ("image-list", 0, ""),
         ("guest-list", 0, ""),
+        ("nightly --plan table", 0, " min of work"),
+        ("nightly --plan json", 0, '"id": "test/debian-12/6.1/plain/x86_64/all/osq"'),
         ("check --only version", 0, "1 checks passed, 0 failed"),
     ],
 )
