@@ -134,12 +134,10 @@ def _relinked(text: str, source: str, page: str) -> str:
 
 
 def api_pages() -> Iterator[tuple[str, str]]:
-    """Yield a page for each package of the harness, with all of its public names."""
-    root = PROJECT / "harness"
-    folders = sorted({path.parent for path in root.rglob("*.py")})
+    """Yield a page for each package of harness and subscriber, with all of its public names."""
     rows = []
-    for folder in folders:
-        name = ".".join(folder.relative_to(PROJECT).parts)
+    for root, folder in _packages():
+        name = ".".join(folder.relative_to(root).parts)
         first = _docstring(folder / "__init__.py").splitlines()[0]
         rows.append(f"| [`{name}`]({name}.md) | {first} |")
         modules = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
@@ -150,9 +148,18 @@ def api_pages() -> Iterator[tuple[str, str]]:
     yield "reference/api/index.md", f"# Python API\n\n{_API}\n\n{table}\n"
 
 
+def _packages() -> Iterator[tuple[Path, Path]]:
+    """Yield the folder of each Python package, after the folder from which it is imported."""
+    for root, name in ((PROJECT, "harness"), (PROJECT / "kernel" / "subscriber", "osq")):
+        folders = sorted({path.parent for path in (root / name).rglob("*.py")})
+        yield from ((root, folder) for folder in folders)
+
+
 _API = (
     "These pages are made from the docstrings. A test of your module needs three names only: the "
-    "fixtures `guest`, `driver` and `variant` of [`harness.pytest_plugin`](harness.md)."
+    "fixtures `guest`, `driver` and `variant` of [`harness.pytest_plugin`](harness.md). The "
+    "package `osq` is the subscriber. The C library libosq is documented by its manual page "
+    "`kernel/client/man/libosq.3` and by the header `kernel/client/libosq.h`."
 )
 
 
