@@ -16,7 +16,7 @@ from tests.subscriber_guest.conftest import STEP_S, begin
 from tests.subscriber_guest.test_service import query, reads
 
 ACTIVITY = Path(__file__).parent / "activity"
-WORK = "/srv/osq-activity"
+WORK, LOG = "/srv/osq-activity", "/root/activity.log"
 ACTIVITY_S = 1200.0
 CONFIGURATION = {
     "file_paths": {"activity": [f"{WORK}/files/%%"]},
@@ -39,16 +39,18 @@ def test_every_field_of_every_row_equals_the_activitys_own_log(
     guest.push(
         [PushSpec(source=archive, target="/root/activity.tar", mode=0o600)], deadline_s=STEP_S
     )
-    # The programs of the log's watched folder need no watch of the folders above it.
-    guest.run(f"rm -rf {WORK}; tar -C /root -xf /root/activity.tar", deadline_s=STEP_S)
+    guest.run(
+        f"rm -rf {WORK} {LOG}; mkdir -p {WORK}/files; tar -C /root -xf /root/activity.tar",
+        deadline_s=STEP_S,
+    )
     begin(guest, json.dumps(CONFIGURATION))
     reads(guest)
 
     done = guest.run(
-        f"cd /root && python3 -m activity /root/activity.log {WORK}; sleep 5",
+        f"cd /root && python3 -m activity {LOG} {WORK}; sleep 5",
         deadline_s=ACTIVITY_S,
     )
-    written.write_text(guest.run("cat /root/activity.log", deadline_s=STEP_S).stdout)
+    written.write_text(guest.run(f"cat {LOG}", deadline_s=STEP_S).stdout)
     expected = list(log.read(written))
 
     def ask(sql: str) -> Sequence[tuple[int, str]]:

@@ -18,12 +18,12 @@ def main() -> None:
     """Run all steps; the first that fails ends the activity."""
     parser = argparse.ArgumentParser(prog="activity")
     parser.add_argument("log", type=Path)
-    parser.add_argument("work", type=Path, help="a folder that does not exist yet")
+    parser.add_argument("work", type=Path, help="an empty folder, or none yet")
     parser.add_argument("--storm", type=int, default=20_000)
     parser.add_argument("--leave-out", nargs="*", default=[])
     options = parser.parse_args()
     log = Log(options.log, work=options.work)
-    log.watched.mkdir(parents=True)
+    log.watched.mkdir(parents=True, exist_ok=True)
     # Others than root pass through the folder to the programs in it.
     log.work.chmod(0o755)
     for step in STEPS:

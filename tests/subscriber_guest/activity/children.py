@@ -53,9 +53,12 @@ def in_child(do: Callable[[], object]) -> int:
     os._exit(_FAILED)
 
 
-def start(log: Log, what: Start) -> int:
-    """Start a program, wait for its end, and log its three rows; return its pid."""
-    pid = in_child(lambda: become(log, what))
+def start(log: Log, what: Start, **key: Value) -> int:
+    """Start a program, wait for its end, and log its three rows; return its pid.
+
+    key: what tells its exec from a later one of the same process.
+    """
+    pid = in_child(lambda: become(log, what, **key))
     began = facts.start_of(pid)
     log.expect_all(
         PROCESSES,

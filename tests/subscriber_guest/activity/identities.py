@@ -186,7 +186,9 @@ def _through(log: Log, program: str, *arguments: str, user: int) -> None:
     words: list[bytes | str] = [Path(program).name]
     for one in arguments:
         words += line.split() if one == "WORDS" else [one.replace("LINE", line)]
-    start(log, Start(program=program, arguments=words))
+    # Some of these programs make a process for the command, and others become it.
+    own = " ".join(map(str, words))
+    start(log, Start(program=program, arguments=words), cmdline=own)
     ids = dict.fromkeys(("uid", "euid", "suid", "fsuid"), user)
     key: Row = {"event_type": "exec", "cmdline": line}
     path = os.path.realpath("/usr/bin/printf")
