@@ -37,7 +37,7 @@ def put(store: Store, first: int, count: int) -> None:
 
 
 def test_texts_that_repeat_are_stored_once(folder: Path) -> None:
-    """For a thousand equal execs the table `string` has six texts."""
+    """For a thousand equal execs the table `string` has seven texts."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()
@@ -45,8 +45,8 @@ def test_texts_that_repeat_are_stored_once(folder: Path) -> None:
             events = [an_exec(seq=seq) for seq in range(first, first + 500)]
             store.commit(events, Totals(), CONTEXT, close_interval=False)
 
-    # path, filename, cmdline, cwd, an empty env, and the JSON of an argument with a blank.
-    assert number(path, TEXTS) == 6
+    # path, filename, cmdline, cwd, cgroup, an empty env, the JSON of an argument with a blank.
+    assert number(path, TEXTS) == 7
     sql = "SELECT DISTINCT path, filename, cmdline, cwd, env FROM kprocess_events"
     assert ask(path, sql) == [("/usr/bin/printf", "printf", "printf %s x \\xff", "/root", "")]
 
