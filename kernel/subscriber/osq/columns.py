@@ -196,14 +196,14 @@ EID = Column(
 )
 
 
+_SET_FLAGS = " || ".join(
+    f"CASE WHEN flags & {bit} THEN '{name},' ELSE '' END" for bit, name in FLAG_NAMES.items()
+)
 _FLAG_NAMES = Column(
     name="flag_names",
     kind="TEXT",
-    select="rtrim("
-    + " || ".join(
-        f"CASE WHEN flags & {bit} THEN '{name},' ELSE '' END" for bit, name in FLAG_NAMES.items()
-    )
-    + ", ',')",
+    # Most rows have none.
+    select=f"CASE flags WHEN 0 THEN '' ELSE rtrim({_SET_FLAGS}, ',') END",
     source="flags by name, with commas",
 )
 _TIME = Column(
