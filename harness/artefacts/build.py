@@ -90,7 +90,8 @@ def build_module(
                 source_copy.mirror(spec.source, job.source)
         stamp = site.folder / "inputs"
         inputs = _inputs(job)
-        # Of a tree kbuild alone knows what a change of its headers means for the module.
+        # For a module in a kernel's tree, only kbuild knows whether a changed header matters, so
+        # it always runs.
         known = not job.in_tree and stamp.is_file() and stamp.read_text() == inputs
         fresh = not (known and _is_whole(job, site))
         if fresh:
