@@ -46,6 +46,7 @@ def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[s
         stored = json.loads(file.read_text())
         if stored["state"] == state:
             return [str(item) for item in stored["answer"]]
+    # A missing or damaged file is no answer, so apt is asked.
     except (OSError, ValueError, KeyError):
         pass
     answer = ask()

@@ -45,6 +45,7 @@ def list_installed(search: Sequence[Path]) -> list[Program]:
             if match and os.access(file, os.X_OK):
                 debugger = Debugger(match.group(1))
                 major = int(match.group(2)) if match.group(2) else _major(file)
+                # Several names may be links to one program.
                 programs.setdefault(
                     (debugger, file.resolve()), Program(debugger=debugger, path=file, major=major)
                 )

@@ -19,6 +19,7 @@ def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> 
     """
     try:
         return asyncio.run(asyncio.wait_for(_execute(socket, command, arguments), _ASK_S))
+    # A TimeoutError has no text of its own.
     except (QMPError, OSError, TimeoutError) as error:
         raise HypervisorError(f"QEMU does not answer {command}: {error or 'too late'}") from error
 

@@ -66,6 +66,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
         suites = chosen.choose(request.suites, request.selection, build=request.build)
     except (TestsBroken, NoTests) as broken:
         return _new_record(request, view).finish(broken)
+    # Only now, so that a misspelt test leaves no folder of a run behind.
     record = _new_record(request, view)
     error: HarnessError | None = None
     with record.reporting_interrupts():
@@ -199,6 +200,7 @@ def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) ->
         for spec in (*map(module.variant, module.variants), module):
             if not request.keep and kmod.is_loaded(live.guest, spec):
                 with live.watched():
+                    # A process of the last test may still have its device open.
                     kmod.unload(live.guest, spec, deadline_s=limit, attempts=5)
     if kernel_parts.has_leak_detector(live.request.kernel) and not request.keep:
         with record.stage("leak scan"), live.watched():

@@ -71,6 +71,7 @@ def render(spec: MacDomain) -> str:
     ET.SubElement(clock, "timer", name="hpet", present="no")
     _text(root, "on_poweroff", "destroy")
     _text(root, "on_reboot", "restart")
+    # A guest that has crashed is kept, so that its memory can be read.
     _text(root, "on_crash", "preserve")
     _devices(root, spec)
     _qemu_arguments(root, spec)

@@ -15,8 +15,9 @@ from xml.parsers.expat import ExpatError
 from harness.errors import UsageError
 from harness.systems.macos import boot_args, system
 
-# Apple's firmware keeps boot-args and csr-active-config under this GUID.
+# xnu's csr_config_t has 32 bits.
 _FLAGS_BYTES = 4
+# Apple's firmware keeps boot-args and csr-active-config under this GUID.
 _APPLE = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 CONFIG = "EFI/OC/config.plist"
 # The flags that kexts under test and their debuggers need, and no others.

@@ -323,10 +323,13 @@ class Bridge:
 
     def _insert(self, rest: bytes) -> bytes:
         kind, address = rest.split(b",")[:2]
+        # KDP has one sort of breakpoint, for the debugger's software and hardware ones, and no
+        # watchpoints.
         if kind not in {b"0", b"1"}:
             return b""
         where = _number(address)
         if where not in self._breakpoints:
+            # Afterwards the kernel shows its own instruction there.
             was = self._client.read_memory(where, _TRAP_BYTES[self._client.target.cpu_type])
             self._client.set_breakpoint(where)
             self._breakpoints[where] = was

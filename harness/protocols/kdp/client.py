@@ -229,6 +229,7 @@ class KdpClient:
 
     def resume(self) -> None:
         """Let the kernel run until something stops it; see `wait_for_stop`."""
+        # A stop that was announced before is over when the kernel runs.
         self._notes.clear()
         self._exchange(Request.RESUMECPUS, ResumeCpus(cpu_mask=self.target.cpus_mask))
         self.running = True
@@ -332,8 +333,10 @@ class KdpClient:
         too.
         Raises: KdpTerminated when the kernel announces its end.
         """
+        # A timeout of 0 would mean "do not block", which raises another error.
         self._socket.settimeout(max(wait_s, 0.001))
         try:
+            # A datagram that is too long must not be cut to one that looks right.
             packet = codec.decode(self._socket.recv(2 * PACKET_MAX_BYTES))
         except TimeoutError:
             return None

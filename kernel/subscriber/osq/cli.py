@@ -112,6 +112,8 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _daemon(options: argparse.Namespace) -> int:
+    # systemd sets this variable for a service whose standard error goes to the journal
+    # (systemd.exec(5)).
     logs.log_to_stderr(for_journal="JOURNAL_STREAM" in os.environ, verbose=options.verbose)
     with stopping_on_signals() as stop:
         daemon.serve(config.load(options.config), stop)

@@ -112,6 +112,7 @@ def _ring_bytes(own: Section) -> int:
 
 def _records(own: Section, *, with_files: bool) -> tuple[str, ...]:
     chosen = own.strings("records", _RECORDS)
+    # Paths to watch without the type of their records would record nothing.
     if with_files and "file" not in chosen:
         chosen = (*chosen, "file")
     for name in chosen:

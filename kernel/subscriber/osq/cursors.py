@@ -68,6 +68,8 @@ class Cursors:
         self._path = path
         self._windows: dict[tuple[str, str], Window] = {}
         try:
+            # Without an isolation level each statement is a transaction, which is on the disk when
+            # it returns.
             self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
             try:
                 path.chmod(0o600)

@@ -142,6 +142,8 @@ class Store:
             for row in unclean:
                 self._end_unclean(*row)
             last = earlier[-1][0] if earlier else 0
+            # The clock may have been set back since an earlier session, and keys grow all the
+            # same.
             number = max(now.time_s - SESSION_EPOCH_S, last + 1, self._session + 1)
             before = _totals_from(earlier[-1][3]) if earlier else None
             cut = before.cut_answers if before else cut_answers(self.path)

@@ -68,6 +68,7 @@ def connect(path: Path) -> sqlite3.Connection:
             if not is_new:
                 check(connection, path)
                 _check_whole(connection, path)
+            # The store has the arguments of all users' programs.
             path.chmod(0o600)
             if is_new:
                 # Before the first table: so the file can give pages back later.
@@ -75,6 +76,8 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             # A query that runs for long makes the log grow; afterwards it shrinks to this size.
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+            # With a write-ahead log NORMAL does not sync each commit, and after it the kernel's
+            # copy of a batch is released.
             connection.execute("PRAGMA synchronous = FULL")
             if is_new:
                 _create(connection)
@@ -126,6 +129,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    # One error is enough to set the file aside, so the check stops there.
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreCorrupt(f"{path}: {verdict}")
@@ -156,6 +160,7 @@ def set_aside(path: Path) -> Path:
     while kept.exists():
         kept = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
         number += 1
+    # Beside a new store of this name, SQLite would take the old log for that one's.
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
