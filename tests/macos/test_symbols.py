@@ -141,7 +141,7 @@ def test_dsym_of_another_build_is_not_used(kext: Kext) -> None:
 def test_a_saved_panic_log_explained_with_its_dsym_names_the_function_and_without_it_none(
     kext: Kext,
 ) -> None:
-    """explain_logs reads a panic log that a Mac kept; a Linux log from pstore needs no dSYM."""
+    """The dSYM gives the function, the log the kext's name; a Linux pstore log is read, too."""
     log = CrashLog(name="Kernel.panic", text=panic_text(kext, kext.uuid))
     text = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: why not\n"
     linux = CrashLog(name="dmesg-efi-1", text=text)

@@ -131,7 +131,7 @@ def test_the_relay_ends_when_the_editor_or_the_adapter_ends(tmp_path: Path) -> N
 def test_the_dap_relay_raises_a_debug_error_if_the_editor_sends_http_instead_of_dap(
     tmp_path: Path,
 ) -> None:
-    """The debug adapter's process is ended, and the error says that HTTP came instead of DAP."""
+    """The error's message says that the editor does not speak the debug adapter protocol."""
     editor, ours = socket.socketpair()
     with editor, ours:
         editor.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -194,7 +194,7 @@ def test_loading_the_configuration_from_an_empty_folder_is_an_error_that_names_t
 
 
 def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
-    """The option --kernel changes only the kernel of the target; an unknown name is an error."""
+    """--kernel NAME replaces the target's kernel; an unknown kernel or target is an error."""
     settings = config.load(project(tmp_path))
 
     assert config.choose_target(settings, None, None).kernel == "plain"

@@ -42,7 +42,7 @@ def test_the_default_machine_and_one_that_uses_every_key_are_accepted() -> None:
 def test_the_key_of_an_impossible_machine_value_is_named_with_what_is_expected(
     fields: dict[str, object], key: str, expected: str
 ) -> None:
-    """The first wrong key of a target's machine (CPUs, memory, disks, cards) is returned."""
+    """For a target's machine with a bad value, wrong_key returns its key and what is expected."""
     found = wrong_key(TargetSpec(**fields))  # type: ignore[arg-type]
 
     assert found is not None
@@ -54,7 +54,7 @@ def test_the_key_of_an_impossible_machine_value_is_named_with_what_is_expected(
 def test_a_guest_with_host_devices_or_own_qemu_arguments_cannot_be_saved(
     fields: dict[str, tuple[str, ...]],
 ) -> None:
-    """Libvirt cannot save such a guest, so it has no snapshot and boots each time."""
+    """With a host's PCI device or QEMU arguments can_be_saved is false; own cards do no harm."""
     assert TargetSpec(nics=("e1000e",), disks_mib=(64,)).can_be_saved
     assert not TargetSpec(**fields).can_be_saved  # type: ignore[arg-type]
 

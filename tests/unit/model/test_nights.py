@@ -36,7 +36,7 @@ def test_a_list_of_cells_for_the_night_becomes_a_matrix_with_these_cells(tmp_pat
 def test_the_error_for_a_wrong_name_in_the_table_of_the_night_names_its_key(
     tmp_path: Path, table: str, key: str, says: str
 ) -> None:
-    """Names of targets, kernels and suites in [tool.harness.nightly] must be configured."""
+    """An unknown flavour, test set, build or key in [tool.harness.nightly] is a ConfigError."""
     file = project(tmp_path)
     text = file.read_text().replace('nightly = ["one", "one:other"]\n', "")
     file.write_text(f"{text}\n[tool.harness.nightly]\n{table}\n")

@@ -78,7 +78,7 @@ def test_the_usual_runtime_folder_of_a_user_is_used(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_size_of_a_path_is_counted_in_bytes() -> None:
-    """A path of letters that take two bytes in UTF-8 has room for half as many."""
+    """The longest path of letters x has room; one of as many é, of two bytes each, has none."""
     most = socket_paths.RUN_FOLDER_MAX_BYTES
 
     assert socket_paths.has_room(Path("/" + "x" * (most - 1)))

@@ -99,7 +99,7 @@ def test_when_a_dkms_directive_excludes_the_kernel_the_reason_names_the_directiv
     line: str,
     excluded: bool,  # noqa: FBT001
 ) -> None:
-    """A dkms.conf that is not for the kernel, for example by BUILD_EXCLUSIVE_*, is not built."""
+    """The reason begins with the name of the line BUILD_EXCLUSIVE_*; without one it is empty."""
     found = read(tmp_path, f"{ONE}{line}\n", CONFIG_A="m")
 
     assert bool(found.excluded) is excluded

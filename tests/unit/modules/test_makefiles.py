@@ -60,7 +60,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_hide_no_module(tmp_path: Pat
 
 @pytest.mark.parametrize("line", ["./", "../{here}/", "below/"])
 def test_folders_that_name_each_other_in_a_circle_are_read_once(tmp_path: Path, line: str) -> None:
-    """The obj-m line of a Kbuild file may name its own folder or one above it."""
+    """If obj-m lines name their own folder or one above it, each module is in the result once."""
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "Kbuild").write_text("obj-m := ../ b.o\n")
     (tmp_path / "Kbuild").write_text(f"obj-m := {line.format(here=tmp_path.name)} a.o\n")

@@ -63,7 +63,7 @@ def test_the_load_plan_has_required_kernel_modules_then_optional_ones_then_built
 
 
 def test_modprobe_conf_has_no_hardware_aliases_and_an_install_line_with_dependencies() -> None:
-    """A guest's modprobe loads built modules by name or alias, never for a device it finds."""
+    """The text keeps the alias ipt_X, not pci:v1*; its install line loads the dependency first."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 
     alias, install = modinfo.modprobe_conf((found,), "/run/h").splitlines()
@@ -85,7 +85,7 @@ def test_a_file_that_is_not_a_module_is_refused(tmp_path: Path) -> None:
 def test_a_modinfo_that_does_not_end_in_time_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hanging modinfo program is killed at the deadline, and BuildError says so."""
+    """With a deadline of 0 s for modinfo, read raises BuildError: it did not end in 0 s."""
     monkeypatch.setattr(modinfo, "_DEADLINE_S", 0.0)
 
     with pytest.raises(BuildError, match="modinfo did not end in 0 s"):

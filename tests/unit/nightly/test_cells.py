@@ -77,7 +77,7 @@ def test_pairwise_keeps_every_pair_of_values_in_fewer_cells(tmp_path: Path) -> N
 
 
 def test_pairwise_does_not_want_pairs_that_no_row_has() -> None:
-    """Pairwise reduction keeps only given rows; an excluded pair brings none back."""
+    """If the pairs a-d and b-c are in no row, the four rows are kept, but not a repeated one."""
     rows = [("a", "c", "e"), ("a", "c", "f"), ("b", "d", "e"), ("b", "d", "f"), ("a", "c", "e")]
 
     assert pairwise.reduced(rows) == (0, 1, 2, 3)

@@ -160,7 +160,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
 
 
 def test_a_file_of_a_later_schema_is_refused(tmp_path: Path) -> None:
-    """A database of nights that a later harness wrote is not changed."""
+    """To open a database of nights that a later harness wrote is a UsageError with its schema."""
     with sqlite3.connect(tmp_path / "h.db") as file:
         file.execute("PRAGMA user_version = 99")
 

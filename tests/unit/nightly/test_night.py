@@ -184,7 +184,7 @@ def test_the_files_of_a_night_have_every_cell_and_what_was_left_out(
 
 
 def test_kcidb_would_refuse_a_file_with_a_wrong_key(tmp_path: Path, history: History) -> None:
-    """The KCIDB schema, which another test here uses, refuses a night's file with a wrong key."""
+    """KCIDB's schema refuses a test with the unknown key 'verdict': the schema test can fail."""
     history.begin_night(NIGHT, (PLANNED,))
     history.record(RESULT)
     *_, exchange = night.write_files(settings(tmp_path), history, NIGHT.id)
@@ -238,7 +238,7 @@ def test_old_runs_of_cells_are_taken_into_the_history_once(
 def test_what_is_planned_may_be_chosen_by_name_and_by_the_last_verdict(
     tmp_path: Path, history: History
 ) -> None:
-    """Of a night, --cells PATTERN and --rerun-failed choose cells before its time limit does."""
+    """A night plans the one failed build with --rerun-failed, 8 cells with --cells */large/*."""
     config = settings(tmp_path, replace(MATRIX, include=(CellSpec(target="small"),)))
     history.begin_night(NIGHT, ())
     build = cells.build_cell(config, "arm")

@@ -66,7 +66,7 @@ def test_a_cell_without_a_history_costs_what_cells_with_the_same_tests_cost() ->
 
 
 def test_the_longest_cell_is_started_first(tmp_path: Path) -> None:
-    """A night starts the target, kernel and tests with the longest expected duration first."""
+    """A night's plan begins with the target, kernel and tests of the longest expected duration."""
     wanted = small_cells(tmp_path)
     costs = {cell.id: [10.0 * number] for number, cell in enumerate(wanted, start=1)}
     past = Known(costs_s=costs, last_night={})
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_named_and_comes_first_in_the_next_night(tmp_path: 
 
 
 def test_cells_fit_side_by_side_only_where_processors_and_memory_suffice() -> None:
-    """A guest of a night that needs more CPUs or memory than the host has runs alone."""
+    """Cells that together need more CPUs or memory than the host has are planned in sequence."""
 
     def job(name: str, cost_s: float, room: Room) -> Job:
         return Job(cell=replace(CELL, kernel=name), cost_s=cost_s, room=room)

@@ -146,7 +146,7 @@ def test_each_stack_is_named_by_its_heading() -> None:
 
 
 def test_in_a_stall_report_only_the_stalled_cpus_stack_is_without_a_name() -> None:
-    """An RCU stall's report has stacks of several CPUs; the stalled CPU's is its own."""
+    """A stack's name is the heading above it, but '' for the CPU that the RCU stall is about."""
     traces = read(STALL)
 
     assert [(stack.name, stack.frames[-1].function) for stack in traces.stacks] == [

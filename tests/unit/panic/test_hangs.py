@@ -63,13 +63,13 @@ def named(frame: Frame | None) -> str:
 
 @pytest.mark.parametrize(("stack", "function"), SPINNING.items())
 def test_spinner_returns_the_operation_in_which_a_cpu_spins(stack: str, function: str) -> None:
-    """From a spinning CPU's stack, `spinner` returns what the system call's entry called."""
+    """`spinner` returns the handler of a syscall, file, packet, timer or work item in a stack."""
     assert named(spinner(frames(stack))) == function
 
 
 @pytest.mark.parametrize(("stack", "function"), SLEEPING.items())
 def test_sleeper_returns_the_function_that_began_a_tasks_wait(stack: str, function: str) -> None:
-    """From a waiting task's stack, `sleeper` returns the caller of the kernel's wait functions."""
+    """`sleeper` returns the caller of schedule or of a lock in a stack, or synchronize_rcu."""
     assert named(sleeper(frames(stack))) == function
 
 

@@ -33,7 +33,7 @@ OURS = """
 
 
 def test_the_task_that_hangs_in_the_module_is_named_and_not_a_waiting_worker() -> None:
-    """In a recorded sysrq dump, a worker that waits for a disk comes first, but is not named."""
+    """In a sysrq dump's text, a worker that waits for a disk comes first, but is not named."""
     found = blocked(OURS, ("osq", "osq_test"))
 
     assert found is not None
@@ -124,7 +124,7 @@ def test_a_kernel_thread_of_the_module_that_sleeps_idle_is_no_hang() -> None:
 
 
 def test_a_process_that_sleeps_outside_of_the_module_is_no_hang() -> None:
-    """A sysrq dump in which a process waits in a system call of the kernel gives None."""
+    """A sysrq dump whose tasks sleep in another module than the one under test gives None."""
     assert blocked(SLEEPERS, ("other",)) is None
 
 

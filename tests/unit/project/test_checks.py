@@ -74,7 +74,7 @@ def test_single_steps_of_check_can_be_chosen_by_name(tmp_path: Path) -> None:
 
 
 def test_check_builds_the_site_follows_links_and_reads_for_misspelt_and_clipped_words() -> None:
-    """Without these steps, `check` would pass with a dead link or a misspelt word."""
+    """The steps of `check` include those named site, links, spelling and words."""
     assert {"site", "links", "spelling", "words"} <= set(checks._steps())
 
 

@@ -103,7 +103,7 @@ def test_a_release_writes_version_and_changelog_commits_tags_and_builds_wheel_an
 def test_a_release_with_a_wrong_number_or_a_changed_tree_is_refused(
     project: Path, spoil: tuple[str, ...], number: str, objection: str
 ) -> None:
-    """The task that cuts a release writes nothing if the tree has uncommitted changes."""
+    """A bad, old or taken number, or a changed tree: UsageError, no commit, no new version."""
     if spoil[0]:
         git(project, *spoil)
     before = git(project, "rev-parse", "HEAD")

@@ -188,7 +188,7 @@ def test_a_missing_package_is_installed(machine: Machine) -> None:
 
 
 def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
-    """./dev calls apt-get update before an installation if one source has no lists yet."""
+    """./dev calls apt-get update if a source has no lists, though no package is missing."""
     uris = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
     machine.stub("apt-get", f'case "$1" in --print-uris) echo "{uris}" ;; esac')
 
@@ -213,7 +213,7 @@ def test_dev_installs_spin_for_task_check_and_for_kernel_build_for_macos_but_not
     words: tuple[str, ...],
     wanted: bool,  # noqa: FBT001
 ) -> None:
-    """Packages that only checks need, such as a fuzzer, are not installed for other tasks."""
+    """If only spin is missing, ./dev installs it for `check` and builds for macOS alone."""
     machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
 
     machine.run("-y", *words)
@@ -251,7 +251,7 @@ def test_dev_on_a_system_without_dpkg_exits_with_2_and_lists_packages_with_their
 def test_if_making_the_venv_for_a_changed_lock_file_fails_dev_exits_with_2_and_leaves_no_stamp(
     machine: Machine,
 ) -> None:
-    """After pip failed in ./dev, no stamp marks the environment as complete."""
+    """If a changed lock file cannot be installed, ./dev exits with 2; .venv/.complete is gone."""
     (machine.project / "requirements.lock").write_text("other\n")
     machine.stub("python3", "exit 1")
 

@@ -259,7 +259,7 @@ def test_a_row_without_a_documented_command_is_stale() -> None:
     ],
 )
 def test_a_row_with_a_missing_test_or_without_a_reason_is_reported(value: str, fault: str) -> None:
-    """A row of documented_commands.toml whose test was renamed is reported."""
+    """A row of documented_commands.toml with an unknown test or a blank reason is reported."""
     (found,) = faults_of_tests(rows(f'"kernel-test" = {value}'))
 
     assert fault in found

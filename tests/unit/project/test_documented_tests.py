@@ -38,7 +38,7 @@ def unknown(text: str, names: set[str]) -> list[str]:
 
 
 def test_each_test_that_the_drivers_pages_name_exists() -> None:
-    """Every test file and test function in the tables of kernel/'s Markdown pages exists."""
+    """Every test file or function named in kernel/README.md or docs/security.md exists."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.is_file())
 
     assert len(_NAME.findall(text)) > 20

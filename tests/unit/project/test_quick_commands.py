@@ -61,7 +61,7 @@ def run(
 def test_quick_documented_commands_exit_with_the_expected_code_and_print_the_expected_text(
     command: str, code: int, text: str
 ) -> None:
-    """Documented commands that take little time run as ./dev runs them, and succeed."""
+    """Quick documented tasks, run by invoke as ./dev does, give their code and a known text."""
     done = run(*INVOKE, *command.split())
 
     assert done.returncode == code, done.stderr
@@ -92,7 +92,7 @@ def test_panic_explain_prints_what_the_readme_shows() -> None:
 def test_quick_commands_of_modlab_exit_with_0_and_print_the_expected_text(
     words: tuple[str, ...], text: str, tmp_path: Path
 ) -> None:
-    """The installed program's options before a task choose the project from any folder."""
+    """From any folder, -C or --config chooses the project; zsh and fish get their completions."""
     done = run(*MODLAB, *words, cwd=tmp_path, PYTHONPATH=str(PROJECT))
 
     assert done.returncode == 0, done.stderr
@@ -100,7 +100,7 @@ def test_quick_commands_of_modlab_exit_with_0_and_print_the_expected_text(
 
 
 def test_doctor_reports_on_this_host() -> None:
-    """`doctor` reports on disk and memory, and its exit code is that of a usable host or 2."""
+    """`doctor` prints a line on memory; it exits with 2 if something is MISSING, else with 0."""
     done = run(*INVOKE, "doctor")
 
     assert done.returncode in {0, 2}, done.stderr
@@ -176,7 +176,7 @@ def test_the_program_panic_explain_takes_several_logs(program: tuple[str, ...]) 
     ],
 )
 def test_tasks_for_tests_run_the_selected_test_alone(task: str, expression: str) -> None:
-    """Tasks such as core-test pass `-k` to pytest, which runs one test without a guest."""
+    """The tasks kext-test, debug-test and packages-test with `-k` run one test each."""
     done = run(*INVOKE, task, "-k", expression)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -168,7 +168,7 @@ def test_missing_results_of_a_plan_fail_the_command() -> None:
 
 
 def test_a_bail_out_line_of_pytest_ends_its_suite_in_tests_broken_with_the_reason() -> None:
-    """'Bail out!' on pytest's output means that the tests could not be collected."""
+    """After 'Bail out! REASON' from pytest, the outcome's error is TestsBroken with REASON."""
     outcome = ledger("KTAP version 1", "1..2", "ok 1 t::one", "Bail out! no device").ended(None)
 
     assert isinstance(outcome.error, TestsBroken)

@@ -76,7 +76,7 @@ def test_the_pipeline_of_gitlab_has_a_job_for_each_cell_and_its_schema_accepts_i
 def test_the_schema_of_gitlab_refuses_a_pipeline_with_a_wrong_key(
     plan: PlanFile, tmp_path: Path
 ) -> None:
-    """GitLab's schema, which other tests here use, objects to a wrong value of one key."""
+    """GitLab's schema, which other tests here use, objects to 'sometimes' for the key 'when'."""
     found = gitlab.pipeline(plan, ("kvm",))
     found["merge"]["artifacts"]["when"] = "sometimes"
 

@@ -27,7 +27,7 @@ def test_markdown_shows_the_news_with_cause_and_commands() -> None:
 
 
 def test_markdown_shows_what_a_guest_printed_as_it_is() -> None:
-    """In the night's summary, HTML, Markdown and @names in a guest's text have no effect."""
+    """In the night's summary, HTML and Markdown in a guest's text have no effect."""
     text = digest.markdown(mornings.colourful_morning())
     html = MarkdownIt("commonmark").render(text)
 
@@ -37,7 +37,7 @@ def test_markdown_shows_what_a_guest_printed_as_it_is() -> None:
 
 
 def test_a_night_without_news_says_so() -> None:
-    """The night's Markdown summary says 'Nothing changed since the night before'."""
+    """The Markdown says 'Nothing changed since the night before'; there are no CI annotations."""
     quiet = mornings.long_morning()
     # The night before the regression has no news.
     size = synthetic.REGRESSION_NIGHT

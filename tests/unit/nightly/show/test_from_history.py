@@ -78,7 +78,7 @@ def both(verdict: Verdict) -> tuple[TestResult, ...]:
 def test_a_crash_is_explained_with_its_source_its_console_and_commands(
     history: History, tmp_path: Path
 ) -> None:
-    """The night's page is made from the history alone, when the run's folder has gone."""
+    """From the database alone: the new crash, its source line, the suspect, commands to rerun."""
     add_night(history, 1, result(GUEST, P, tests=both(P), measures={"boot_s": 9.0}))
     bad = replace(crash(tmp_path), test="test_a")
     last = result(GUEST, C, commit="b" * 40, tests=both(C), crashes=(bad,))

@@ -77,7 +77,7 @@ def test_the_page_asks_nothing_of_the_network_and_runs_no_script(
 def test_the_page_does_not_scroll_sideways(
     name: str, width: int, files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """In a browser as wide as a phone, the night's page fits; wide parts scroll themselves."""
+    """In a browser 320, 390 or 1280 pixels wide, the night's page is not wider than the window."""
     tab.show(files[name], width=width, height=800)
     tab.value("document.querySelectorAll('details').forEach(one => one.open = true)")
 
@@ -99,14 +99,14 @@ def test_every_colour_has_the_contrast_of_wcag_aa(
 def test_the_check_of_contrast_finds_a_pale_text(
     files: dict[str, Path], tab: browser.Page
 ) -> None:
-    """Light grey text on white in the night's page is reported with its contrast."""
+    """For a page with light grey text on white, the tests' check reports the text and its 2.32."""
     tab.show(files["pale"], width=1280, height=900)
 
     assert tab.value(_CONTRAST) == ["2.32 p: pale"]
 
 
 def test_the_page_can_be_read_with_a_keyboard(files: dict[str, Path], tab: browser.Page) -> None:
-    """On the night's page in a browser, Tab reaches each control and Enter opens a detail."""
+    """In a browser, the page's first Tab leads to a link to the news, and Enter opens a detail."""
     tab.show(files["long"], width=1280, height=900)
     tab.press("Tab", 9)
 
@@ -146,7 +146,7 @@ def test_the_page_has_the_landmarks_and_names_that_a_screen_reader_needs(
 
 
 def test_the_page_can_be_printed(files: dict[str, Path], tab: browser.Page) -> None:
-    """A browser prints the night's page on a few sheets, and not as high as the screen."""
+    """A browser prints the page of sixty nights to a PDF of one to eight sheets."""
     tab.show(files["long"], width=1280, height=900)
 
     found = tab.printed()

@@ -64,7 +64,7 @@ def test_an_interval_contains_the_median_and_is_the_same_for_the_same_values() -
 def test_goals_of_time_are_missed_above_their_limits(
     floor_ns: float, lttng_ns: float, reached: list[bool | None]
 ) -> None:
-    """A benchmark's goals: at most 1.25 times the rival's time, or less time than LTTng's."""
+    """Our ring may take at most 1.25 times the floor's time, and must take less than LTTng's."""
     costs = [cost("floor", [floor_ns] * 5), cost("ours", [125.0] * 5)]
 
     assert held(*costs, cost("lttng-ust", [lttng_ns] * 5)) == reached
@@ -101,7 +101,7 @@ def test_opposite_errors_of_two_loads_do_not_cancel() -> None:
 
 
 def test_lttng_has_the_sums_of_all_loads_without_its_false_bit() -> None:
-    """LTTng's own counts of the benchmark are compared with the records made in all loads."""
+    """LTTng's counts of all loads are added up, without bit 63, which is set in one of them."""
     drops = [2**63 + 4, 6]
     lines = [
         load("lttng-ust", read=0, drops=0),

@@ -74,7 +74,7 @@ def test_lttng_records_what_bench_ring_makes(tmp_path: Path) -> None:
 
 
 def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
-    """The ring benchmark's exit code depends on it: one missing record in one load is enough."""
+    """If one record of our ring is missing in one load, is_exact is false for the benchmark."""
     (first, *others) = alone.measured.loads
     bad = figures.Load(engine=figures.OURS, cell=first.cell, made=10, read=8, drops=1, error=1)
     measured = figures.Measured(clock_ns=1.0, costs=alone.measured.costs, loads=(bad, *others))
@@ -116,7 +116,7 @@ def test_missing_rivals_are_named_with_what_brings_them(
 def test_a_library_that_dpdk_needs_is_named_with_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ring benchmark's program for DPDK could not be linked without such a library."""
+    """If libbsd is missing, ensure() leaves DPDK out; the reason has 'apt-get install libbsd0'."""
     monkeypatch.setattr(rivals, "find_library", lambda name: None if name == "bsd" else name)
 
     found = rivals.ensure(root=tmp_path, progress=lambda _: None)
