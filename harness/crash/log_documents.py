@@ -29,7 +29,10 @@ class ExplainedLog:
 
 
 def to_markdown(logs: Sequence[ExplainedLog]) -> str:
-    """Return a bug report in Markdown: each report with its facts and the kernel's text."""
+    """Return a bug report in Markdown: each report with its facts and the kernel's text.
+
+    Without a report, it is one sentence that says so.
+    """
     parts = [_markdown(log.name, report) for log in logs for report in log.explained.reports]
     return "\n\n".join(parts) if parts else "No report of a kernel fault was found."
 

@@ -14,7 +14,10 @@ from harness.panic.values import Frame, KernelReport
 
 
 def to_json(found: Explained) -> str:
-    """Return the reports of a log as JSON, each with its signature, and the log's dialects."""
+    """Return the reports of a log as JSON, each with its signature.
+
+    The number of all reports, the log's dialects and the suspicious lines are in it, too.
+    """
     return json.dumps(
         {
             "crashes": [_plain(report) for report in found.reports],

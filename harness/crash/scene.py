@@ -40,7 +40,7 @@ class Observed(Protocol):
         """Return a time limit in seconds, multiplied if this guest is slow, such as emulated."""
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
-        """Run a script in the guest; raise a HarnessError when the guest does not answer."""
+        """Run a script in the guest; raise a HarnessError when it fails or is not over in time."""
 
 
 def _ignore(_shown: object) -> None:

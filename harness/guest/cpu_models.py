@@ -37,7 +37,8 @@ def check_model(
 ) -> None:
     """Check that libvirt and QEMU know the processor model of a target, if it names one.
 
-    `name` is that of the target. `uri` is that of the user's libvirt, None for a private daemon.
+    Nothing is checked when libvirt lists no model. `name` is that of the target. `uri` is that of
+    the user's libvirt, None for a private daemon.
     Raises: ConfigError with file, key and similar names for an unknown model; HypervisorError when
         libvirt does not answer.
     """

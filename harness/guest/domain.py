@@ -198,7 +198,10 @@ class Domain:
         )
 
     def state(self) -> DomainState:
-        """Return the state of the domain now."""
+        """Return the state of the domain now.
+
+        SHUTOFF also stands for a state that libvirt does not name.
+        """
         try:
             number = self._handle.state()[0]
         except libvirt.libvirtError as error:
@@ -301,7 +304,10 @@ def find(hv: Hypervisor, prefix: str) -> list[str]:
 
 
 def destroy_by_name(hv: Hypervisor, name: str) -> bool:
-    """End the domain of this name; return whether there was one."""
+    """End the domain of this name; return False if there was none or it had already ended.
+
+    Raises: HypervisorError when libvirt cannot look it up or end it.
+    """
     try:
         handle = hv.conn.lookupByName(name)
     except libvirt.libvirtError as error:

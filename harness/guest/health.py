@@ -124,11 +124,11 @@ class Health:
         return True
 
     def check_unspoilt(self, running: str) -> None:
-        """Raise an error if the kernel has reported a fault during a finished test.
+        """Raise KernelComplained when the kernel has reported a fault during a finished test.
 
-        `running` is the test whose result is still to come, even if its end is already marked in
-        the log.
-        Raises: KernelComplained, since the results of tests in a faulty kernel prove nothing.
+        The caller then replaces the guest, because results of tests in a faulty kernel prove
+        nothing. `running` is the test whose result is still to come, even if its end is already
+        marked in the log; a fault during it raises nothing.
         """
         for report in self._watch.reports:
             over = report.test != running and self._watch.has_finished(report.test)
@@ -148,7 +148,10 @@ class Health:
         self._watch.finish()
 
     def note(self, name: str, words: str) -> None:
-        """Record a sign of death: who noticed it (`name`), and what it was (`words`)."""
+        """Record an observation of the guest's end or fault, for `witnesses`.
+
+        `name` is who made the observation, and `words` say what it was.
+        """
         self._noted.append((time.monotonic(), name, words))
 
     def objection(self) -> str:
@@ -157,9 +160,11 @@ class Health:
         return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
 
     def witnesses(self) -> tuple[Witness, ...]:
-        """Return each sign that the guest has died, with its observer, the earliest first.
+        """Return what was observed of the guest's end or fault, and by whom, the earliest first.
 
-        The observers are libvirt, the console, and those that called `note`.
+        The observers are libvirt, for an end that nobody asked for; the console, for each fault
+        that the kernel reported, also one that it survived; and those that called `note`, for
+        example when a test was overdue. `after_s` counts from the first observation.
         """
         statements = list(self._noted)
         statements += [
@@ -177,7 +182,7 @@ class Health:
 
     @property
     def first_sign_at(self) -> float:
-        """Return the monotonic time of the first sign of the guest's death, else the present."""
+        """The monotonic time of the earliest observation in `witnesses`; now if there is none."""
         times = [at for at, _, _ in self._noted]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         times += [at for _, at in self._watch.timed_reports]
@@ -206,7 +211,12 @@ class Health:
         )
 
     def _gone(self) -> Exception:
-        """Return the error for a guest that has ended: by its own action, or because QEMU died."""
+        """Return the error for a guest that has ended, according to why it ended.
+
+        It is HypervisorDied when QEMU ended without the guest's doing, GuestCrashed when the
+        kernel had
+        reported a fatal fault, and else GuestGone: the guest powered off or reset itself.
+        """
         end = time.monotonic() + _EVENT_S
         while time.monotonic() < end and self._domain.end_detail is None:
             time.sleep(_POLL_S)

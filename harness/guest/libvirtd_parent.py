@@ -23,7 +23,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 def main(runtime: Path, command: list[str]) -> int:
     """Run the libvirt daemon until the pipe on standard input closes or the daemon ends; return 0.
 
-    After the word `keep` on the pipe, return at once, and leave the daemon and its guests running.
+    Then the guests and the daemon are killed. After the word `keep` on the pipe, return at once,
+    and leave the daemon and its guests running.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake_read, wake_write = os.pipe()

@@ -64,7 +64,8 @@ def ssh_command(entry: GuestEntry, command: str) -> list[str]:
 def table(environment: Environment) -> list[str]:
     """Return one line for each guest on this host: run id, target, age, state, and SSH port.
 
-    The state says whether a process uses the guest, or it was kept on purpose, or is left over.
+    The state is "in use" by a process, "kept" on purpose, "left by a killed run", or "gone" when
+    the guest has ended.
     """
     rows = []
     for entry in registry.list_entries(environment.runtime):
@@ -133,7 +134,8 @@ def cache_table(environment: Environment) -> list[str]:
 def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> Iterator[str]:
     """Remove what killed runs left, and on request the caches and the results of runs.
 
-    Yield a line for each thing removed. The caches are not removed while any guest exists.
+    Yield a line for each thing removed. While any guest exists the caches stay, and a line says
+    so.
     """
     yield from cleanup.sweep(environment.runtime, environment.cache)
     doomed = [environment.cache / name for name in image.CACHE_FOLDERS] if cache else []

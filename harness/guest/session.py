@@ -190,7 +190,7 @@ class Session:
 
 @contextmanager
 def open_session(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
-    """Open a session: its guest answers over SSH, is prepared, and prints its heartbeat.
+    """Open a session for the block: a guest with SSH and heartbeat, removed after it unless kept.
 
     Raises: UsageError for a run id in use; ImageError; HypervisorError; Lost for a full disk; and
         GuestLost or GuestCrashed with the end of the console as evidence.

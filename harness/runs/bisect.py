@@ -38,9 +38,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Sought:
-    """What to look for in a commit's run, which makes the commit bad.
+    """What makes a commit bad: its run shows a crash with this whole signature.
 
-    It is a crash with this whole signature, or, if `signature` is "", the failure of the test.
+    If `signature` is "", the commit is bad when the test `test` fails or crashes.
     """
 
     signature: str = ""
@@ -114,7 +114,9 @@ def _try(
 def judge(found: RunReport, sought: Sought) -> tuple[str, str]:
     """Return git's word (good, bad, skip) for a commit whose run gave the report `found`.
 
-    The second value is the reason.
+    It is bad if the run shows what is sought, good if the run shows that this does not happen, and
+    "skip" if the run cannot decide, for example because the module does not build. The second
+    value is the reason.
     """
     if sought.signature:
         return _judge_crash(found, sought.signature)

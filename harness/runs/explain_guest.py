@@ -34,9 +34,11 @@ from harness.report.live_view import LiveView
 def explain(environment: Environment, run_id: str, view: LiveView) -> Crash | None:
     """Return the crash of a kept guest, or None for a guest without a problem.
 
-    When this returns, the crash's folder and the report of the guest's run are written. `run_id`
-    is the end of a run's name, or "" for the only guest.
-    Raises: UsageError for a guest that does not exist, is gone, or is in use.
+    When a crash is returned, its folder and the report of the guest's run are written. `run_id` is
+    the end of a run's name, or "" for the only guest.
+    Raises: UsageError for a guest that does not exist, is gone, or is in use; ConfigError when the
+        configuration file of its run is wrong; HypervisorError when libvirt does not know the
+        guest.
     """
     entry = cleanup.choose_guest(environment.runtime, run_id)
     handoff = shared_session.read(entry.run / SESSION_FILE)

@@ -4,8 +4,8 @@
 open_guest (leftovers ... guest) -> load -> tests -> unload -> final log check
 
 All files of a run are in one folder. Every run ends in a RunReport: an error of a stage decides
-the verdict and does not reach the caller as a traceback. A guest that dies in any stage is
-explained before it is removed.
+the verdict. The caller gets an exception only for a refused request (UsageError), a full disk and
+an interrupt. A guest that dies in any stage is explained before it is removed.
 """
 
 import time
@@ -189,8 +189,8 @@ def _test(suites: Sequence[ListedSuite], guest: LoadedGuest, record: RunRecord) 
 def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
     """Unload the module and its variants, unless the guest is kept; then run the final log check.
 
-    The check asks the guest for faults in its kernel log. Before it, kmemleak looks for leaks if
-    the kernel has it.
+    Before the check, kmemleak looks for leaks if the kernel has it and the guest is not kept. The
+    check asks the guest for faults in its kernel log. The first fault becomes `record.guest_word`.
     Raises: ModuleError, GuestHung for a module that does not unload; ScannerBlind, GuestCrashed.
     """
     live = guest.session

@@ -122,8 +122,9 @@ class Ledger:
     def end(self, status: int) -> None:
         """Add the result of the test that `begin` began, by its command's exit status.
 
-        The status is below 0 after a signal. Nothing is added when the command's KTAP has results
-        that are enough.
+        The status is below 0 after a signal. Nothing is added when the results in the command's
+        KTAP are enough, or when a command that should print KTAP ended with status 0 and printed
+        no result.
         """
         if self._command is None:
             return
@@ -143,7 +144,8 @@ class Ledger:
     def _judged(self, status: int) -> tuple[Verdict | None, str]:
         """Return the verdict and the reason for the test that is a command as a whole.
 
-        The verdict is None if the results in the command's KTAP are enough.
+        The verdict is None if this test gets no result: those in the command's KTAP are enough, or
+        the command should have printed KTAP, but printed no result and ended with status 0.
         """
         own = self.results[self._first :]
         ending = f"status {status}" if status >= 0 else "a signal"

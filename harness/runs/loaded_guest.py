@@ -120,9 +120,10 @@ class LoadedGuest:
         shared_session.write(self.handoff, self.session_file)
 
     def renew(self) -> None:
-        """Replace the guest by another one of the same kind with the module loaded.
+        """Replace the guest by a new one of the same kind, and load the module as in the first.
 
-        Raises: the errors of starting a guest.
+        The history of the old guest goes into the run's record. A control run loads no module.
+        Raises: the errors of starting a guest; those of `load`, such as ModuleError.
         """
         live, view = self.session, self.record.view
         self.record.keep(live.history())
@@ -144,9 +145,10 @@ def with_specs(
 def open_guest(
     request: KernelTestRequest, target: TargetSpec, record: RunRecord
 ) -> Iterator[LoadedGuest]:
-    """Start a guest that answers over SSH; the module is not loaded yet.
+    """Start a guest that answers over SSH, for the block; the module is not loaded yet.
 
-    Raises: every HarnessError in which one of these stages can end.
+    After the block the guest is removed, unless the request has `keep` and the block succeeded.
+    Raises: every HarnessError in which one of the stages can end.
     """
     environment = request.environment
     with record.stage("leftovers"):

@@ -142,7 +142,10 @@ class RemoteSession:
         return seconds
 
     def check_alive(self) -> None:
-        """Check that the target is in the boot session in which the run began."""
+        """Check that the target is in the boot session in which the run began.
+
+        Raises: GuestLost when the target does not answer; GuestCrashed when it has rebooted.
+        """
         self.health.check()
 
 
@@ -306,10 +309,11 @@ def _post_mortem(
     session: str,
     known: Sequence[str],
 ) -> HarnessError:
-    """Wait until the target is back, and return the reason why the run ended.
+    """Return the reason why the run ended: a panic that the target has saved, or else `error`.
 
-    The reason is the panic that the target has saved, or else `error`. `session` is the boot
-    session in which the run began. `known` are the panics that it had saved before.
+    `session` is the boot session in which the run began. If the target has left it, this waits
+    until the target is back, and reads what it has saved. `known` are the panics that it had saved
+    before the run. A new panic is written to panic.txt, and the test that was running has crashed.
     """
     target = asked.loading.target
     running = record.outcome.running

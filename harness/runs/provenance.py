@@ -55,7 +55,10 @@ def of_run(folder: Path) -> Provenance:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return git's output, or "" for a project outside of a repository."""
+    """Return git's output without blanks around it.
+
+    It is "" when git fails, as outside of a repository, or is not installed.
+    """
     try:
         done = tool.run(["git", *arguments], deadline_s=_GIT_S, error=Lost, cwd=root)
     except (OSError, Lost):

@@ -40,8 +40,8 @@ def prepare(
     `base` has settings, environment and options. `crash` is the crash's number, and `test` a
     test's name; with 0 and "" the whole run is repeated. A run of a command is always repeated
     whole. `rebuild` builds the module from the current tree instead of using the run's own.
-    Raises: UsageError for an unknown run or crash, or a kernel that is no longer available; Lost
-        for a run without a report; KernelError.
+    Raises: UsageError for an unknown run or crash, a crash between tests, or a kernel that is no
+    longer available; Lost for a run without a report; KernelError.
     """
     folder = run_folders.find(base.runs, run)
     earlier = run_report.load(folder)
@@ -97,7 +97,8 @@ def only_failed(base: KernelTestRequest) -> KernelTestRequest:
 def _selection_of(earlier: RunReport, test: str, suites: Sequence[TestSpec]) -> str:
     """Return the name by which the command line selects a test of an earlier run.
 
-    `suites` are the configured suites. For a suite that is a command, its own name is returned.
+    `suites` are the configured suites. For a test of a suite that is a command, this is the
+    suite's name. For a test of a suite that is not configured, it is the test's own name.
     """
     of_result = {result.name: result.suite for result in earlier.results}
     spec = {spec.name: spec for spec in suites}.get(of_result.get(test, ""))

@@ -174,7 +174,7 @@ def _charged(outcome: SuiteOutcome) -> str:
 
 
 def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
-    """Explain the crash or hang that `error` reports, show it, and add it to the run's record.
+    """Explain the crash or hang that `error` reports, show it, add it to the run, and return it.
 
     If the run has --debug-on-crash, the user first gets a debugger. `test` is the test to which
     the crash is charged, "" for none.

@@ -106,10 +106,7 @@ class RemoteProcess:
             self._channel.sendall(data)
 
     def close_stdin(self) -> None:
-        """Send the end of the command's stdin.
-
-        Raises: GuestLost when the peer is gone.
-        """
+        """Send the end of the command's stdin; raise GuestLost when the peer is gone."""
         with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
             self._channel.shutdown_write()
 
@@ -277,7 +274,10 @@ def _client(endpoint: Endpoint) -> paramiko.SSHClient:
 
 
 def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) -> str:
-    """Try once to connect; return "" or the reason of a failure that may be temporary."""
+    """Try once to connect; return "" or the reason of a failure that may be temporary.
+
+    Raises: Lost for a refused key or another host key than expected.
+    """
     try:
         client.connect(
             endpoint.host,

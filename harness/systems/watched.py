@@ -32,10 +32,11 @@ class Alive(Protocol):
         """Whether a debugger has stopped the guest."""
 
     def check_unspoilt(self, running: str) -> None:
-        """Raise an error when the kernel has reported a fault during a test that has ended.
+        """Raise KernelComplained when the kernel has reported a fault during a finished test.
 
-        `running` is the test that runs now. The guest is replaced then, so that this test does not
-        suffer from the fault.
+        `running` is the test whose result is still to come; its own faults are no reason. The
+        caller replaces the guest, so that this test does not suffer from the fault. A target
+        without a console raises nothing.
         """
 
     def note(self, name: str, words: str) -> None:
@@ -50,9 +51,11 @@ class Tail(Protocol):
 
 
 class Watched(Protocol):
-    """The interface of a guest for a suite of tests, which checks the guest while it runs.
+    """What a running suite of tests needs of its guest: the SSH connection, console and health.
 
-    `Session` and `RemoteSession` implement it.
+    The code that runs the suite calls `check_alive` for as long as the suite runs, and so learns
+    that the guest has died. `Session` implements this for a guest that the harness boots,
+    `RemoteSession` for a target that the user boots.
     """
 
     @property
@@ -72,7 +75,7 @@ class Watched(Protocol):
         """The last lines of the guest's console."""
 
     def deadline(self, seconds: float) -> float:
-        """Return a configured deadline in seconds, multiplied if the guest is emulated."""
+        """Return a configured deadline in seconds, multiplied if this guest is slow."""
 
     def check_alive(self) -> None:
         """Raise an error when the guest is dead."""

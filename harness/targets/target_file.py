@@ -98,7 +98,8 @@ _ADAPTER = TypeAdapter(RemoteSpec)
 def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
     """Return the target with this name, None when no file describes it or the name is None.
 
-    Raises: ConfigError for any wrong key, type or name.
+    A name with a slash is that of no target.
+    Raises: ConfigError for a file with a wrong key or value.
     """
     # A name with a slash would lead out of the two folders.
     if name is None or name != Path(name).name:

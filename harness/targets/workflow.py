@@ -65,7 +65,7 @@ def requirements_of(shell: Shell, system: System, *, signed: bool) -> tuple[Requ
 def change_host(shell: Shell, system: System, *, undo: bool, signed: bool) -> tuple[str, ...]:
     """Change a running system so that modules load on it, as far as it allows, or undo that.
 
-    Return what was done. The system is one behind `shell`, such as this host.
+    Return what was done, () for nothing. `shell` runs commands on that system, such as this host.
     """
     setup = SETUPS[system]
     return setup.disallow(shell) if undo else setup.allow(shell, signed=signed)

@@ -177,6 +177,8 @@ def _running_at(at_s: float, marks: Sequence[re.Match[str]]) -> str:
 def report(guest: Guest, leaks: Sequence[Leak]) -> None:
     """Write leaks to the guest's kernel log, each between marks of the test that allocated it.
 
+    The marks name "unload" for a leak of no test. After 20 leaks, only the number of the others is
+    written.
     Raises: CommandFailed, GuestLost.
     """
     lines: list[str] = []

@@ -91,9 +91,10 @@ def mount_share(guest: Guest, *, writable: bool) -> None:
 def push_modules(
     guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
 ) -> None:
-    """Copy built modules, their firmware, and the files of the setting `push` into the guest.
+    """Copy built modules, their load plans and firmware, and the files of the setting `push`.
 
-    The modules are copied without debugging information.
+    They go from the host into the guest; the modules without debugging information.
+    Raises: GuestLost; CommandFailed when a file cannot be written.
     """
     files: list[PushSpec] = []
     for build, spec in modules:
@@ -259,7 +260,7 @@ def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
 
 
 def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
-    """Return what keeps a module loaded: its reference count, modules, open files."""
+    """Return what keeps a module loaded (references, modules, files), or that it is not loaded."""
     entry = _entry(guest, spec.name)
     if entry is None:
         return (f"{spec.name} is not loaded",)
@@ -370,7 +371,7 @@ def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since_s
 
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
-    """Return the addresses of a loaded module's sections by name."""
+    """Return a module's section addresses by name; raise CommandFailed if it is not loaded."""
     return _parse_sections(guest.run(_sections_of(name), deadline_s=_STEP_S).stdout)
 
 

@@ -71,7 +71,8 @@ def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
     """Install the running kernel's headers, with which modules are built; return what was done.
 
-    Only a person can remove signature enforcement and lockdown.
+    It is () when they are there already. Only a person can remove signature enforcement and
+    lockdown.
     Raises: CommandFailed when apt cannot install them; TargetNotReady when sudo asks for a
         password, here and in every function below that changes the system.
     """
@@ -86,7 +87,10 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Remove the packages that `allow` installed, and return a line that says so."""
+    """Remove the packages that `allow` installed.
+
+    Return one line that names them, or says that nothing was changed on this system.
+    """
     noted = _read_notes(shell, "deps")
     if noted is None:
         return ("nothing to undo: nothing was changed here",)
@@ -114,7 +118,10 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
-    """Undo the changes of `configure_for_debug`, and return a description of them."""
+    """Undo the changes of `configure_for_debug`; return a line for each setting.
+
+    If nothing was changed on this system, return one line that says so.
+    """
     noted = _read_notes(shell, "debug")
     if noted is None:
         return ("nothing to undo: nothing was changed here",)
@@ -128,9 +135,10 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Return the debug settings that the running kernel does not have yet.
+    """Return the debug settings that are missing in the running kernel; () when all are in force.
 
-    The argument nokaslr is expected only if `configure_for_debug` has set it for GRUB.
+    They are words of its command line, and sysctls as 'NAME = VALUE'. The word nokaslr is expected
+    only if `configure_for_debug` has set it for GRUB. `link` is not used on Linux.
     """
     del link
     wanted = ["nokaslr"] if _file(shell, _GRUB_FILE) else []

@@ -162,7 +162,11 @@ def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
 
 
 def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
-    """Return what keeps a kext loaded: its reference count, kexts, open files."""
+    """Return what keeps a kext loaded: its reference count, kexts, open files.
+
+    For a kext that is not loaded, one line says so.
+    Raises: ModuleError when its bundle is not installed.
+    """
     entry = _list_kexts(guest, _tools(guest)).get(_identifier(guest, spec))
     if entry is None:
         return (f"{spec.name} is not loaded",)

@@ -72,7 +72,10 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Undo the changes of `allow`, and return a description of them."""
+    """Undo the changes of `allow`; return one line with the boot arguments before and after.
+
+    If nothing was changed on this Mac, the line says so.
+    """
     return _take_back(shell, "deps")
 
 
@@ -91,12 +94,18 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
-    """Undo the changes of `configure_for_debug`, and return a description of them."""
+    """Undo the changes of `configure_for_debug`; return one line with the boot arguments.
+
+    The line has them before and after. If nothing was changed on this Mac, it says so.
+    """
     return _take_back(shell, "debug")
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Return the boot arguments for debugging that the running kernel does not have yet."""
+    """Return the boot arguments for debugging that are missing in the running kernel.
+
+    The result is () when it has all of them. `link` is as in `configure_for_debug`.
+    """
     arch = words_of(shell, ["uname", "-m"], deadline_s=_STEP_S).strip()
     running = shell.run(["sysctl", "-n", "kern.bootargs"], deadline_s=_STEP_S).stdout.split()
     wanted = boot_args.for_debugging(arch=arch, link=link)

@@ -39,7 +39,8 @@ class MacSystem:
 
     `csr` are the flags of allowed actions (0 when System Integrity Protection is fully on).
     `consent` is whether the user is asked before a third party's kext loads, None where that is
-    unknown. `kexts_allowed` is the boot policy of Apple silicon, None elsewhere.
+    unknown. `kexts_allowed` is the boot policy of Apple silicon, None where it is unknown, and
+    elsewhere.
     """
 
     version: tuple[int, int]
@@ -66,8 +67,8 @@ class MacSystem:
     def may_debug_kernel(self) -> bool:
         """Whether the kernel honours boot arguments for debugging.
 
-        They are honoured if SIP allows kernel debugging; xnu also accepts SIP's flag for unsigned
-        kexts (bsd/kern/kern_csr.c).
+        Before 10.11 it always does. Later it does if SIP allows kernel debugging; xnu also accepts
+        SIP's flags for unsigned kexts and for Apple's own systems (bsd/kern/kern_csr.c).
         """
         return self.version < (10, 11) or bool(self.csr & _PROVES_DEBUGGER)
 
