@@ -38,7 +38,6 @@ int main(void)
 	return 0;
 }
 """
-KINDS = ("lost", "exec", "fork", "exit", "socket", "file", "module", "cred", "ptrace")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, frozenset[str
     subprocess.run(["cc", *include, "-o", program, folder / "print.c", *sources], check=True)
     done = subprocess.run([program], check=True, capture_output=True, text=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {line["type"]: frozenset(keys(line)) - {"type"} for line in lines}
+    known = [line for line in lines if line["type"] != "unknown"]
+    return {line["type"]: frozenset(keys(line)) - {"type"} for line in known}
 
 
 def keys(line: dict[str, Any]) -> Iterator[str]:
@@ -65,7 +65,9 @@ def keys(line: dict[str, Any]) -> Iterator[str]:
 
 def fields_of(page: str, heading: str) -> frozenset[str]:
     """Return the names in the first column of a section's tables of fields."""
-    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    sections = re.split(r"^## (.*)\n", page, flags=re.MULTILINE)
+    texts = dict(zip(map(str.lower, sections[1::2]), sections[2::2], strict=True))
+    section = texts.get(heading.lower(), "")
     tables = re.findall(r"^\| field \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", section, re.MULTILINE)
     cells = [row.split("|")[1] for table in tables for row in table.splitlines()]
     return frozenset(name for cell in cells for name in re.findall(r"\w+", cell))
@@ -74,11 +76,11 @@ def fields_of(page: str, heading: str) -> frozenset[str]:
 def faults_of_page(page: str, printed: dict[str, frozenset[str]]) -> Iterator[str]:
     """Yield each field that a section lacks, and each that the client does not print."""
     common = fields_of(page, "Every record")
-    for kind in KINDS:
-        documented = fields_of(page, HEADINGS.get(kind, kind.capitalize()))
-        for name in sorted(printed[kind] - documented - common):
+    for kind, names in printed.items():
+        documented = fields_of(page, HEADINGS.get(kind, kind))
+        for name in sorted(names - documented - common):
             yield f"{kind}: {name} is missing"
-        for name in sorted(documented - printed[kind]):
+        for name in sorted(documented - names):
             yield f"{kind}: {name} is not printed"
 
 
@@ -87,10 +89,10 @@ def faults_of_manual(page: str, printed: dict[str, frozenset[str]]) -> Iterator[
     section = page.partition(".SH FIELDS\n")[2].partition(".SH ")[0]
     paragraphs = section.split(".PP\n")
     common = " ".join(paragraphs[:2])
-    for kind in KINDS:
+    for kind, names in printed.items():
         own = " ".join(one for one in paragraphs if re.search(rf"(^|\s){kind}:", one))
         known = set(re.findall(r"\w+", f"{common} {own}"))
-        yield from (f"{kind}: {name} is missing" for name in sorted(printed[kind] - known))
+        yield from (f"{kind}: {name} is missing" for name in sorted(names - known))
 
 
 def test_events_md_has_exactly_the_fields_that_the_client_prints_for_each_type(
@@ -98,7 +100,7 @@ def test_events_md_has_exactly_the_fields_that_the_client_prints_for_each_type(
 ) -> None:
     """Each section of docs/events.md lists the fields of the lines of its type, and no other."""
     assert list(faults_of_page(EVENTS.read_text(), printed)) == []
-    assert min(map(len, printed.values())) > 8
+    assert {"lost", "exec", "fork", "exit", "socket", "file", "module", "cred"} <= set(printed)
 
 
 def test_the_manual_page_of_osqtail_has_every_field_that_the_client_prints(
