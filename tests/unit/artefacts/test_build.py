@@ -141,7 +141,9 @@ def test_debug_information_names_the_original_source_file(
     """A built module's DWARF names the file that the developer edits, and not a copy of it."""
     built = project.build()
 
-    assert str(project.root / "module" / "m.c").encode() in built.debug.read_bytes()
+    data = built.debug.read_bytes()
+    assert str(project.root / "module" / "m.c").encode() in data
+    assert str(project.root / "out" / "6.1" / "src").encode() not in data
 
 
 def test_a_build_error_has_the_compilers_messages(project: Project) -> None:
@@ -207,7 +209,7 @@ def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
 def test_a_failing_companion_command_or_a_file_to_push_that_no_command_makes_is_a_build_error(
     project: Project,
 ) -> None:
-    """A failing companion command, which builds files for the guest, is an error before boot."""
+    """Companion commands make files to push; BuildError says which failed or what was not made."""
     push = PushSpec(source=project.root / "tool", target="/bin/tool")
     makes = replace(project.spec, companions=(("touch", "tool"),), push=(push,))
 

@@ -25,7 +25,7 @@ MAKE = "make[1]: *** [Makefile:1: x.o] Error 127"
     ],
 )
 def test_the_shortened_log_begins_with_the_first_error(cause: str) -> None:
-    """A failed build's log, shortened for the user, begins with the compiler's first error."""
+    """A failed build's log, shortened, begins with the first error of shell, make or compiler."""
     warnings = ["/copy/y.c:1:1: warning: unused"] * 60
     lines = [*warnings, *NOISE, cause, *["at the end"] * 3, *NOISE, MAKE]
 

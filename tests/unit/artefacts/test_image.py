@@ -48,7 +48,7 @@ def ensure(spec: ImageSpec, root: Path, said: list[str] | None = None) -> Image:
 def test_a_cached_image_is_reused_until_its_setup_script_changes(
     spec: ImageSpec, tmp_path: Path, made: list[Path]
 ) -> None:
-    """The guest image is made anew only for another set-up script, not for a second call."""
+    """The guest image is made again only for another set-up script, not for a second call."""
     first, second = ensure(spec, tmp_path), ensure(spec, tmp_path)
     spec.setup.write_text("false\n")
     third = ensure(spec, tmp_path)

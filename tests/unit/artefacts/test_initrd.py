@@ -57,7 +57,7 @@ def test_the_modules_that_a_module_needs_are_loaded_before_it(tmp_path: Path) ->
 
 
 def test_a_kernel_without_a_disk_driver_is_refused(tmp_path: Path) -> None:
-    """A kernel without a disk driver is refused before boot, as it would find no root disk."""
+    """load_order raises KernelError if a kernel lacks a wanted disk driver, here nvme."""
     with pytest.raises(KernelError, match="no nvme"):
         list(initrd.load_order(modules_folder(tmp_path), ("nvme",)))
 

@@ -85,7 +85,7 @@ def test_a_line_that_no_configuration_can_have_is_an_error_with_file_and_line(
 def test_a_line_counts_as_refused_unless_the_configuration_has_exactly_its_value(
     tmp_path: Path,
 ) -> None:
-    """A fragment's line is refused if the made .config has m for y, or lacks what is set to y."""
+    """A fragment's line is refused if the .config has m for its y, or y for its 'is not set'."""
     file = tmp_path / "a.config"
     file.write_text("CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\n")
     lines = fragments.read((file,), (6, 1))
@@ -213,7 +213,7 @@ def test_a_kernel_is_taken_from_a_host_that_has_its_source_in_the_same_place(
 def test_a_kernel_whose_symbols_the_shared_cache_has_lost_is_used_without_them(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel boots, frames have no lines, and the reason is reported."""
+    """It is not built again; no symbols are found for it, and a message names its -dbg package."""
     shared, fragment = tmp_path / "shared", tmp_path / "base.config"
     shared.mkdir()
     fragment.write_text("CONFIG_A=y\n")

@@ -166,7 +166,7 @@ def test_the_hint_for_a_debug_package_that_apt_lacks_is_apt_get_update(
 def test_a_full_disk_while_fetching_symbols_is_an_error_and_leaves_no_folder(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk gives one error whether apt or the system reports it, and leaves no file."""
+    """'No space left' from apt or the system raises Lost: the disk is full; no folder stays."""
     deb = package(tmp_path)
 
     def download(_packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:

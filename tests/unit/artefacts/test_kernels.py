@@ -53,7 +53,7 @@ def test_a_package_that_is_not_a_kernel_is_refused() -> None:
 
 
 def test_a_kernel_without_headers_is_refused() -> None:
-    """A kernel package without matching headers is refused before anything is fetched."""
+    """A kernel whose headers package has no common headers and no kbuild is a KernelError."""
     with pytest.raises(KernelError, match="does not depend on"):
         kernels._packages("linux-image-5.0-odd")
 

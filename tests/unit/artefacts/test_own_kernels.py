@@ -101,7 +101,9 @@ def test_the_error_for_a_tree_that_does_not_build_has_the_compilers_message(
         ensure(tmp_path, tree=tree, build=True)
 
     assert "init/main.c:7:1: error: no" in caught.value.evidence
-    assert (tmp_path / "cache" / "kernels" / ".mine.make.log").is_file()
+    log = tmp_path / "cache" / "kernels" / ".mine.make.log"
+    assert log.is_file()
+    assert str(log) in caught.value.hint
 
 
 def test_with_build_set_to_true_make_runs_in_the_kernel_tree(tree: Path, tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_with_build_set_to_true_make_runs_in_the_kernel_tree(tree: Path, tmp_pat
 
 
 def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None:
-    """An unbuilt tree is refused; the error has the missing file and the command that makes it."""
+    """For an unbuilt tree, the error names the missing bzImage, and the hint `build = true`."""
     (tree / "arch/x86/boot/bzImage").unlink()
 
     with pytest.raises(KernelError, match="bzImage is not there") as caught:
@@ -133,7 +135,7 @@ def test_a_bare_kernel_image_without_modules_is_accepted(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_not_a_bzimage_is_refused(tmp_path: Path) -> None:
-    """A file that is not a bzImage, for example a vmlinux, is refused; the hint names the file."""
+    """An ELF file, as a vmlinux is, is refused; the hint names arch/x86/boot/bzImage."""
     image = tmp_path / "vmlinux"
     image.write_bytes(b"\x7fELF" + bytes(0x1000))
 
@@ -144,7 +146,7 @@ def test_a_file_that_is_not_a_bzimage_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_kernels_release_image_and_headers_are_taken_from_a_deb_package(tmp_path: Path) -> None:
-    """Packages of `make bindeb-pkg` give a kernel's image, modules and headers."""
+    """A .deb with the layout of `make bindeb-pkg` gives a kernel's release, image and headers."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("no dpkg-deb here (dpkg)")
     inside = tmp_path / "package"
@@ -214,11 +216,12 @@ def test_a_kernels_image_config_and_headers_are_taken_from_an_rpm_package(tmp_pa
     found = ensure(tmp_path, files=(file,))
 
     assert (found.release, found.config.read_text()) == (RELEASE, "CONFIG_X=y\n")
+    assert found.vmlinuz.read_bytes() == bzimage()
     assert (found.kdir / "Makefile").is_file()
 
 
 def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:
-    """Packages that the user gives as a kernel, but that have only headers, are refused."""
+    """A .deb without any files, which the user gives as a kernel, is refused."""
     inside = tmp_path / "package" / "DEBIAN"
     inside.mkdir(parents=True)
     control = "Package: k\nVersion: 1\nArchitecture: all\nMaintainer: n <n@x.invalid>\n"
