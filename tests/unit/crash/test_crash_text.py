@@ -50,7 +50,7 @@ def test_the_screen_text_of_a_crash_has_title_place_test_stack_last_lines_and_co
 def test_the_screen_text_of_a_crash_without_report_and_test_says_it_happened_between_tests() -> (
     None
 ):
-    """Without kernel report, test and memory, the screen text still has title and time."""
+    """Without kernel report, function and test, the text has the title and no line 'where'."""
     bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
 
     text = "\n".join(screen(bare))

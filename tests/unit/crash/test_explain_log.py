@@ -78,7 +78,7 @@ def test_a_truncated_compressed_log_is_refused(tmp_path: Path, kind: str) -> Non
 def test_explain_log_raises_a_usage_error_that_names_a_missing_log_or_module_file(
     tmp_path: Path,
 ) -> None:
-    """A missing log, a folder and missing symbol files are refused by name."""
+    """A missing log and a missing .ko are refused by name; a folder as log 'cannot be read'."""
     with pytest.raises(UsageError, match="nothing-here"):
         explain_log.explain_file(tmp_path / "nothing-here")
     with pytest.raises(UsageError, match="cannot be read"):
@@ -149,7 +149,7 @@ def test_the_text_of_a_log_has_function_task_stack_and_the_panic_that_followed()
 def test_json_of_a_log_has_kind_function_module_frames_signature_and_registers_of_its_report() -> (
     None
 ):
-    """The JSON has kind, title, function, module, frames and signature, in the log's order."""
+    """The JSON of a recorded oops has these values of its first report, as the register CR2."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     first = data["crashes"][0]
@@ -164,7 +164,7 @@ def test_json_of_a_log_has_kind_function_module_frames_signature_and_registers_o
 
 
 def test_the_callback_decorate_changes_each_report_in_the_result_and_the_text() -> None:
-    """`decorate` is called once for each report, for example to add the source line."""
+    """`decorate` gets a report and returns the one to use, for example with a source line."""
     found = explain_log.explain_file(
         NULL, decorate=lambda report: replace(report, place="crash.c:3")
     )
@@ -174,7 +174,7 @@ def test_the_callback_decorate_changes_each_report_in_the_result_and_the_text() 
 
 
 def test_a_panic_of_macos_is_found_in_an_ips_file(tmp_path: Path) -> None:
-    """A macOS panic in an .ips file is found by the same command."""
+    """A macOS panic in an .ips file gives one report, with the panic's text and its task."""
     panic = (
         "panic(cpu 2 caller 0xffffff8000000000): osquery: bad queue\n"
         "Panicked task 0x1: 1 pages, 1 threads: pid 3: osqueryd"
