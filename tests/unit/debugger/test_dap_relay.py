@@ -30,7 +30,7 @@ def directed(body: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_dap_messages_are_read_completely_wherever_they_are_cut(size: int) -> None:
-    """Two messages of the debug adapter protocol are read whole from any two pieces of bytes."""
+    """Two debug adapter protocol messages are read whole from pieces of 1, 7 or 1000 bytes."""
     bodies = ['{"a": "ü"}'.encode(), b"{}"]
     wire = dap.frame_message(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
     reader = dap.Reader()
@@ -135,7 +135,7 @@ def test_the_dap_relay_raises_a_debug_error_if_the_editor_sends_http_instead_of_
     editor, ours = socket.socketpair()
     with editor, ours:
         editor.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        with pytest.raises(DebugError, match="protocol"):
+        with pytest.raises(DebugError, match="editor does not speak the debug adapter protocol"):
             dap_relay.relay(
                 ours.fileno(), ours.fileno(), adapter(tmp_path, "exec cat"), lambda body: body
             )

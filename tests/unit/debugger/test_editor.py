@@ -15,7 +15,7 @@ GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"), SY
 
 
 def test_the_editors_gdb_and_lldb_configurations_source_the_command_file() -> None:
-    """Both debuggers' configurations read the command file of a debugger on a terminal."""
+    """Both configurations for VS Code have the command that reads the debugger's command file."""
     assert LLDB["attachCommands"] == ["command source -s 0 /r/debug.lldb"]
     assert GDB["customLaunchSetupCommands"] == [{"text": "source /r/debug.gdb"}]
 

@@ -111,7 +111,7 @@ def test_symbol_address_and_build_id_read_from_an_elf_file_equal_those_of_nm_and
 
 
 def test_a_file_that_is_not_elf_is_refused(tmp_path: Path) -> None:
-    """The debugger commands' reader of vmlinux refuses a script and a damaged file."""
+    """A script is refused as ELF, zeros are refused as BTF, and a cut note has no build id."""
     file = tmp_path / "x"
     file.write_text("#!/bin/sh\n")
 
@@ -221,7 +221,7 @@ def test_init_sections_of_a_live_module_get_an_unmapped_address() -> None:
 def test_the_osq_plugins_debugger_command_is_listed_with_the_shipped_ones(
     tmp_path: Path, program: Path
 ) -> None:
-    """The driver's osq-ring joins lx-ps and others; wrong arguments give an error message."""
+    """osq-ring joins lx-ps and others; without its module or its argument, a command fails."""
     plugin = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_debugger.py"
 
     every = {one.name: one for one in commands.with_plugin(plugin)}

@@ -128,7 +128,7 @@ def test_a_kernels_address_without_a_host_or_with_a_wrong_port_is_refused(text: 
     ],
 )
 def test_a_file_that_is_no_mach_o_kernel_is_refused(tmp_path: Path, data: bytes) -> None:
-    """A file of another format and a damaged kernel are refused before lldb is started."""
+    """A file of another format, and a kernel without __TEXT or with a bad header, is an error."""
     kernel = tmp_path / "kernel"
     kernel.write_bytes(data)
 

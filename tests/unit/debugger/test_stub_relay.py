@@ -138,7 +138,7 @@ def test_a_debuggers_kill_or_detach_does_not_reach_qemu_and_the_guest_runs(
 def test_breakpoints_of_a_disconnected_debugger_are_removed_and_the_guest_runs(
     tmp_path: Path,
 ) -> None:
-    """When a debugger was killed, the relay to QEMU's stub removes its breakpoints."""
+    """When a debugger's connection closes, the relay to QEMU's stub removes its breakpoints."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         for payload in (b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1"):
             ask(debugger, payload)
@@ -150,7 +150,7 @@ def test_breakpoints_of_a_disconnected_debugger_are_removed_and_the_guest_runs(
 def test_breakpoints_of_a_debugger_that_sends_no_packets_are_removed_and_the_guest_runs(
     tmp_path: Path,
 ) -> None:
-    """Bytes that are no gdb packet end a debugger's session; the relay serves the next one."""
+    """Too many bytes without a whole gdb packet end a debugger's session, as if it had left."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         ask(debugger, b"Z0,1000,1")
         with contextlib.suppress(ConnectionError):
@@ -195,7 +195,7 @@ def test_a_continue_for_a_panicked_guest_is_not_sent_to_qemu(tmp_path: Path) -> 
 
 
 def test_registers_written_in_a_panicked_guest_are_restored_on_detach(tmp_path: Path) -> None:
-    """A debugger may set registers to show the exception; on detach each thread's are reset."""
+    """On detach, the thread whose registers a debugger has set gets its earlier ones back."""
     dead = "paused (guest-panicked)"
 
     with guarded(tmp_path, dead) as (_, stub, path), connected(path) as debugger:
