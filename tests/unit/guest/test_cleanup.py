@@ -115,7 +115,7 @@ def test_an_overlay_stays_until_its_runs_folder_in_another_runtime_folder_is_rem
 def test_choosing_without_a_run_id_succeeds_only_if_there_is_exactly_one_guest(
     tmp_path: Path,
 ) -> None:
-    """A command without a run id gets the only guest; among several, the error lists them."""
+    """Without a run id the only guest is chosen; with none or with several it is a UsageError."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="there is no guest"):
         cleanup.choose_guest(runtime, "")

@@ -126,6 +126,7 @@ def test_a_cpu_model_and_numa_nodes_become_elements_of_the_domains_cpu_element()
 
     cpu = root.findall("cpu")[0]
     assert (cpu.attrib["mode"], cpu.findtext("model")) == ("custom", "Skylake-Client")
+    assert cpu.attrib["match"] == "exact"
     cells = [(one.attrib["cpus"], one.attrib["memory"]) for one in cpu.iter("cell")]
     assert cells == [("0-1", "500"), ("2-4", "501")]
 

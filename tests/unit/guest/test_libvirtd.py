@@ -66,7 +66,7 @@ def test_guest_pids_omits_a_killed_qemu_process_that_its_parent_has_not_reaped_y
 def test_starting_libvirtd_in_a_folder_whose_path_is_too_long_for_a_socket_is_refused(
     tmp_path: Path,
 ) -> None:
-    """The error has the limit of bytes, and no private libvirt daemon is started."""
+    """The HypervisorError's hint names --run-id and the limit of 58 bytes for the path."""
     if not libvirtd_installed():
         pytest.skip("libvirtd is not installed")
 

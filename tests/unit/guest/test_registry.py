@@ -26,7 +26,7 @@ def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEnt
 
 
 def test_a_run_that_ends_leaves_no_folder_record_or_overlay(tmp_path: Path) -> None:
-    """At its end a run removes its runtime folder and disk overlay, unless the guest is kept."""
+    """At its end a run that keeps no guest removes its runtime folder and its disk overlay."""
     mine = entry(tmp_path)
 
     with registry.claim(mine):

@@ -52,7 +52,7 @@ def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> No
 
 
 def test_json_without_the_fields_of_a_session_file_is_a_usage_error(tmp_path: Path) -> None:
-    """A JSON file that does not describe a run's guest is refused by its name."""
+    """A JSON file that does not describe a run's guest is called 'not the session file'."""
     file = tmp_path / "session.json"
     file.write_text('{"run_id": 5}')
 
