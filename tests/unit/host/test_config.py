@@ -57,7 +57,7 @@ def project(folder: Path, text: str = GOOD) -> Path:
 
 
 def test_relative_paths_are_resolved_against_the_configurations_folder(tmp_path: Path) -> None:
-    """Every path in a configuration is resolved against the folder of its file."""
+    """The paths of source, push, drgn, images and pytest are relative to the file's folder."""
     settings = config.load(project(tmp_path))
 
     assert settings.module.source == tmp_path / "module"
@@ -188,7 +188,7 @@ def test_finding_and_loading_the_file_reads_it_once(
 def test_loading_the_configuration_from_an_empty_folder_is_an_error_that_names_tool_harness(
     tmp_path: Path,
 ) -> None:
-    """Outside of any project the error's hint says which table to add to pyproject.toml."""
+    """Outside of any project, the ConfigError names the table [tool.harness]."""
     with pytest.raises(ConfigError, match=r"tool\.harness"):
         config.load_nearest(tmp_path)
 
@@ -208,7 +208,7 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
 def test_an_empty_cc_and_a_too_long_runtime_folder_are_ignored_but_empty_no_color_has_effect() -> (
     None
 ):
-    """For NO_COLOR='' output has no colours; a too long XDG_RUNTIME_DIR is replaced by /tmp."""
+    """For NO_COLOR='' output has no colours; a too long XDG_RUNTIME_DIR gives a shorter folder."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
     values = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
@@ -291,7 +291,7 @@ def test_environment_variable_skip_kernel_is_false_if_unset_empty_or_0_and_other
     text: str,
     skips: bool,  # noqa: FBT001
 ) -> None:
-    """SKIP_KERNEL=1 makes a release without packages of kernel modules; SKIP_KERNEL=0 does not."""
+    """The value skip_kernel, for a release without kernel modules, is read from SKIP_KERNEL."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False
 

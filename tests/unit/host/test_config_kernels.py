@@ -43,7 +43,7 @@ def test_a_projects_own_fragment_is_preferred_to_one_that_ships_and_the_base_com
 def test_a_fragment_that_is_missing_or_has_no_use_is_an_error(
     kernel: str, says: str, tmp_path: Path
 ) -> None:
-    """The error for a kernel's wrong config fragment names the key and the known fragments."""
+    """The error names the key `fragments`, and the known fragments or what they need."""
     file = project(tmp_path, GOOD.replace(PACKAGE, kernel))
 
     with pytest.raises(ConfigError) as caught:

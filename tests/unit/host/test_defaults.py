@@ -37,7 +37,7 @@ def test_a_folder_with_a_makefile_needs_no_configuration(tmp_path: Path) -> None
 def test_a_folder_without_module_and_configuration_is_an_error_that_hints_at_docs_modules_md(
     tmp_path: Path,
 ) -> None:
-    """The error for a folder without module and configuration says what would be enough."""
+    """The hint of the ConfigError for a folder without a Makefile and pyproject.toml names it."""
     with pytest.raises(ConfigError) as caught:
         config.load_nearest(tmp_path)
 
@@ -62,7 +62,7 @@ def test_with_a_configured_module_name_only_that_module_is_loaded(tmp_path: Path
 
 
 def test_the_folder_of_a_configured_dkms_conf_is_the_modules_source(tmp_path: Path) -> None:
-    """The folder of a dkms.conf is the module's source, unless `source` is configured."""
+    """A configured dkms.conf gives the module's name, and its folder is the module's source."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "dkms.conf").write_text(DKMS)
     text = '[tool.harness.module]\ndkms = "deep/dkms.conf"\n'
@@ -100,6 +100,7 @@ def test_a_wrong_value_is_an_error_that_names_the_key_although_defaults_fill_the
         config.load(project(tmp_path, text))
 
     assert key in caught.value.key
+    assert caught.value.file == tmp_path / "pyproject.toml"
 
 
 def test_configured_kernels_are_added_to_the_shipped_ones_but_configured_targets_replace_them(

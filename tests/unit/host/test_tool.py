@@ -170,7 +170,7 @@ def test_a_tools_log_has_stdout_and_stderr_in_order_and_the_tool_runs_with_the_g
 
 
 def test_a_stream_larger_than_a_pipe_is_read_completely() -> None:
-    """A program whose output is read line by line may print more than a pipe holds."""
+    """A program whose output is read as a stream may print more than a pipe holds."""
     command = shell("head -c 1000000 /dev/zero")
 
     with tool.reading(command, deadline_s=30, error=BuildError) as stream:
@@ -178,7 +178,7 @@ def test_a_stream_larger_than_a_pipe_is_read_completely() -> None:
 
 
 def test_leaving_a_tools_stream_before_its_end_raises_no_error() -> None:
-    """A reader may leave a tool's stream early: the tool is killed, and no error is raised."""
+    """After one line of `yes` is read, the with block ends without an error."""
     with tool.reading(shell("exec yes"), deadline_s=30, error=BuildError) as stream:
         assert stream.readline() == b"y\n"
 
@@ -206,7 +206,7 @@ def test_a_tools_stream_without_output_ends_at_its_deadline_with_an_error() -> N
 
 
 def test_an_error_raised_while_reading_a_tools_stream_is_passed_on_to_the_caller() -> None:
-    """When the reader of a stream raises, the tool is killed and that error is passed on."""
+    """An OSError that the reader of a tool's stream raises reaches the caller unchanged."""
     with (
         pytest.raises(OSError, match="full") as caught,
         tool.reading(shell("exec yes"), deadline_s=30, error=BuildError),
