@@ -35,7 +35,7 @@ def test_a_memory_view_in_which_no_stack_contains_the_module_gives_no_hang_repor
 
 
 def test_the_memory_text_has_stack_variables_deadlock_and_module_state() -> None:
-    """The text about a dead guest's memory also has the lines of the project's own plugin."""
+    """A memory view made by hand gives them as lines; the module's state is its plugin's line."""
     waits = (
         LockWait(pid=2, comm="cat", lock="a", kind="mutex", holder_pid=1, holder_comm="sh"),
         LockWait(pid=1, comm="sh", lock="b", kind="mutex", holder_pid=2, holder_comm="cat"),

@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_memory_is_read_by_address_and_the_vmcoreinfo_note_is_found(start: Start) -> None:
-    """Physical memory of a QEMU without a kernel is read, and the planted note found in it."""
+    """The memory of a process in QEMU's place is one segment; the note planted in it is found."""
     path = start(96 << 20, 19 << 20, note()).socket
 
     with GuestMemory(path) as memory:
@@ -79,7 +79,7 @@ def test_memory_is_read_by_address_and_the_vmcoreinfo_note_is_found(start: Start
 
 
 def test_vmcoreinfo_note_across_two_chunks_is_read_completely(start: Start) -> None:
-    """A note in QEMU's memory that crosses the border of two reads of 4 MiB is whole."""
+    """In a stand-in for QEMU, a note across the border of two reads of 4 MiB is whole."""
     path = start(96 << 20, (4 << 20) - 4096, note(INFO + b"x" * 8000)).socket
 
     with GuestMemory(path) as memory:
@@ -99,7 +99,7 @@ def test_vmcoreinfo_note_across_two_chunks_is_read_completely(start: Start) -> N
 def test_data_that_resembles_a_vmcoreinfo_note_is_ignored(
     start: Start, at: int, data: bytes
 ) -> None:
-    """Bytes in QEMU's memory with a wrong place, text, name or length are no note."""
+    """In a stand-in for QEMU, bytes with a wrong place, text, name or length are no note."""
     path = start(64 << 20, at, data).socket
 
     with GuestMemory(path) as memory, pytest.raises(UsageError, match="holds no vmcoreinfo note"):
@@ -107,7 +107,7 @@ def test_data_that_resembles_a_vmcoreinfo_note_is_ignored(
 
 
 def test_reading_memory_after_qemus_death_is_a_usage_error(start: Start) -> None:
-    """A read of a killed QEMU's memory, and opening its old socket, raise UsageError."""
+    """After a stand-in for QEMU is killed, a read of its memory and opening its socket fail."""
     qemu = start(64 << 20, 0, note())
     with GuestMemory(qemu.socket) as memory:
         qemu.process.kill()
