@@ -35,8 +35,8 @@ def test_every_module_is_loaded(driver: Driver, guest: Guest) -> None:
     assert driver.is_loaded()
 
 
-def test_it_unloads_and_its_devices_go(driver: Driver, guest: Guest) -> None:
-    """After unloading, the module is not loaded and its devices are gone from /dev."""
+def test_it_unloads_and_a_load_brings_its_devices_back(driver: Driver, guest: Guest) -> None:
+    """After unload it is not loaded; load brings back each device node that unload took away."""
     before = device_nodes(guest)
     driver.unload(attempts=10)
     without = device_nodes(guest)
