@@ -155,7 +155,7 @@ def test_output_lines_are_returned_while_the_command_runs(guest: Guest) -> None:
 def test_pushed_files_get_content_and_mode_replacing_an_old_file_and_fetch_returns_the_content(
     guest: Guest, tmp_path: Path
 ) -> None:
-    """Guest.push replaces an existing file by a new one: who has it open keeps the old content."""
+    """Over a local sshd, push makes a new file: who has the old one open keeps its content."""
     source, back, target = (tmp_path / name for name in ("source", "back", "in side"))
     source.write_bytes(os.urandom(100_000))
     target.write_text("old")

@@ -56,7 +56,7 @@ def test_waiting_for_a_restart_raises_guest_lost_if_the_boot_id_is_unchanged_at_
 
 
 def test_a_linux_target_described_as_a_mac_is_a_usage_error(tmp_path: Path) -> None:
-    """If `system` in a target's file is wrong, nothing is changed on the target."""
+    """requirements() of a Linux target whose file says macOS finds no version of macOS there."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
         wrong = RemoteSpec(**{**vars(lab), "system": System.MACOS})
