@@ -171,6 +171,8 @@ def make_overlay(base: Image, overlay: Path) -> None:
     """
     disk = os.path.relpath(base.disk.resolve(), overlay.parent.resolve())
     with cache.room(overlay.parent):
+        # Without -F qemu-img refuses the backing file, since a guest could make a raw disk look
+        # like another format.
         _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk, str(overlay))
 
 
@@ -184,6 +186,7 @@ def folder_disk(folder: Path, disk: Path) -> None:
     size_mib = cache.size_bytes(folder) // 2**20 * 5 // 4 + _SHARE_SPARE_MIB
     with cache.room(disk.parent):
         _run(
+            # The guest mounts it read-only, so it needs no journal.
             *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-L", "harness-share"),
             *("-d", folder, disk, f"{size_mib}M"),
         )

@@ -106,6 +106,7 @@ def debug(
         script.write_text(gdb_script.text(found, files))
         line = [gdb, "-q", "-x", str(script)]
         if commands:
+            # -nx: a command's output must not depend on the user's .gdbinit.
             line += ["-nx", "-batch", *(word for one in commands for word in ("-ex", one))]
         return foreground.run(line)
 
