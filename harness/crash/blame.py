@@ -41,8 +41,9 @@ class Judgement:
 def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Judgement:
     """Return who is to blame for a guest's crash or hang, with the reason.
 
-    `modules` are the names of the modules under test, spelled as the kernel spells them. `error`
-    is the error by which the harness noticed the crash or hang.
+    It is the module, the harness, or undecided; only `controlled` blames the kernel. `modules` are
+    the names of the modules under test, spelled as the kernel spells them. `error` is the error by
+    which the harness noticed the crash or hang.
     """
     if known.cause is Cause.QEMU:
         why = f"{error.message}: the guest did nothing wrong"

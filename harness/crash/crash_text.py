@@ -192,7 +192,7 @@ def write(crash: Crash, facts: dict[str, str]) -> None:
 
 
 def record_removal(folder: Path) -> None:
-    """Change a crash's files after its memory dump was removed: each then says why it is gone."""
+    """Change a crash's files after its memory dump was removed: each then says why it has none."""
     why = vmcore.why_missing(folder).partition("\n")[0]
     texts = ((MARKDOWN, "- vmcore: ", f"none ({why})"), (SCREEN, "  vmcore   ", f"none: {why}"))
     for name, begin, words in texts:

@@ -213,9 +213,8 @@ class Health:
     def _gone(self) -> Exception:
         """Return the error for a guest that has ended, according to why it ended.
 
-        It is HypervisorDied when QEMU ended without the guest's doing, GuestCrashed when the
-        kernel had
-        reported a fatal fault, and else GuestGone: the guest powered off or reset itself.
+        HypervisorDied: QEMU ended without the guest's doing. GuestCrashed: the kernel had reported
+        a fatal fault. Else GuestGone: the guest powered off or reset itself.
         """
         end = time.monotonic() + _EVENT_S
         while time.monotonic() < end and self._domain.end_detail is None:

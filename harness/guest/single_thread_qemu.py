@@ -46,6 +46,7 @@ def emulator(
     None means that libvirt's own QEMU is right: the guest is not emulated, its target does not ask
     for this, or QEMU has no such fault. `versions` are version numbers by program name, as libvirt
     reports them; `root` is the cache, in which the program is written when it is not there yet.
+    Raises: HypervisorError when QEMU is not installed.
     """
     if target.one_thread and accel is Accel.TCG and runs_stale_code(versions):
         return one_thread_program(root)

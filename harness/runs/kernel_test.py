@@ -49,10 +49,12 @@ _POLL_S = 0.1
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Run the tests once and return the report; its files are written when this returns.
 
-    Tests that do not even import end the run before the guest is started.
-    Raises: ConfigError for an unknown target, kernel or processor model, UsageError for a request
-        that this host, terminal or kernel does not allow, for a selection without a test and for
-        a run id that exists, Lost when the disk is full, and RunInterrupted after cleaning up.
+    An error of a stage decides the report's verdict. Tests that do not even import end the run
+    before the guest is started.
+    Raises: ConfigError for an unknown target, kernel or processor model, HypervisorError when
+        libvirt cannot check the model, UsageError for a request that this host, terminal or kernel
+        does not allow, for a selection without a test and for a run id that exists, Lost when the
+        disk is full, and RunInterrupted after cleaning up.
     """
     target = _target(request)
     debug_on_crash.check(request)
@@ -125,8 +127,9 @@ def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGue
 
 
 def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
-    """Return the module built for the kernel of the request, without an image or a guest.
+    """Return the module, or the request's variant of it, built for the kernel of the request.
 
+    No image and no guest is needed.
     Raises: BuildError with the compiler's output, KernelError without the kernel's headers,
         ConfigError for an unknown target or kernel.
     """
@@ -145,7 +148,8 @@ def _target(request: KernelTestRequest) -> TargetSpec:
     """Return the request's target, with the changes of the machine that its options ask for.
 
     Raises: ConfigError for an unknown name, for an unknown processor model, and for values that no
-        machine can have, such as more NUMA nodes than CPUs.
+        machine can have, such as more NUMA nodes than CPUs; HypervisorError when libvirt does not
+        answer about the model.
     """
     settings = request.settings
     name = request.target_name or settings.default_target

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find out what a run tests or tested: the commit, the changes of the tree, the kernel."""
+"""Find out what a run tests or tested: the commit, whether the tree has changes, the kernel."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ def of_project(
     command: str = "",
     machine: MachineChange = _NO_CHANGE,
 ) -> Provenance:
-    """Return what a run is about to test: the commit, changes of the tree, the selected tests.
+    """Return what a run is about to test: the commit, whether the tree has changes, the tests.
 
-    The kernel is added later, when it is known.
+    Outside of a git repository the commit is "". The kernel is added later, when it is known.
     """
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))

@@ -68,10 +68,11 @@ def prepare(
 
 
 def only_failed(base: KernelTestRequest) -> KernelTestRequest:
-    """Return the request, limited to the tests that failed when they last ran on its target.
+    """Return the request, limited to the tests that failed when they last ran in such a run.
 
-    If none failed, it selects all tests. If a test of a suite that is a command failed, the whole
-    suite is selected, because its tests cannot be selected one by one.
+    Such a run has the request's target, kernel and groups of tests. If none failed, all tests are
+    selected. If a test of a suite that is a command failed, the whole suite is selected, because
+    its tests cannot be selected one by one.
     """
     settings = base.settings
     target = base.target_name or settings.default_target

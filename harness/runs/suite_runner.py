@@ -45,7 +45,8 @@ class TooManyCrashes(HarnessError):
 def run_suite(suite: ListedSuite, loaded: LoadedGuest) -> SuiteOutcome:
     """Run one suite and return its outcome; crashes on the way are in the run's record.
 
-    The outcome's error is the reason why the suite could not continue, or None.
+    The outcome's error is the reason why the suite could not continue, or None. Tests that were
+    not reached get the verdict lost, except in a suite that is a command.
     """
     collected = _Results(loaded)
     loaded.record.suite = suite.spec.name
@@ -111,7 +112,7 @@ class _Results:
     def show_held(self) -> None:
         """Judge and show the results, held back so far, of tests that announced a crash.
 
-        Such a test passes if the crash that it announced is among the crashes of the run.
+        Such a test passes if the first crash during it is the one that it announced.
         """
         crashes = tuple(self._record.crashes)
         shown, _ = expectations.judged(self._held, (), crashes, self._record.expected)
@@ -213,7 +214,10 @@ def explain_rest(loaded: LoadedGuest) -> None:
 
 
 def _command(loaded: LoadedGuest, test: str) -> str:
-    """Return the kernel-test command that runs this test again on the same target and kernel."""
+    """Return the kernel-test command that runs this test again on the same target and kernel.
+
+    For "" it runs all tests; in a run of the user's own command it repeats that command.
+    """
     request = loaded.request
     if request.command:
         return hints.command("kernel-test", "--command", request.command)

@@ -68,7 +68,8 @@ def of(spec: RemoteSpec) -> Power:
 def locate(spec: RemoteSpec) -> RemoteSpec:
     """Return a target with its address; if the user has not given one, ask its machine.
 
-    A VMware guest that is off has no address and is returned unchanged.
+    A target of type ssh is returned unchanged, and so is a VMware guest that is off: it has no
+    address.
     Raises: HypervisorError when the guest's tools report no address; UsageError when a program or
         the .vmx is missing.
     """

@@ -68,10 +68,10 @@ class VmwareSpec:
 class RemoteSpec:
     """One target that the user boots.
 
-    `host_key` is one line as in known_hosts, without a name. `signed` means that its kexts are
-    signed, so unsigned ones need not load. `link` is the device on which the kernel's own debugger
-    stub listens (KDP: an interface; KGDB: a serial line). `kdk` is the Kernel Debug Kit of the
-    target's exact build.
+    `host_key` is one line as in known_hosts, without a name. `signed` means that the modules or
+    kexts for it are signed, so unsigned ones need not load. `link` is the device on which the
+    kernel's own debugger stub listens (KDP: an interface; KGDB: a serial line). `kdk` is the
+    Kernel Debug Kit of the target's exact build.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT

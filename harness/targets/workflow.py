@@ -74,7 +74,8 @@ def change_host(shell: Shell, system: System, *, undo: bool, signed: bool) -> tu
 def allow(target: RemoteSpec, say: Say) -> None:
     """Make the changes that let modules load: on an OpenCore disk, else in the running system.
 
-    Raises: UsageError when the guest of the disk is on; TargetNotReady; GuestLost.
+    Raises: UsageError when the guest of the disk is on, or the disk has no OpenCore;
+    TargetNotReady; GuestLost.
     """
     if _has_opencore(target):
         _while_off(target)
@@ -103,8 +104,8 @@ def disallow(target: RemoteSpec, say: Say) -> None:
 def load(asked: Loading, say: Say) -> LoadedModule:
     """Copy the module to a target and load it; `restart` allows a restart of the target.
 
-    Raises: TargetNotReady, RestartNeeded and ModuleError from the platform; GuestCrashed when the
-    target comes back from a panic; GuestLost when it does not come back.
+    Raises: TargetNotReady, RestartNeeded, ModuleError and GuestHung from the platform;
+    GuestCrashed when the target comes back from a panic; GuestLost when it does not come back.
     """
     target, platform = asked.target, PLATFORMS[asked.target.system]
     build = module_build(asked.file, asked.spec)

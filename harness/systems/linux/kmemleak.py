@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find memory that a module has leaked, with the kernel's kmemleak, and report it in its log.
+"""Find memory that a module has leaked, by kmemleak, and write the leaks to the kernel's log.
 
 An object that a module never frees counts as leaked only when the module is unloaded, since its
 data may point to the object before. kmemleak has then only addresses for the module's functions,

@@ -224,7 +224,7 @@ def _known_parameters(guest: Guest, name: str) -> tuple[str, ...]:
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
-    """Unload the module, and try again while it is busy.
+    """Unload the module and its companions, and try again while one of them is busy.
 
     Raises: ModuleError at once for a module that is not loaded, and with the module's users after
         the last attempt; GuestHung when rmmod does not return in time.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Add words to the kernel's boot arguments of macOS in a way that can be undone. Pure.
 
-Earlier arguments are kept unchanged, because a Mac may need its own arguments to boot.
+Arguments with other names are kept unchanged, because a Mac may need its own arguments to boot.
 """
 
 import json

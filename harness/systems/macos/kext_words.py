@@ -124,8 +124,8 @@ _UNLOAD = (
 def load_meaning(text: str, status: int) -> Said[LoadState]:
     """Return what the output of a load tool with this exit status means.
 
-    A tool that succeeds gives LOADED at best; the kernel's list has to confirm it. When a tool
-    fails, output that no rule matches is a refusal.
+    A tool that succeeds gives NEEDS_REBOOT if its output asks for that, else LOADED, which the
+    kernel's list has to confirm. When a tool fails, output that no rule matches is a refusal.
     """
     found = _first(text, _LOAD)
     if found is not None and (status != 0 or found.state is LoadState.NEEDS_REBOOT):

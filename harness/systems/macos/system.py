@@ -121,7 +121,10 @@ def _is_off(status: str, name: str) -> bool:
 
 
 def parse_csr_variable(text: str) -> int:
-    """Return the number in `nvram csr-active-config`: bytes, little endian, some as %xx."""
+    """Return the number in `nvram csr-active-config`, 0 without one.
+
+    It has bytes, little endian, some of them as %xx.
+    """
     _, tab, value = text.strip().partition("\t")
     if not tab:
         return 0
