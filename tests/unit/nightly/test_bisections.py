@@ -12,7 +12,7 @@ from harness.model.request import KernelTestRequest
 from harness.model.settings import RunReport, TestResult, Verdict
 from harness.nightly import bisections
 from harness.nightly.database import History, open_history
-from harness.nightly.show import digest, from_history
+from harness.nightly.show import from_history, page
 from harness.nightly.show.morning import Morning
 from harness.report import run_report
 from harness.report.live_view import PlainView
@@ -79,7 +79,7 @@ def test_a_new_failure_is_bisected_and_the_page_of_the_night_names_the_commit(
     assert answer.commit == commits[3]
     assert answer.answer.startswith("change 3, by t")
     assert 1 <= len(answer.steps) <= 3
-    assert f"Commit {commits[3][:12]} introduced it" in digest.markdown(after)
+    assert f"Commit {commits[3][:12]} introduced it" in page.render(after)
     assert bisections.due(after) == ()
     assert lines == [f"guest::t::one: commit {commits[3][:12]} ({answer.answer})"]
 

@@ -120,7 +120,9 @@ def test_the_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> No
         for name, table in tables.METADATA.tables.items():
             columns = [row[1] for row in file.execute(f"PRAGMA table_info({name})")]
             assert columns == [column.name for column in table.columns], name
+        names = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         version = file.execute("PRAGMA user_version").fetchone()
+    assert {name for (name,) in names} == set(tables.METADATA.tables)
     assert version == (len(migrations.MIGRATIONS),)
 
 

@@ -196,9 +196,10 @@ def test_a_checkout_of_another_commit_refuses_the_plan(project: Path, capsys: Pr
     assert "the plan is of commit" in capsys.readouterr().err
 
 
-def test_a_merge_of_a_place_that_does_not_exist_says_so(project: Path, capsys: Printed) -> None:
+def test_a_merge_of_a_place_that_does_not_exist_says_so(history: History, capsys: Printed) -> None:
     """nightly-merge of a wrong path exits with 2, and does not take all cells for lost."""
-    assert project.is_dir()
     assert ended("nightly-merge", "nowhere") == 2
 
     assert "nowhere: no such file or folder" in capsys.readouterr().err
+    (night,) = history.nights()
+    assert history.results(night.id) == ()

@@ -155,6 +155,7 @@ def test_the_plan_as_json_has_independent_commands(tmp_path: Path, history: Hist
     build = next(one for one in found["cells"] if one["kind"] == "build")
     assert build["command"] == ["kernel-build", "--kernel=arm"]
     assert build["expected_s"] == 600.0
+    assert len({tuple(one["command"]) for one in found["cells"]}) == 17
     assert night.plan_rows(chosen)[-1] == "17 cells, 170 min of work"
     assert night.plan_rows(()) == ("no cell is to be run",)
 

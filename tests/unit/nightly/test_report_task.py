@@ -49,6 +49,7 @@ def test_nightly_report_writes_the_page_and_prints_the_summary(
     printed = capsys.readouterr().out
     assert "greeter, night 2026-01-01 22:00: Nothing changed since the night before" in printed
     assert (project / "build" / "nightly" / night / "nightly.html").is_file()
+    assert (project / "out" / "nightly.html").is_file()
     assert "https://ci.example.org/" in (project / "out" / "feed.xml").read_text()
 
 

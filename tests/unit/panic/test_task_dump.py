@@ -80,8 +80,9 @@ def test_for_a_cpu_spinning_in_the_module_the_function_at_its_rip_is_reported() 
     found = blocked(spinning, ("osq_test",))
 
     assert found is not None
+    assert found.kind == "hang"
     assert found.function == "osq_crash_soft_lockup"
-    assert found.pid == 412
+    assert (found.task, found.pid) == ("osqstress", 412)
 
 
 def test_a_task_dump_without_any_stack_gives_no_report() -> None:

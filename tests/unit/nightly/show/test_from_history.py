@@ -75,7 +75,7 @@ def both(verdict: Verdict) -> tuple[TestResult, ...]:
     return (one, TestResult(name="test_b", suite="guest", verdict=P, duration_s=1.0))
 
 
-def test_a_crash_is_explained_with_its_source_its_console_and_commands(
+def test_a_crash_of_the_history_is_news_with_its_place_suspect_and_commands(
     history: History, tmp_path: Path
 ) -> None:
     """From the database alone: the new crash, its source line, the suspect, commands to rerun."""
