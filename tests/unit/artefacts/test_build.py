@@ -188,7 +188,7 @@ def test_make_variable_kdir_with_a_folder_without_headers_fails_the_build(
 
 
 def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
-    """A source inside the kernel's tree is built in place, and with the flags of the tree."""
+    """A source inside the kernel's tree is built in place, each time, and without own KCFLAGS."""
     outside = project.build()
     place = project.kdir / "drivers" / "m"
     shutil.copytree(project.root / "module", place)

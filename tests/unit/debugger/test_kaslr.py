@@ -122,7 +122,7 @@ def test_a_vmlinux_without_the_symbol_of_the_page_faults_handler_is_refused() ->
 
 @pytest.mark.parametrize("name", ["__start_notes", "__stop_notes"])
 def test_a_vmlinux_that_does_not_say_where_the_notes_are_is_not_compared(name: str) -> None:
-    """Without __start_notes or __stop_notes the guest's build id cannot be read."""
+    """check_build() returns False if vmlinux has no symbol __start_notes or no __stop_notes."""
     guest = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
 
     assert not kaslr.check_build(guest, cast("Image", Kernel(without=name)), SLIDE)

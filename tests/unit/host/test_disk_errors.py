@@ -26,7 +26,7 @@ def environment(tmp_path: Path) -> Environment:
 
 
 def os_error(number: int, file: Path | None = None) -> OSError:
-    """Run a function that fails in a system call, and return its OSError."""
+    """Return the OSError of a system call that failed with this number, and with this file."""
     return OSError(number, os.strerror(number), *([str(file)] if file else []))
 
 
