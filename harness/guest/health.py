@@ -76,7 +76,7 @@ class Health:
         While a debugger is attached nothing is checked.
         Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that powered off or
             reset, HypervisorDied for a QEMU that ended, GuestHung for a kernel that makes no
-            progress.
+            progress; HypervisorError when libvirt does not answer.
         """
         if self.held:
             return

@@ -192,8 +192,8 @@ class Session:
 def open_session(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
     """Open a session for the block: a guest with SSH and heartbeat, removed after it unless kept.
 
-    Raises: UsageError for a run id in use; ImageError; HypervisorError; Lost for a full disk; and
-        GuestLost or GuestCrashed with the end of the console as evidence.
+    Raises: UsageError for a run id in use; ImageError; HypervisorError; CacheBusy; Lost for a full
+        disk; and GuestLost or GuestCrashed with the end of the console as evidence.
     """
     entry = _new_entry(request)
     with ExitStack() as stack:

@@ -23,6 +23,7 @@ def explain_logs(
     """Return the kernel reports in the crash logs that a target saved.
 
     Frames of the kext get source lines if `dsym` has the UUID that the panic names.
+    Raises: UsageError when the file `dsym` exists, but is not a dSYM.
     """
     found: list[KernelReport] = []
     for log in logs:
