@@ -122,7 +122,7 @@ def test_a_missing_row_and_one_too_many_are_differences(
 
 
 def test_a_number_as_text_is_a_difference(folder: Path, expected: list[Expected]) -> None:
-    """The comparison of rows with an activity's log rejects "5" where 5 is expected."""
+    """The comparison rejects the number 41 where an activity's log has the text "41"."""
     wrong = replace(expected[0], values={"pid": str(PID)})
 
     (line,) = compared(stored(folder, EVENTS), [wrong])

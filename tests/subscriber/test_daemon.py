@@ -327,6 +327,7 @@ def test_a_second_daemon_on_the_same_store_exits_with_1(host: Host, folder: Path
         subscribed(first)
         with Daemon(host, folder) as second:
             assert second.wait() == 1
+        assert first.stop() == 0
 
     assert "another daemon writes it" in first.said()
 
@@ -334,7 +335,7 @@ def test_a_second_daemon_on_the_same_store_exits_with_1(host: Host, folder: Path
 def test_daemon_exits_with_3_if_its_device_path_is_missing_and_with_1_if_it_is_a_file(
     host: Host, folder: Path
 ) -> None:
-    """The error names a device path that does not exist, or that is no device."""
+    """For a missing path it logs "is the module loaded?", for a file the call that failed."""
     with Daemon(host, folder, {"device": str(folder / "nothing")}) as daemon:
         assert daemon.wait() == 3
         assert "No such file or directory" in daemon.said()

@@ -90,7 +90,7 @@ def test_osquery_gets_all_columns_when_it_does_not_say_which_it_uses(served: Ser
 
 
 def test_a_cursor_reads_another_store_from_its_beginning(folder: Path) -> None:
-    """If all keys of a store are below a cursor's position, the store is new: all rows are."""
+    """If a store's newest key is below a cursor's position, the cursor begins at 0 again."""
 
     def window(cursors: Cursors, run: int, newest: int) -> tuple[int, int]:
         one = cursors.window("a", "kprocess_events", run=str(run), newest=newest)

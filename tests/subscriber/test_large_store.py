@@ -63,7 +63,7 @@ OF_A_LARGE_STORE = {
 def test_queries_of_a_large_store_find_their_rows_in_bounded_memory(
     folder: Path, large: tuple[Path, int]
 ) -> None:
-    """The extension applies conditions before its bound on an answer's size.
+    """On 50,000 rows or more, each query gets the right rows in less than 512 MiB of memory.
 
     So it finds a row in the middle. The extension's memory depends on that bound, and not on the
     number of rows in the store.

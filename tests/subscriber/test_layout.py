@@ -19,7 +19,7 @@ UNTOLD = {"len", "type", "pos", "ring_id", "reserved", "old_reserved", "now_rese
 
 @pytest.mark.parametrize("number", EVENTS)
 def test_an_event_has_every_field_of_its_struct(number: int) -> None:
-    """Each class of records.py has every field of the struct of osq.h that it is decoded from."""
+    """Each class of records.py has its struct's fields of osq.h, except len, type and the like."""
     name, event = EVENTS[number]
     names = [field for field, _, _ in struct_format(name)[1]]
     in_c = set(names) - UNTOLD

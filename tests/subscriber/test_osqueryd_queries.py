@@ -128,7 +128,7 @@ def test_a_text_without_a_value_is_empty_in_osquery_and_null_in_the_store(
 def test_a_self_join_finds_the_exit_of_each_program(
     plus: str, processes: int, fetched: int, served: Served
 ) -> None:
-    """In osqueryd's model, an exec joined with its exit takes one call of the extension each.
+    """Joining N execs with their exits, osqueryd's model calls the extension N + 1 times.
 
     osquery's costs let SQLite pass either a constant or the join. A plus before the column keeps
     the constant from being passed, and each call gets the rows of one process.

@@ -70,11 +70,15 @@ def test_texts_are_deleted_after_the_rows_that_have_them(
 def test_texts_survive_the_next_daemon_and_get_new_numbers_there(folder: Path) -> None:
     """A reopened store stores equal texts again; rows of all openings have the right ones."""
     path = folder / "events.db"
+    texts = []
     for _ in range(3):
         with Store(path, Limits()) as store:
             store.begin()
             put(store, 1, 10)
+        texts.append(number(path, TEXTS))
 
+    assert texts == [texts[0], 2 * texts[0], 3 * texts[0]]
+    assert texts[0] >= 10
     assert number(path, WRONG) == 0
     assert number(path, "SELECT count(*) FROM kprocess_events") == 30
 
