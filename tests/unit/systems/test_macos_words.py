@@ -61,8 +61,8 @@ def test_kext_unload_output_is_parsed_to_an_unload_state_and_unknown_to_refused(
     assert kext_words.unload_meaning(text, 71).state is state
 
 
-def test_unload_output_with_unsupported_and_busy_lines_means_that_a_reboot_is_needed() -> None:
-    """When an unload tool prints 'unsupported' and 'busy', the target needs a reboot."""
+def test_unsupported_by_cache_needs_a_reboot_even_if_the_kext_also_did_not_stop() -> None:
+    """A kext that 'did not stop' and is 'unsupported by cache' needs a reboot, not another try."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
     assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
