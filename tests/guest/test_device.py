@@ -109,7 +109,7 @@ def test_the_device_can_be_opened_after_its_owner_exits_while_a_child_holds_it(
 def test_each_wrong_use_of_the_device_fails_with_the_expected_errno(
     guest: Guest, driver: Driver
 ) -> None:
-    """In a guest, osqprobe tries each wrong open, ioctl and mmap; each gets its own errno."""
+    """In a guest, osqprobe tries wrong opens, ioctls and mmaps; each has the errno listed here."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqprobe", deadline_s=20).stdout)

@@ -25,7 +25,7 @@ def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
 def test_excluding_a_path_does_not_exclude_another_file_seen_at_that_path_in_a_chroot_or_mount(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A user's chroot or mount that shows another file below the path does not hide its exec."""
+    """With --not-below PATH, a chroot's or mount's other file at PATH still has exec records."""
     guest.run(
         f"rm -rf /opt/agent {TOP}; mkdir -p /opt/agent {TOP}/opt/agent;"
         f"cp /bin/true /opt/agent/own; cp /usr/local/bin/osqprobe {TOP}/opt/agent/evil;"

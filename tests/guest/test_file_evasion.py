@@ -21,7 +21,7 @@ OVERLAYFS_TELLS = (6, 12)
 def test_watched_files_truncation_new_time_unclosed_writes_and_link_made_outside_are_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
-    """Truncation, utimes, writes without a close and a link to a watched file have records."""
+    """Truncate, utimes, unclosed writes and each act by an outside hard link make records."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched} {outside};"
@@ -97,7 +97,7 @@ def test_a_change_through_a_mapping_that_the_kernel_closes_is_recorded_despite_a
 def test_a_users_change_through_roots_overlayfs_has_the_users_ids(
     guest: Guest, tail: Tailing
 ) -> None:
-    """An unlink record has the ids of the user who unlinks, not of root, who mounted overlayfs."""
+    """An unlink record has the unlinking user's ids; only fsuid is that of root, who mounted."""
     guest.run(
         f"rm -rf {TOP}; mkdir -p {TOP}/watched {TOP}/lower {TOP}/work {TOP}/merged;"
         f"echo old > {TOP}/watched/file; chown -R 1000:1000 {TOP}/watched;"

@@ -45,7 +45,7 @@ def test_a_watermark_makes_the_reader_wake_up_less_often(
 def test_records_below_the_watermark_wake_the_reader_when_the_latency_is_over(
     guest: Guest, driver: Driver
 ) -> None:
-    """One exec, far below the watermark, is printed by osqtail after some 1.5 s of latency."""
+    """With 1.5 s of latency, osqtail prints one exec, below the watermark, after 0.5 to 10 s."""
     assert driver.is_loaded()
     script = """
 osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/late &

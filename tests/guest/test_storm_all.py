@@ -48,7 +48,7 @@ def test_while_subscriptions_and_filters_change_records_read_of_each_type_equal_
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In a guest, programs make records of all types while osqstorm subscribes and filters."""
+    """In a guest, programs make records of six types while osqstorm subscribes and filters."""
     driver.unload()
     rounds, steps = (40, 2_000) if long_run else (2, 80)
     types = [number for one in WORKLOADS for number in one.types]

@@ -208,7 +208,7 @@ def test_after_random_device_calls_the_drivers_counters_add_up(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In a guest, osqchaos makes random right and wrong calls; osq.h lists every errno."""
+    """In a guest, osqchaos makes random right and wrong calls, and meets no unexpected errno."""
     assert driver.is_loaded()
     steps = 1_000_000 if long_run else 20_000
     done = guest.run(

@@ -56,7 +56,7 @@ def test_a_shorter_latency_replaces_the_running_timer_of_a_longer_one_even_of_an
 def test_mmap_of_the_ring_returns_before_a_slow_subscribe_call_of_another_thread_ends(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """While SUBSCRIBE installs hooks slowly, mmap of the ring returns and the device opens.
+    """While a SUBSCRIBE call is slow, mmap of the ring and an open of another device return.
 
     Neither does a process that waits to open the device hold a lock that others need to open
     theirs.

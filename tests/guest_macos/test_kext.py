@@ -29,7 +29,7 @@ def test_the_device_node_has_mode_0600_and_belongs_to_root(guest: Guest, driver:
 def test_loading_a_loaded_kext_succeeds_and_does_not_load_it_twice(
     guest: Guest, driver: Driver
 ) -> None:
-    """On a user's Mac, the second load succeeds, and the kernel still lists the kext once."""
+    """On a user's Mac, a second load succeeds, and the kext's reference count is still 0."""
     before = PLATFORMS[driver.handoff.system].holders(guest, driver.spec)
 
     driver.load()
