@@ -24,7 +24,7 @@ def refused(run: Run, code: int, *says: str) -> None:
 def test_a_run_whose_module_does_not_compile_exits_with_1_and_prints_the_compilers_error(
     project: Project,
 ) -> None:
-    """kernel-test of the example module, with a syntax error, prints greeter.c, line and error."""
+    """kernel-test of the example module, with a syntax error in greeter.c, prints its error."""
     project.replace("src/greeter.c", 'pr_info("greeter: hello\\n");', "this is not C;")
 
     refused(project.run(), 1, "greeter.c:", "error:")
@@ -160,7 +160,7 @@ def test_a_run_whose_kernel_does_not_find_its_root_label_exits_with_3_or_4_and_p
 def test_a_run_whose_uri_option_names_a_missing_socket_exits_with_4_and_prints_its_path(
     project: Project,
 ) -> None:
-    """kernel-test --uri cannot reach that libvirt, and starts no guest."""
+    """kernel-test --uri cannot reach a libvirt at /nonexistent/libvirt-sock, and says so."""
     run = project.run("--uri=qemu+unix:///system?socket=/nonexistent/libvirt-sock")
 
     refused(run, 4, "/nonexistent/libvirt-sock")
@@ -176,7 +176,7 @@ def test_a_run_whose_uri_option_names_a_missing_socket_exits_with_4_and_prints_i
     ],
 )
 def test_a_wrong_argument_is_a_usage_error(project: Project, option: str, says: str) -> None:
-    """kernel-test exits with 2 for an unknown target, kernel or the like, and lists the known."""
+    """kernel-test exits with 2 for an unknown target, kernel, accel or folder, and says why."""
     refused(project.run(option), 2, says)
 
 

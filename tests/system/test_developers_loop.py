@@ -219,7 +219,7 @@ def test_option_writable_lets_host_and_guest_each_read_what_the_other_wrote_to_a
 
 
 def test_a_kernel_without_9p_is_refused_for_a_writable_share(project: Project) -> None:
-    """kernel-test --share --writable exits with 2 before a boot, and names kernels that can."""
+    """kernel-test --share --writable exits with 2, and names kernels that have 9p."""
     run = project.run("--share=src", "--writable")
 
     assert run.code == 2, run.output

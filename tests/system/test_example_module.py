@@ -126,7 +126,7 @@ def test_kernel_build_prints_the_path_of_the_module_that_it_has_built(
 
 
 def test_image_build_prints_the_disk_of_the_image(project: Project) -> None:
-    """image-build's last line is the image's file in the cache, made there if it is missing."""
+    """image-build of debian-12 exits with 0, and its last line is the path of a file."""
     done = call_task("image-build", "debian-12", cwd=project.root)
 
     assert done.returncode == 0, done.stdout

@@ -143,7 +143,7 @@ def test_each_crash_is_reported_with_kind_function_line_and_blame(
 def test_the_test_that_causes_a_crash_is_reported_as_failed_or_crashed_with_a_reason(
     stumbled: Run, kind: str
 ) -> None:
-    """In the run of the module stumble, no other test is charged with a test's crash."""
+    """In the run of the module stumble, each crashing test has the expected verdict."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == kind)
 
     assert result["verdict"] in WANTED[kind].verdicts, result["reason"]
@@ -179,7 +179,7 @@ def test_a_harmless_test_after_all_crashes_passes_and_the_module_unloads(stumble
 def test_for_a_deadlock_the_reason_names_the_overdue_command_and_the_function_that_hangs(
     stumbled: Run,
 ) -> None:
-    """The deadlock's result in report.json has `echo deadlock`, its 10 s, and the function."""
+    """The deadlock's result in report.json has `echo deadlock`, a deadline, and the function."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == "deadlock")
     found = crash_of(stumbled, "deadlock")
 

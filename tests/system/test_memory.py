@@ -158,7 +158,7 @@ def test_crash_dump_has_the_paused_guests_log_driver_state_and_8_outermost_crash
 def test_console_crash_report_gets_source_lines_without_the_guests_memory(
     crash: MemoryGuest,
 ) -> None:
-    """An oops on a real guest's console gets its line from the module's DWARF alone."""
+    """An oops on a real guest's console gets its line from the module's and kernel's files."""
     (report,) = [
         replace(one, function="osq_crash_null", module="osq_test")
         for one in crash.session.watch.reports
@@ -184,7 +184,7 @@ def test_console_crash_report_gets_source_lines_without_the_guests_memory(
 def test_vmcore_open_shell_runs_python_and_the_commands_osq_and_cpus(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
-    """The drgn shell of vmcore-open, on a real dump, takes `%osq`, `cpus()` and any expression."""
+    """The drgn shell of vmcore-open, on a real dump, takes `%osq`, `%cpus` and an expression."""
     with unpack_dump_of(dump, crash) as opened:
         request = {
             "core": str(opened.core),
@@ -214,7 +214,7 @@ def test_vmcore_open_shell_runs_python_and_the_commands_osq_and_cpus(
 def test_memory_read_with_a_vmlinux_of_another_build_lists_a_problem_and_shows_no_stack(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
-    """For a panicked guest and a foreign vmlinux, both build ids are in the view's problem."""
+    """For a panicked guest and a foreign vmlinux, the view's problem has that file's build id."""
     other = crash.loaded.build.debug
 
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S)

@@ -108,7 +108,7 @@ def test_a_command_after_two_dashes_runs_in_a_guest_and_its_nonzero_exit_fails_t
 def test_an_invalid_k_expression_an_unknown_test_name_or_a_failing_import_starts_no_guest(
     project: Project,
 ) -> None:
-    """For each of these kernel-test ends before it boots anything, and makes no run's folder."""
+    """kernel-test boots no guest, and exits with 2; for the failing import it exits with 1."""
     with_every_kind(project)
 
     for options, code, said in (

@@ -96,7 +96,7 @@ def to_panic(replay: Replay) -> tuple[int, str]:
 def test_a_recorded_crash_is_reported_with_its_function_and_line(
     recorded: tuple[Done, Path],
 ) -> None:
-    """kernel-test --record of a crash in a real guest: the recording has its line and states."""
+    """kernel-test --record of a real crash prints function and line, and saves two states."""
     done, folder = recorded
 
     assert done.code == 0, done.output
@@ -112,7 +112,7 @@ def test_a_recorded_crash_is_reported_with_its_function_and_line(
 def test_gdb_goes_back_from_the_panic_to_the_failed_instruction(
     recorded: tuple[Done, Path], nothing_left: Callable[[], set[str]]
 ) -> None:
-    """replay-debug runs a real recording backwards, to the fault and to who wrote the stack."""
+    """replay-debug of a real recording goes from the panic back to the faulting line."""
     _, folder = recorded
 
     steps = (
