@@ -60,7 +60,7 @@ def test_the_driver_builds_without_file_records_where_fsnotify_reports_no_rename
 def test_the_driver_has_file_records_where_fsnotify_reports_renames(
     headers: EditedHeaders,
 ) -> None:
-    """With headers of 6.1, which has FS_RENAME, publish_file.o is built and no_files.o is not."""
+    """With headers of 6.1, which has FS_RENAME, the module has publish_file.o, not no_files.o."""
     parts = headers.parts()
 
     assert "publish_file.o" in parts

@@ -355,7 +355,7 @@ def test_the_guest_runs_on_after_each_of_twenty_times_that_a_debugger_attaches_a
 
 @BOTH
 def test_a_breakpoint_that_is_set_before_boot_stops_in_start_kernel(debugger: str) -> None:
-    """With --break-at-boot a new guest waits at its first instruction until `continue`."""
+    """With --break-at-boot, a new guest stops in start_kernel after the first `continue`."""
     with attached(debugger, "--break-at-boot", "--break=start_kernel") as terminal:
         terminal.tell("continue")
         stop = terminal.stopped()

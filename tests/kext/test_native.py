@@ -104,7 +104,7 @@ def test_sanitizers_report_nothing_when_real_threads_use_the_kext(
 def test_stress_program_fails_if_closing_the_queue_does_not_wait_for_callbacks(
     spec: KextSpec, tmp_path: Path
 ) -> None:
-    """Without the wait in gate.c, ASan stops that Linux program: it can find such a fault."""
+    """Without the wait in gate.c, that Linux program, built with ASan, exits with an error."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"

@@ -140,7 +140,7 @@ def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 def test_a_snapshot_needs_the_mac_off_and_reverting_restores_firmware_variables(
     target: RemoteSpec,
 ) -> None:
-    """On a private libvirt daemon, target-power saves and restores a virtual Mac's disks, off."""
+    """A snapshot of a virtual Mac that is on is refused; off, revert restores its variables."""
     mac = power.of(target)
     variables = target.libvirt.variables
 

@@ -33,7 +33,7 @@ def loaded_case(make_case: Callable[[Profile], Case]) -> Callable[[Profile], Cas
 def test_busy_kext_is_unloaded_at_the_third_attempt(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
-    """A scripted Mac's kextunload or kmutil says "busy" twice; kernel-test-unload tries again."""
+    """A scripted Mac's kext "did not stop" twice; kernel-test-unload tries a third time."""
     case = loaded_case(replace(PROFILES[release], busy=2))
 
     workflow.unload(case.target, SPEC)

@@ -150,7 +150,7 @@ def test_the_first_line_of_each_script_runs_python3_in_isolated_mode(
 def test_package_scripts_contain_the_was_enabled_check_and_the_removal_of_the_store(
     release: Release,
 ) -> None:
-    """In osq-subscriber.deb, postinst leaves a disabled service disabled; purge removes the store.
+    """Scripts of osq-subscriber.deb have was-enabled of the service, and rm -rf /var/lib/osq.
 
     The file osq.conf is a configuration file of the package.
     """
