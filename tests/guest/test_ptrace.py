@@ -50,7 +50,7 @@ def test_each_way_to_get_hold_of_a_process_has_one_record_with_call_and_target(
 def test_an_attach_that_the_ids_of_the_caller_forbid_makes_no_record(
     guest: Guest, tail: Tailing
 ) -> None:
-    """A user's PTRACE_ATTACH to a process of root gets EPERM, and there is no ptrace record."""
+    """A user's PTRACE_ATTACH to a process of root fails, and there is no ptrace record."""
     script = """
 sleep 60 & target=$!
 setpriv --reuid 1000 --regid 1000 --clear-groups osqgrab $target; echo $? $target
