@@ -34,7 +34,7 @@ OWN = scan(
 
 
 def test_a_hang_without_a_watchdog_report_is_found_by_sysrq() -> None:
-    """A recorded sysrq task dump gives a report: the module's function in which a task hangs.
+    """A sysrq task dump gives a report with the module's function in which a task hangs.
 
     Without an answer and without memory, no task is found.
     """
