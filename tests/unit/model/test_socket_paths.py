@@ -69,7 +69,7 @@ def test_the_users_runtime_folder_is_used_up_to_the_length_that_leaves_room(
 
 
 def test_the_usual_runtime_folder_of_a_user_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sockets have room below /run/user/1000, which systemd makes for a machine's first user."""
+    """XDG_RUNTIME_DIR=/run/user/1000 of user 1000 gives the folder /run/user/1000/modlab-1000."""
     monkeypatch.setattr(os, "getuid", lambda: 1000)
 
     found = config.environment({"XDG_RUNTIME_DIR": "/run/user/1000"}).runtime

@@ -90,7 +90,7 @@ def test_the_report_names_the_worker_on_which_a_cell_was_lost(
 
 
 def test_a_cell_with_a_result_is_not_run_again(project: Path) -> None:
-    """If a CI engine starts nightly-cell twice for one cell, the second exits with 0 at once."""
+    """If nightly-cell is called twice for one cell, both exit with 0, and there is one run."""
     one, _ = cells(project)
     assert ended("nightly-cell", one) == 0
 

@@ -133,7 +133,7 @@ def test_only_the_kernels_program_counter_is_read_and_not_user_spaces(
 
 
 def test_each_stack_is_named_by_its_heading() -> None:
-    """The report's own stack has the name ''; others are named, as 'Freed by task 5'."""
+    """The report's own stack has the name ''; another has its heading, as 'Freed by task 10:'."""
     traces = read(KASAN)
 
     assert [stack.name for stack in traces.stacks] == [

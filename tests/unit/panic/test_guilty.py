@@ -47,7 +47,7 @@ rtw_alloc_network mydrv_die writeback_sb_inodes get_user_pages iterate_fd osq_cr
 
 @pytest.mark.parametrize("name", re.findall(r"\w+", SERVING))
 def test_serves_is_true_for_service_functions_of_the_kernel_such_as_memcpy(name: str) -> None:
-    """`serves` is True for functions in functions.txt, which are not blamed for their callers."""
+    """`serves` is True for functions in functions.txt; their callers are blamed in their place."""
     assert serves(name)
 
 

@@ -112,7 +112,7 @@ def test_a_warning_with_file_and_line_in_place_of_offsets_still_names_its_functi
 
 
 def test_timestamps_with_a_space_before_the_bracket_are_recognized() -> None:
-    """Some programs that collect logs print '[   1.000000 ]'."""
+    """From lines that begin with '<4>[    1.000000 ][   T12 ]' report and time are read."""
     text = "\n".join(f"<4>[    1.000000 ][   T12 ] {line}" for line in NULL.split("\n"))
 
     assert [(essence(one), one.at) for one in reports(text)] == [(NULL_IN_RESERVE, 1.0)]
@@ -129,7 +129,7 @@ def test_a_rare_time_or_cpu_prefix_before_each_line_does_not_change_the_report(
 
 
 def test_a_log_without_times_is_not_taken_as_reversed_if_a_header_precedes_an_end_mark() -> None:
-    """A log whose last line is first is reversed, but not if a report begins before it ends."""
+    """Of a log of an oops, its end mark and a warning, both are found, the oops first."""
     warning = f"WARNING: CPU: 1 PID: 2 at osq.c:62 osq_exit+0x1/0x2\n{WHO}"
     second = f"------------[ cut here ]------------\n{warning}"
 

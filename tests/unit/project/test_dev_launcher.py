@@ -103,7 +103,7 @@ def test_with_all_packages_installed_dev_prints_nothing_and_runs_the_task(
 def test_a_task_run_by_dev_keeps_the_callers_folder_and_the_path_by_which_dev_was_called(
     machine: Machine, tmp_path: Path
 ) -> None:
-    """The task acts on the caller's folder, and its hints repeat the caller's path of ./dev."""
+    """The task runs in the caller's folder, with the caller's path of ./dev in MODLAB_PROGRAM."""
     elsewhere = tmp_path / "my module"
     elsewhere.mkdir()
 
@@ -175,7 +175,7 @@ def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
 
 
 def test_a_missing_package_is_installed(machine: Machine) -> None:
-    """Before the task, ./dev installs only the Debian package that is missing, with sudo."""
+    """./dev installs just the missing package, with sudo unless it is root, before the task."""
     machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
 
     done = machine.run("-y", "doctor")
@@ -213,7 +213,7 @@ def test_dev_installs_spin_for_task_check_and_for_kernel_build_for_macos_but_not
     words: tuple[str, ...],
     wanted: bool,  # noqa: FBT001
 ) -> None:
-    """If only spin is missing, ./dev installs it for `check` and builds for macOS alone."""
+    """If only spin is missing, ./dev installs it before `check` or a build for macOS, else not."""
     machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
 
     machine.run("-y", *words)

@@ -78,7 +78,7 @@ def test_the_feed_has_an_entry_for_each_night_with_news_the_latest_first() -> No
 
 
 def test_an_entry_keeps_its_id_when_the_feed_is_made_again() -> None:
-    """Equal ids keep a feed reader from showing a night's news twice."""
+    """The Atom feed of one history, rendered twice, is the same text, with the same ids."""
     first, second = (feed.render(mornings.colourful_morning()) for _ in range(2))
 
     assert first == second
