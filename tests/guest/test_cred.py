@@ -100,7 +100,7 @@ def test_the_record_of_a_setuid_program_has_the_ids_before_and_after(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In a real guest, a user's execs of setuid and setgid programs have such records."""
+    """A user's setuid and setgid execs have records with old and new ids; plain ones have none."""
     rounds = 500 if long_run else 8
     script = f"""
 install -m 4755 /usr/local/bin/osqcreds /tmp/setuid

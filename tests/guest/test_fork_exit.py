@@ -47,7 +47,7 @@ def test_the_exit_status_of_a_killed_process_contains_the_signal(
 def test_the_last_exit_record_of_a_process_has_the_status_that_wait_returns(
     guest: Guest, tail: Tailing
 ) -> None:
-    """When the main thread ends before the last one, by another number, the record has wait's."""
+    """When a thread outlives the main thread, its exit record (last=1) has the status of wait."""
     with tail("--type exit --processes") as running:
         said = guest.run("osqevade leader & p=$!; wait $p; echo $p $?", deadline_s=20).stdout
         seen = running.finish()

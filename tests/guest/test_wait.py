@@ -43,7 +43,7 @@ def test_a_waiting_reader_wakes_for_a_record_for_a_signal_and_when_its_queue_bec
 def test_a_shorter_latency_replaces_the_running_timer_of_a_longer_one_even_of_an_earlier_owner(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """NOTIFY with 1.5 s after one with a minute wakes the reader's poll after some 1.5 s."""
+    """NOTIFY with 1.5 s after one with a minute wakes the reader's poll after 1.5 to 20 s."""
     variant("test").load()
 
     said = json.loads(guest.run("osqwait_test latency", deadline_s=120).stdout)

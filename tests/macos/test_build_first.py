@@ -59,7 +59,7 @@ def test_task_kernel_test_builds_and_loads_a_kext_runs_all_tests_with_success_an
     project: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """kernel-test on a scripted Mac behind real SSH gives the verdict passed, step by step."""
+    """On a scripted Mac behind real SSH, each test of kernel-test passes; the kext is unloaded."""
     case = named(replace(PROFILES["10.15"]))
 
     code = code_of(

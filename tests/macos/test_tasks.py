@@ -120,7 +120,7 @@ def test_configuring_a_target_exits_with_2_but_with_0_if_option_reboot_lets_it_r
 def test_configuring_a_harness_guest_exits_with_0_and_prints_its_settings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """For a guest of ours it prints that KASLR is on, and that kernel-debug opens QEMU's stub."""
+    """For debian-12, kernel-configure-target prints that KASLR is on and what opens the stub."""
     assert code_of(targets.kernel_configure_target, target="debian-12") == 0
 
     output = capsys.readouterr().out

@@ -38,7 +38,7 @@ def verification_of(case: Case, folder: Path, *, name: str, tests: bool = True) 
 def test_report_of_a_passed_verification_has_person_mac_and_checksum(
     make_case: MakeCase, kext: Path, tmp_path: Path
 ) -> None:
-    """verify-on-mac on a scripted Mac writes a Markdown report for a person to sign."""
+    """verify-on-mac's report names the person, the scripted Mac, and the kext's SHA-256."""
     case = make_case(replace(PROFILES["10.15"]))
     case = replace(case, loading=replace(case.loading, file=kext))
 

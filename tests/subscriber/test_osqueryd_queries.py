@@ -98,7 +98,7 @@ def test_a_query_gets_the_rows_of_the_same_sql_on_the_store(sql: str, served: Se
 def test_without_the_default_index_of_osqueryd_the_same_conditions_are_passed(
     either: Served,
 ) -> None:
-    """Each column's option INDEX lets osquery pass conditions, with its own default or not."""
+    """With --extensions_default_index or without, conditions arrive: IN (1, 2) makes two calls."""
     assert either.agrees(SHELLS) == 200
     assert either.agrees(f"{SHELLS} AND cpu = 0 AND env_count = 0") == 200
     before = either.osqueryd.calls

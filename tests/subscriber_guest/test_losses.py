@@ -110,7 +110,7 @@ def test_a_watched_path_that_the_sandbox_hides_is_an_error_and_not_complete(gues
 def test_a_file_system_that_is_mounted_later_is_watched_and_the_change_is_not_complete(
     guest: Guest,
 ) -> None:
-    """In a guest, a tmpfs mounted below /srv/%% is watched at once; that interval is marked."""
+    """In a guest, a tmpfs mounted below /srv/%% is watched in 2 s; that interval is marked."""
     token = secrets.token_hex(8)
     guest.run("mkdir -p /srv/later", deadline_s=STEP_S)
     watching(guest, "/srv/%%")

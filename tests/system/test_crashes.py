@@ -149,7 +149,7 @@ def test_bad(guest):
 def test_a_hang_on_unload_is_reported_with_file_and_line(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """The example's exit never returns; rmmod's stack in the report has a line of greeter.c."""
+    """The example's exit never returns; the report has greeter_exit and its line of greeter.c."""
     project.replace(
         "pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "cling"'
     )

@@ -122,7 +122,7 @@ def wheel(folder: Path) -> Path:
 def test_on_a_fresh_debian_pip_install_setup_and_modlab_test_end_in_a_passed_verdict(
     fresh_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a new Debian root folder, with nothing of this machine, modlab tests hello.c.
+    """In a new Debian root without this machine's caches and packages, modlab tests hello.c.
 
     The seconds from the beginning of `pip install` to the end of each step are printed.
     """
