@@ -27,13 +27,22 @@ def test_markdown_shows_the_news_with_cause_and_commands() -> None:
 
 
 def test_markdown_shows_what_a_guest_printed_as_it_is() -> None:
-    """In the night's summary, HTML and Markdown in a guest's text have no effect."""
-    text = digest.markdown(mornings.colourful_morning())
-    html = MarkdownIt("commonmark").render(text)
+    """In the night's summary, HTML, Markdown and @names in a guest's text have no effect."""
+    good = mornings.cell("one", mornings.result("test_a"))
+    bad = replace(good, warnings=("<script>1</script> *loud* `x` [a](b) @root",))
+    nights = (mornings.night(1, good), mornings.night(2, bad))
+    morning = Morning(
+        project="greeter",
+        made_at=mornings.MADE_AT,
+        nights=nights,
+        judgements=judge(nights),
+    )
 
-    assert "<script>" not in html
-    assert "test_still" in html
-    assert "<em>" not in html
+    text = digest.markdown(morning)
+
+    html = MarkdownIt("commonmark").render(text)
+    assert "&lt;script&gt;1&lt;/script&gt; *loud* `x` [a](b) @root" in html
+    assert "@" not in text
 
 
 def test_a_night_without_news_says_so() -> None:
