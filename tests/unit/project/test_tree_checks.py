@@ -82,7 +82,7 @@ def test_python_that_prints_reads_os_environ_or_swallows_every_exception_is_repo
 
 
 def test_a_path_of_the_checkout_or_of_a_home_folder_is_reported(tree: Path) -> None:
-    """The path of the checkout and paths in home folders are reported in any file."""
+    """A line of a .py or .md file with the path of the checkout, or one below /home, is named."""
     (tree / "here.py").write_text(f'x = "{tree}/build"\n')
     (tree / "home.md").write_text("see /home/someone/notes\n")
     (tree / "good.md").write_text("see ~/notes and /usr/bin\n")
@@ -95,7 +95,7 @@ def test_a_path_of_the_checkout_or_of_a_home_folder_is_reported(tree: Path) -> N
 def test_a_line_with_a_host_from_which_this_machines_apt_fetches_packages_is_reported(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host from which this machine fetches packages is reported in any file."""
+    """If apt fetches packages from packages.example, a line of a .toml file with it is named."""
     monkeypatch.setattr(tree_checks, "_registries", lambda: {"packages.example"})
     (tree / "bad.toml").write_text('url = "https://packages.example/x"\n')
 
@@ -154,7 +154,7 @@ def test_code_such_as_subprocess_run_is_reported_outside_of_the_modules_reserved
 
 
 def test_a_call_of_replace_on_strings_or_dataclasses_is_not_reported(tree: Path) -> None:
-    """The check `one-way` reports only Path.replace, which host/whole_file is for."""
+    """`one-way` passes replace of strings, dataclasses and times, and kernel_headers / 'build'."""
     (tree / "harness").mkdir()
     (tree / "harness" / "good.py").write_text(
         "text.replace('a', 'b')\ndataclasses.replace(x, a=1)\nnow.replace(hour=1)\n"

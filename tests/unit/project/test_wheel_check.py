@@ -8,7 +8,7 @@ from harness.project import wheel_check
 
 
 def test_a_data_file_that_is_missing_from_the_wheel_is_named(tmp_path: Path) -> None:
-    """The check `wheel` names a file that a module of harness/ reads and the wheel lacks."""
+    """The check `wheel` names debian-packages.txt, a file of harness/ that the wheel lacks."""
     package = tmp_path / "harness" / "host"
     package.mkdir(parents=True)
     for name in ("cache.py", "debian-packages.txt"):
