@@ -25,10 +25,11 @@ from harness.guest.shared_session import SESSION_FILE, Handoff
 from harness.host import config
 from harness.model.crash import CRASHES, Cause, Crash
 from harness.model.environment import Environment
-from harness.model.settings import RunReport, Settings, Verdict
+from harness.model.settings import RunReport, Settings
 from harness.panic.values import KernelReport
 from harness.report import run_report
 from harness.report.live_view import LiveView
+from harness.runs import verdict
 
 
 def explain(environment: Environment, run_id: str, view: LiveView) -> Crash | None:
@@ -141,7 +142,7 @@ def _new_report(entry: GuestEntry, handoff: Handoff, error: HarnessError) -> Run
     return RunReport(
         run_id=entry.run_id,
         target=entry.target,
-        verdict=Verdict.FAILED if error.exit_code == 1 else Verdict.CRASHED,
+        verdict=verdict.of_error(error),
         reason=error.message,
         accel=handoff.accel,
         deadline_factor=handoff.factor,

@@ -35,14 +35,21 @@ class Evidence:
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
     """Return the verdict and the one sentence that gives its reason."""
     error = evidence.error
-    if error is not None and error.exit_code == Verdict.CRASHED.exit_code:
+    if error is not None and of_error(error) is Verdict.CRASHED:
         return Verdict.CRASHED, error.message
     fatal = next((report for report in evidence.reports if report.fatal), None)
     if fatal is not None:
         return Verdict.CRASHED, fatal.title
     if error is not None:
-        return (Verdict.FAILED if error.exit_code == 1 else Verdict.LOST), error.message
+        return of_error(error), error.message
     return _without_error(evidence)
+
+
+def of_error(error: HarnessError) -> Verdict:
+    """Return the verdict of a run that an error has ended: failed, crashed or lost."""
+    if error.exit_code == Verdict.CRASHED.exit_code:
+        return Verdict.CRASHED
+    return Verdict.FAILED if error.exit_code == 1 else Verdict.LOST
 
 
 def _without_error(evidence: Evidence) -> tuple[Verdict, str]:

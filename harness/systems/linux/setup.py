@@ -81,7 +81,10 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
     if found.headers:
         return ()
     package = f"linux-headers-{found.release}"
-    _note(shell, "deps", _Notes(packages=[package]))
+    # Those of an older kernel may have been installed by an earlier call.
+    noted = _read_notes(shell, "deps") or _Notes()
+    packages = list(dict.fromkeys((*noted.packages, package)))
+    _note(shell, "deps", _Notes(packages=packages))
     _root(shell, ["apt-get", "install", "-y", "--no-install-recommends", package])
     return (f"installed {package}; --undo removes it",)
 
@@ -130,8 +133,10 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
     for name, value in noted.sysctls.items():
         _root(shell, ["sysctl", "-w", f"{name}={value}"])
         done.append(f"{name} = {value}")
+    done += _boot_loader(shell, write=False)
+    # Last, so that a second call goes on if a command has failed.
     _forget(shell, "debug")
-    return (*done, *_boot_loader(shell, write=False))
+    return tuple(done)
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:

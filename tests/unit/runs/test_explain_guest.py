@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.crash import collect
-from harness.errors import GuestHung, HarnessError, KernelComplained
+from harness.errors import GuestHung, HarnessError, HypervisorDied, KernelComplained
 from harness.guest import cleanup, joined, shared_session
 from harness.guest.domain import DomainState
 from harness.guest.registry import GuestEntry
@@ -122,6 +122,16 @@ def test_explaining_a_hung_guest_of_a_run_without_tests_writes_a_report_with_the
     assert written.crashes == (found,)
     assert (written.verdict, written.reason) == (Verdict.CRASHED, "the guest hangs")
     assert written.provenance == KNOWN
+
+
+def test_a_guest_whose_qemu_dies_while_it_is_explained_gives_the_run_the_verdict_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report.json of a run that only loaded the module does not call a dead QEMU a crash."""
+    explain(Scenery(tmp_path, HypervisorDied("QEMU was killed")), monkeypatch)
+
+    written = run_report.load(tmp_path)
+    assert (written.verdict, written.reason) == (Verdict.LOST, "QEMU was killed")
 
 
 def test_explaining_a_hung_guest_of_a_tested_run_adds_the_crash_and_keeps_the_verdict(

@@ -31,6 +31,8 @@ class Scripted:
         }
         self.changes: list[str] = []
         self.sudo = True
+        self.release = "6.1.0"
+        self.failing = ""
 
     def run(
         self,
@@ -61,7 +63,7 @@ class Scripted:
         if words[0] == "od":
             return "", "od: no such file\n", 1
         if words[0] == "uname":
-            return "Linux 6.1.0\n", "", 0
+            return f"Linux {self.release}\n", "", 0
         if words[:2] == ["command", "-v"]:
             return "", "", 0 if words[2] != "update-grub" or self.grub else 1
         assert words[0] == "test"
@@ -75,6 +77,8 @@ class Scripted:
     def _root(self, words: list[str], data: str) -> tuple[str, str, int]:
         if words[0] == "cat":
             return self._file(words[1])
+        if words[0] == self.failing:
+            return "", f"{words[0]}: no space left", 1
         self.changes.append(" ".join(words))
         if words[0] == "tee":
             self.files[words[1]] = data
@@ -116,6 +120,33 @@ def test_setup_disallow_removes_the_headers_that_setup_allow_installed_and_does_
     assert back == ("removed linux-headers-6.1.0",)
     assert nothing[0].startswith("nothing to undo")
     assert "apt-get purge -y linux-headers-6.1.0" in shell.changes
+
+
+def test_setup_disallow_also_removes_the_headers_of_a_kernel_before_an_upgrade() -> None:
+    """On a fake target, the headers of both kernels are removed, each named once."""
+    shell = Scripted()
+
+    setup.allow(shell, signed=False)
+    setup.allow(shell, signed=False)
+    shell.release = "6.1.1"
+    setup.allow(shell, signed=False)
+
+    assert setup.disallow(shell) == ("removed linux-headers-6.1.0, linux-headers-6.1.1",)
+
+
+def test_an_undo_of_the_debug_setup_whose_update_grub_fails_can_be_repeated() -> None:
+    """On a fake target, a failed undo keeps the record of changes, and the second one ends it."""
+    shell = Scripted()
+    setup.configure_for_debug(shell, link="")
+    shell.failing = "update-grub"
+
+    with pytest.raises(CommandFailed):
+        setup.unconfigure(shell)
+    shell.failing = ""
+
+    assert "nokaslr: gone after a restart" in setup.unconfigure(shell)
+    assert shell.changes[-2] == "update-grub"
+    assert setup.unconfigure(shell)[0].startswith("nothing to undo")
 
 
 def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restores_them() -> None:
