@@ -74,12 +74,14 @@ def build_module(
 ) -> ModuleBuild:
     """Return the module built for a kernel; nothing is compiled when nothing has changed.
 
-    `variables` are passed to make and replace those of `spec`. KDIR is not passed on: it replaces
-    the folder of the kernel's headers. When two processes build the same module at once, the
-    second waits for the first.
-    Raises: BuildError with the compiler's messages, and for a kernel without headers or one that
-        dkms.conf excludes; CacheBusy when the wait is too long; ConfigError for a dkms.conf that
-        cannot be read; UsageError for folders that kbuild cannot work in; Lost for a full disk.
+    For a module in the kernel's tree make always runs, and decides what to compile. `variables`
+    are passed to make and replace those of `spec`. KDIR is not passed on: it replaces the folder
+    of the kernel's headers. When two processes build the same module at once, the second waits for
+    the first.
+    Raises: BuildError with the compiler's messages, for a kernel without headers or one that
+        dkms.conf excludes, and when the build has lost unwind data or made no such module;
+        CacheBusy when the wait is too long; ConfigError for a dkms.conf that cannot be read;
+        UsageError for folders that kbuild cannot work in; Lost for a full disk.
     """
     with _turn(spec, kernel, out, progress):
         site = _Site(folder=out / kernel.release, project=project)
@@ -214,7 +216,10 @@ def _kernel_name(spec: ModuleSpec) -> str:
 
 
 def _compile(job: Job, site: _Site, progress: Progress) -> None:
-    """Run the commands of a build, and collect the files that they made."""
+    """Run the commands of a build, and collect the files that they made.
+
+    Raises: BuildError when a command fails, an expected module is missing, or unwind data is lost.
+    """
     if job.conf is not None and job.conf.patches:
         # An earlier build has patched this copy, and a patch applies only once.
         shutil.rmtree(job.source)

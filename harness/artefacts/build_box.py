@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a build's commands run: on this host, or in a build root of another Debian suite.
+"""Where a build's commands run: on this host, or in a build root.
 
-Build commands written by others look for kernel headers in /lib/modules/RELEASE/build and call
-`uname -r`. In a box both give the kernel to build for. A box has no network, and its mounts end
-with the command. In a build root only changes in the shared folders and in /dev, /proc and /sys
-reach the host; on this host a command can write wherever its user may. If the host allows no
-namespaces, a box on this host has the network, and only `uname` is replaced.
+A build root is a small root file system of a Debian suite. Build commands written by others look
+for kernel headers in /lib/modules/RELEASE/build and call `uname -r`. In a box both give the kernel
+to build for. A box has no network, and its mounts end with the command. In a build root only
+changes in the shared folders and in /dev, /proc and /sys reach the host; on this host a command
+can write wherever its user may. If the host allows no namespaces, a box on this host has the
+network, and only `uname` is replaced.
 """
 
 import os

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build the module for every kernel of the configuration, and report all of them in one table.
+"""Build the module for the kernels of the configuration, and report all of them in one table.
 
 The kernels are those that guests boot, and those of [tool.harness.builds], for which the module is
-only built: other architectures, other compilers, newer kernels.
+only built: other architectures, other compilers, newer kernels. Kernels that the harness itself
+builds from source are left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,9 +51,10 @@ class Row:
 
 
 def rows(settings: Settings) -> tuple[Row, ...]:
-    """Return a row without a result for every kernel of the configuration that has headers.
+    """Return a row without a result for each of the configuration's kernels and builds.
 
-    Kernels that the harness builds are left out, since each would take a quarter of an hour.
+    Kernels that the harness builds from source (those with fragments) are left out, since each
+    would take a quarter of an hour.
     """
     ready = {name: one for name, one in settings.kernels.items() if not one.fragments}
     booted = (_booted_row(name, one) for name, one in ready.items())

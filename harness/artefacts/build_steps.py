@@ -121,7 +121,10 @@ def _shell(what: str, command: str, cwd: Path) -> Step:
 
 
 def _with_variables(command: str, job: Job) -> str:
-    """Return a make command with the job's make variables added, any other command unchanged."""
+    """Return a make command with the job's make variables added, any other command unchanged.
+
+    KDIR is not added.
+    """
     given = {name: text for name, text in job.variables.items() if name != "KDIR"}
     if not given or not command.startswith("make"):
         return command

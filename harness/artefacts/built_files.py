@@ -33,7 +33,8 @@ def clear(job: Job) -> None:
 def collect(job: Job, folder: Path) -> None:
     """Copy the built modules that a guest loads into a folder, with a plan of loading them.
 
-    The copies have no debug information.
+    The copies have no debug information. The folder also gets a configuration for modprobe, and
+    the list of modules and firmware that `loaded` reads.
     Raises: BuildError when an expected module is missing; the error lists the modules that exist.
     """
     made = _made(job)
@@ -87,7 +88,11 @@ def loaded(job: Job, folder: Path) -> tuple[tuple[ModuleFile, ...], tuple[PushSp
 
 
 def of_run(folder: Path, name: str) -> tuple[ModuleFile, ...]:
-    """Return the module files that a run has stored in its folder, in the order of loading."""
+    """Return the paths of a run's stored module files in its folder, in the order of loading.
+
+    They are those of the plan of loading; without a plan only the module `name`. The files
+    themselves may be missing.
+    """
     plan = plan_file(folder, name)
     steps = plan.read_text().splitlines() if plan.is_file() else [f"{_INSMOD}{name}"]
     names = [step.removeprefix(_INSMOD) for step in steps if step.startswith(_INSMOD)]

@@ -75,6 +75,7 @@ def _named(name: str, folders: Sequence[Path], *, above: tuple[Path, ...] = ()) 
     When an image extends an image of its own name, the extended image is looked up only in the
     folders that come after this image's folder. `above` are the files of the images that extend
     this one.
+    Raises: ConfigError when no folder has the image, an image extends itself, or a file is wrong.
     """
     files = [folder / f"{name}.toml" for folder in folders]
     file = next((file for file in files if toml_file.is_file(file)), None)
@@ -127,7 +128,10 @@ def _extended(base: ImageSpec, change: ImageChange, *, name: str) -> ImageSpec:
 
 
 def _located(spec: ImageSpec, file: Path) -> ImageSpec:
-    """Return the image with the full path of its set-up script, which lies beside its file."""
+    """Return the image with the full path of its set-up script, which lies beside its file.
+
+    Raises: ConfigError when there is no such script.
+    """
     setup = file.parent / spec.setup
     if not setup.is_file():
         raise ConfigError(file, "setup", f"no such file: {setup}")
@@ -195,8 +199,8 @@ def folder_disk(folder: Path, disk: Path) -> None:
 def list_cached(root: Path) -> tuple[CachedItem, ...]:
     """Return everything that the cache contains, in the order of CACHE_FOLDERS.
 
-    Images, kernels, headers, build roots, symbols and snapshots are listed one by one. Each other
-    folder of the cache is one item.
+    Images, kernels, sources, headers, build roots, symbols and snapshots are listed one by one.
+    Each other folder of the cache is one item.
     """
     items = [
         _item(kind, folder)
@@ -316,9 +320,9 @@ def disk_files(folder: Path, sizes_mib: Sequence[int]) -> tuple[Path, ...]:
 
 
 def make_empty_disks(folder: Path, sizes_mib: Sequence[int]) -> None:
-    """Make empty files for a guest's disks beyond its root disk.
+    """Make files with the given sizes for a guest's disks beyond its root disk.
 
-    They take no space until the guest writes.
+    They are sparse: they take no space until the guest writes. Existing files are replaced.
     """
     for file, size_mib in zip(disk_files(folder, sizes_mib), sizes_mib, strict=True):
         file.unlink(missing_ok=True)

@@ -133,7 +133,8 @@ def keep(
 ) -> None:
     """Move the vmlinux of a kernel that was built here to the symbol files in the cache.
 
-    Raises: KernelError when it belongs to another build; Lost when the disk is full.
+    They are given to the shared cache, too, if there is one.
+    Raises: KernelError when vmlinux belongs to another build; Lost when the disk is full.
     """
     wanted = _artefact(kernel, root, shared)
     progress(f"keeping {_VMLINUX} of {kernel.release}")
@@ -190,7 +191,10 @@ def _fetched(package: str, kernel: Kernel, folder: Path) -> Path:
 
 
 def _extract(deb: Path, name: str, target: Path) -> None:
-    """Extract one file of a package to `target`, without unpacking the rest."""
+    """Extract one file of a package to `target`, without unpacking the rest.
+
+    Raises: KernelError when the package does not contain the file or cannot be unpacked.
+    """
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
     try:
         with (

@@ -77,8 +77,10 @@ def ensure(
 def ensure_headers(
     name: str, spec: BuildSpec, *, root: Path, shared: Path | None = None, progress: Progress
 ) -> Kernel:
-    """Return a kernel that modules can be built for, and that nothing boots, from a cache.
+    """Return a kernel that modules can be built for, and that nothing boots.
 
+    Its headers come from a cache or are fetched now; the files that a guest would boot do not
+    exist.
     Raises: KernelError when its headers cannot be fetched or unpacked, CacheBusy, Lost.
     """
     suite = spec.suite or apt.own_suite()
@@ -200,7 +202,7 @@ def _resolved(package: str, arch: str, view: Sequence[str]) -> str:
 
     `package` is this package or a meta package that depends on it. The name ends in :ARCH if
     `arch` is given.
-    Raises: KernelError when apt knows no such headers.
+    Raises: KernelError when it is no name of a package of headers, or apt does not know it.
     """
     if not package.startswith(_HEADERS):
         raise KernelError(

@@ -146,7 +146,10 @@ def assemble(spec: KernelSpec, folder: Path) -> None:
 
 
 def _install_modules(tree: Path, target: Path) -> None:
-    """Install a tree's modules into a folder, which stays empty if the tree has none."""
+    """Install a tree's modules into a folder; nothing is done if the tree has none.
+
+    Raises: KernelError when make fails.
+    """
     if not (tree / "modules.order").is_file():
         return
     tool.run(

@@ -75,7 +75,8 @@ def init(what: str, *, here: Path, environment: Environment, progress: Progress)
     """Write a configuration and a first test for a module, and return the conclusions.
 
     `what` is a folder, a dkms.conf, or a package NAME-dkms, whose source is unpacked into `here`.
-    If it fails otherwise than by the build, the project is left as it was.
+    If it fails otherwise than by the build, the project is left as it was; only the unpacked
+    source of a package stays.
     Raises: UsageError when there is no module, or already a configuration; ConfigError for a
         dkms.conf that cannot be read and a pyproject.toml to which no table can be added; the
         errors of fetching a package, a kernel or a build root.

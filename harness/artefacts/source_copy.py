@@ -80,7 +80,8 @@ def _bring(source: Path, path: Path, copy: Path) -> None:
 def _inner_link(source: Path, path: Path) -> Path | None:
     """Return a link's target if it is relative and inside the source, else None.
 
-    A link that leads to itself, maybe over other links, leads nowhere.
+    None is also returned for a path that is no link, and for a link that leads to itself, maybe
+    over other links.
     """
     if not path.is_symlink() or path.readlink().is_absolute():
         return None

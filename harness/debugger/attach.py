@@ -292,7 +292,10 @@ def _release(life: GuestEntry) -> str:
 
 
 def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
-    """Return the run's module files with debug information, by the kernel's module names."""
+    """Return the run's module files with debug information, by the kernel's module names.
+
+    The result is {} when the run has no record of its session.
+    """
     try:
         found = shared_session.read(life.run / "session.json")
     except HarnessError:

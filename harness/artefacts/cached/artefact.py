@@ -51,9 +51,10 @@ def ensure(
     problem: Callable[[Path], str],
     progress: Progress,
 ) -> Path:
-    """Return the folder of an artefact, which is taken or made if the cache has none.
+    """Return the folder of an artefact, which is taken or made if the cache has no usable one.
 
-    `make` fills an empty folder. `problem` returns the reason why a folder is unusable, or "".
+    The shared cache is asked first, if there is one. `make` fills an empty folder. `problem`
+    returns the reason why a folder is unusable, or "".
     Raises: CacheBusy while another process makes it, Lost when the disk is full; and the errors of
         `make`.
     """
@@ -90,5 +91,8 @@ def give(made: Artefact, progress: Progress) -> None:
 
 
 def lack_of(name: str) -> Callable[[Path], str]:
-    """Return a function that finds an artefact unusable which lacks the file of this name."""
+    """Return a function that tells why an artefact's folder is unusable: it lacks the file `name`.
+
+    The function takes the folder; it returns that reason, or "" when the folder has the file.
+    """
     return lambda folder: "" if (folder / name).is_file() else f"it has no {name}"

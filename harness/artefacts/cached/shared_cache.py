@@ -81,10 +81,11 @@ class _Entry:
 
 
 def take(shelf: Shelf, final: Path, *, problem: Callable[[Path], str], progress: Progress) -> bool:
-    """Unpack an artefact to the folder `final`, and return whether the shared cache had it.
+    """Unpack an artefact from the shared cache to the folder `final`; return True if that was done.
 
     `problem` returns the reason why a folder is no whole artefact, or "". A damaged entry is
-    reported and removed. `final` is made or replaced only if the result is True.
+    reported and removed. The result is False when there is no whole entry, or none can be taken,
+    which is reported. `final` is made or replaced only if the result is True.
     """
     for entry in _entries(_LIST, shelf, progress) or ():
         with _scratch(final) as place:
@@ -109,10 +110,11 @@ def take(shelf: Shelf, final: Path, *, problem: Callable[[Path], str], progress:
 
 
 def give(shelf: Shelf, folder: Path, *, progress: Progress) -> None:
-    """Put an artefact of this host into the shared cache, unless it has one, or may only be read.
+    """Put an artefact of this host into the shared cache.
 
-    Entries that no host has used for two weeks are removed. A failure is reported and changes
-    nothing: the artefact stays usable on this host.
+    Nothing is done when the shared cache already has this artefact, cannot be reached, or may only
+    be read. Entries of the same kind that no host has used for two weeks are removed. A failure is
+    reported and changes nothing: the artefact stays usable on this host.
     """
     known = _entries(_LIST_TO_GIVE, shelf, progress)
     if known is None or known:
@@ -153,8 +155,9 @@ def _scratch(final: Path) -> Iterator[Path]:
 def _entries(script: str, shelf: Shelf, progress: Progress) -> tuple[_Entry, ...] | None:
     """Return the entries of an artefact, in the order of their names, as a script lists them.
 
-    The result is None when the shared cache does not answer, which is reported, and when it may
-    only be read and the script would write.
+    The result is None when the script fails or the shared cache does not answer, which is
+    reported. It is also None, without a report, when the script would write and the cache may only
+    be read.
     """
     words = (shelf.shared, shelf.folder)
     done = _execute(script, *words, deadline_s=_ANSWER_S)

@@ -57,9 +57,10 @@ def read(files: Iterable[Path], version: Version) -> tuple[Line, ...]:
 
 
 def _parsed(file: Path, number: int, text: str, version: Version) -> Line | None:
-    """Return the kernel option that a fragment's line sets; None for a comment.
+    """Return the kernel option that a fragment's line sets; None for a comment or an empty line.
 
     None is also returned for a line that is not for kernels of this version.
+    Raises: KernelError with file and line for a line that no .config can have.
     """
     limit = _RANGE.search(text)
     if limit is not None:

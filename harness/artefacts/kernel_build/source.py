@@ -31,7 +31,11 @@ _NUMBERS = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL) *= *(\d+)$", re.MULTILINE
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An unpacked kernel source: its folder, its version, and a hash of its content."""
+    """An unpacked kernel source: its folder, its version, and a hash that stands for its content.
+
+    The hash `key` is that of the package's name and version, or for a user's tree that of the
+    names, sizes and times of its files.
+    """
 
     folder: Path
     version: Version
@@ -53,7 +57,8 @@ class Source:
 def ensure(spec: KernelSpec, *, root: Path, progress: Progress) -> Source:
     """Return the source that a kernel is built from; a package's is fetched and unpacked once.
 
-    Raises: KernelError when there is no such package or no source in it, CacheBusy, Lost.
+    Raises: KernelError when there is no such package, for a folder without a kernel's source, and
+    for a tree with a .config; CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None:
         return _source(spec.tree, _state_of(spec.tree))
