@@ -21,7 +21,7 @@ _MASK = (1 << 64) - 1
 def slide(domain: Domain, image: Image) -> int | None:
     """Return the offset that KASLR added to every address of vmlinux, or None.
 
-    None means that the guest is so early in its boot that the kernel has no IDT yet.
+    None means that the kernel's IDT cannot be read or is still empty, as early in the boot.
     Raises: UsageError when an address in the guest's IDT does not fit this vmlinux, and when
         vmlinux is damaged or has no symbol of the page fault's handler.
     """

@@ -132,7 +132,7 @@ def _bridging(listener: socket.socket, client: KdpClient, progress: Progress) ->
 def text_address(kernel: Path) -> int:
     """Return the address at which a Mach-O's __TEXT is linked.
 
-    Raises: UsageError when the file is not a 64-bit Mach-O.
+    Raises: UsageError when the file cannot be read, or is not a 64-bit Mach-O with a __TEXT.
     """
     try:
         data = kernel.read_bytes()

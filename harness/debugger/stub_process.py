@@ -34,7 +34,10 @@ _END_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Guarded:
-    """A guest's open gdb stub: the guard's socket for debuggers, and the guest's earlier state."""
+    """A guest's open gdb stub: the guard's socket for debuggers, and the guest's earlier state.
+
+    `log` is the file with the guard's log.
+    """
 
     socket: Path
     found: stub_relay.Found

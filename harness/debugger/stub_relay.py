@@ -88,10 +88,10 @@ def found_state(domain: Domain) -> Found:
 
 
 def restore(domain: Domain, found: Found) -> None:
-    """Restore the state that the guest had before the debugger came.
+    """Let a guest run again that ran before the debugger came; leave any other guest alone.
 
     A second CPU may have hit a breakpoint just before the breakpoint was removed, and stops when
-    the guest runs again. So the guest is resumed until it keeps running.
+    the guest runs again. So the guest is resumed until it keeps running, or has died.
     Raises: DebugError when it does not keep running.
     """
     if found is not Found.RUNNING:
@@ -257,7 +257,7 @@ class _Relay:
         return bool(data)
 
     def _ask(self) -> bool:
-        """Forward the debugger's packets to QEMU's stub; return whether the debugger stays.
+        """Forward the debugger's packets to QEMU's stub; return whether both are still connected.
 
         Packets by which the debugger leaves or resumes a dead guest are not forwarded, but
         answered here.
@@ -289,7 +289,10 @@ class _Relay:
             self._set_now.discard(payload)
 
     def _keep_registers(self, payload: bytes) -> None:
-        """Save a dead guest's registers before the first packet (`payload`) that writes them."""
+        """Save a dead guest's registers before the first packet (`payload`) that writes them.
+
+        This is done once for each thread. A packet Hg says which thread the next packets are for.
+        """
         if payload.startswith(b"Hg"):
             self._thread = payload
         elif self._dead and payload[:1] in {b"P", b"G"} and self._thread not in self._saved:

@@ -41,10 +41,12 @@ def chosen(forced: Accel | None) -> Accel:
 
 
 def host_words(accel: Accel) -> tuple[str, ...]:
-    """Return what a saved guest depends on of this host, besides the programs that run it.
+    """Return the texts that describe what a saved guest depends on of this host.
 
     Under KVM, a guest uses the instructions and registers of this processor, as the host's kernel
-    shows them to it. An emulated guest depends on neither, and the result is ().
+    shows them to it. So the texts are lines of /proc/cpuinfo on the first processor, and the
+    kernel's release. An emulated guest depends on neither, and the result is (). The programs that
+    run the guest are not included.
     """
     if accel is not Accel.KVM:
         return ()

@@ -140,7 +140,10 @@ def dependency_closure(packages: Sequence[str], *view: str) -> set[str]:
 
 
 def versions(packages: Sequence[str], *view: str) -> dict[str, str]:
-    """Return the candidate version of each package that apt knows."""
+    """Return the candidate version of each of the given packages that apt knows, by its name.
+
+    Packages that apt could not install, because no version is a candidate, are left out.
+    """
     candidates: dict[str, str] = {}
     package = ""
     for line in _output("apt-cache", *view, "policy", *packages).splitlines():

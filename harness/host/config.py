@@ -61,7 +61,11 @@ def _runtime(own: str) -> Path:
 
 
 def child_environment(session_file: Path) -> dict[str, str]:
-    """Return the variables by which a pytest process finds the guest that a run shares with it."""
+    """Return the environment for a pytest process that shares the guest of a run.
+
+    It is this process's own environment, the variable that names the session file, by which pytest
+    finds the guest, and PYTHONUNBUFFERED.
+    """
     return {**os.environ, RUN_VARIABLE: str(session_file), "PYTHONUNBUFFERED": "1"}
 
 

@@ -65,7 +65,10 @@ def fragments(names: Sequence[Path], own: Path) -> tuple[Path, ...]:
 
 
 def fragment_names(own: Path) -> list[str]:
-    """Return the names of the kernel configuration fragments that ship or are in `own`."""
+    """Return the names of the kernel configuration fragments that ship or are in `own`, sorted.
+
+    The base, which every kernel has, is left out.
+    """
     files = (file for folder in (_FRAGMENTS, own) for file in folder.glob("*.config"))
     return sorted({file.stem for file in files} - {_BASE})
 
@@ -88,7 +91,12 @@ def _with_image(done: Table) -> Table:
 
 
 def _module(table: Table, file: Path, root: Path) -> Table:
-    """Return the table [module], completed with values from the module's source folder."""
+    """Return the table [module], completed with values from the module's source folder.
+
+    A table with a source of a wrong type is returned unchanged.
+    Raises: ConfigError for a source folder that is missing, and for a dkms.conf that is missing or
+        cannot be read.
+    """
     if isinstance(table.get("dkms"), str):
         conf = root / table["dkms"]
         if not toml_file.is_file(conf):

@@ -81,7 +81,7 @@ class _Entry:
 
 
 def take(shelf: Shelf, final: Path, *, problem: Callable[[Path], str], progress: Progress) -> bool:
-    """Unpack an artefact from the shared cache to the folder `final`; return True if that was done.
+    """Unpack an artefact from the shared cache to the folder `final`; return whether that worked.
 
     `problem` returns the reason why a folder is no whole artefact, or "". A damaged entry is
     reported and removed. The result is False when there is no whole entry, or none can be taken,

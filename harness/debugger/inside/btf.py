@@ -61,7 +61,7 @@ class Btf:
         return self._size(self._structures[structure])
 
     def has(self, path: str) -> bool:
-        """Return whether a structure has a member, which depends on the kernel's release."""
+        """Return whether the kernel has the structure and the members that a dotted path names."""
         try:
             self.member(path)
         except KeyError:
@@ -86,7 +86,7 @@ class Btf:
         return Member(offset_bytes=offset, size_bytes=self._size(number))
 
     def offset(self, path: str) -> int:
-        """Return the offset of a member in bytes."""
+        """Return the offset in bytes of the member at a dotted path; KeyError as in `member`."""
         return self.member(path).offset_bytes
 
     def _find(self, number: int, wanted: str) -> tuple[int, int] | None:
@@ -107,7 +107,10 @@ class Btf:
         return None
 
     def _plain(self, number: int) -> int:
-        """Return the number of the type to which the typedef or qualifier `number` leads."""
+        """Return the number of the type to which the typedef or qualifier `number` leads.
+
+        Any other type leads to itself; 0 is void.
+        """
         while number:
             _, info, target = _TYPE.unpack_from(self._data, self._types[number])
             if info >> 24 & 0x1F not in _ALIASES:

@@ -30,7 +30,10 @@ class _Session:
         self._loaded: dict[str, int] = {}
 
     def add(self, module: linux.Module) -> None:
-        """Read a module's symbols at its addresses; a module without a known file is ignored."""
+        """Read a module's symbols at its addresses.
+
+        A module without a known file or without a section .text is ignored.
+        """
         file = self.facts.modules.get(module.name)
         text = module.sections.get(".text")
         if file is None or text is None:
@@ -84,7 +87,11 @@ class _Command(gdb.Command):  # type: ignore[misc]
         self._session = session
 
     def invoke(self, argument: str, _from_tty: bool) -> None:  # noqa: FBT001
-        """Run the harness's command with the words of `argument`, and print its lines in gdb."""
+        """Run the harness's command with the words of `argument`, and print its lines in gdb.
+
+        Without words, lx-fault gets the selected frame's stack pointer.
+        Raises: gdb.GdbError with the reason when the command fails.
+        """
         words = gdb.string_to_argv(argument)
         if self._command.name == "lx-fault" and not words:
             words = [str(int(gdb.parse_and_eval("(unsigned long)$rsp")))]
@@ -122,7 +129,10 @@ class _ExceptionUnwinder(Unwinder):  # type: ignore[misc]
         self._ranges = [(start + view.slide, end + view.slide) for start, end in ranges]
 
     def __call__(self, frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
-        """Return the registers of the interrupted code for a frame in entry code, else None."""
+        """Return the registers of the interrupted code for a frame in entry code.
+
+        The result is None for any other frame, and when the stack cannot be read.
+        """
         pc, sp = frame.read_register("rip"), frame.read_register("rsp")
         here = int(pc) & (1 << 64) - 1
         # A return address may be the end of the function that called last, and is never its start.

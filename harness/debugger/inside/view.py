@@ -60,7 +60,7 @@ class View:
             return self._member_of(path)
 
     def symbol(self, name: str) -> int:
-        """Return the present address of a symbol of the kernel."""
+        """Return the present address of a symbol of the kernel; KeyError for an unknown symbol."""
         address = self.image.symbol(name)
         # Per-CPU symbols are offsets from 0, so KASLR does not move them.
         return address + self.slide & _MASK if address >> 63 else address
