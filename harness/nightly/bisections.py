@@ -18,9 +18,11 @@ Say = Callable[[str], None]
 
 
 def due(morning: Morning) -> tuple[tuple[Finding, Cause], ...]:
-    """Return tonight's failures that a commit may have caused and no bisection explains yet.
+    """Return tonight's failures that only a commit may have caused and no bisection explains yet.
 
-    Each finding comes with its cause, which names the last good and the first bad commit.
+    They are new or still there, with a test or the signature of a crash; a failure for which the
+    kernel is suspected, too, is left out. Each finding comes with its cause, which names the last
+    good and the first bad commit.
     """
     return tuple(
         (one, one.cause)
@@ -36,9 +38,10 @@ def due(morning: Morning) -> tuple[tuple[Finding, Cause], ...]:
 def run(
     morning: Morning, history: History, base: KernelTestRequest, view: LiveView, say: Say
 ) -> int:
-    """Bisect each failure that `due` returns, store the answers, and return their number.
+    """Bisect each failure that `due` returns, store the answers, and return the number of answers.
 
-    A bisection that ends in an error is reported by `say`, and the next one begins.
+    Each answer is reported by `say`. So is a bisection that ends in an error; then the next one
+    begins.
     """
     found = 0
     for finding, cause in due(morning):

@@ -64,7 +64,10 @@ def _with_kernel(settings: Settings, spec: CellSpec) -> CellSpec:
 
 
 def of_spec(settings: Settings, spec: CellSpec, *, long: bool) -> Cell:
-    """Return the nightly cell that a CellSpec describes: a target, a kernel and a test set."""
+    """Return the nightly cell that a CellSpec describes: target, kernel, flavour and test set.
+
+    With `long`, "-long" is added to the name of the test set.
+    """
     target = settings.targets[spec.target]
     image = target.image.extends if isinstance(target.image, ImageChange) else target.image
     return Cell(

@@ -54,7 +54,8 @@ def open_history(file: Path) -> Iterator["History"]:
     """Open the SQLite file of a project's nights for the length of a `with` block.
 
     A missing file is created, and an older schema is migrated to the present one.
-    Raises: UsageError for a file of a later schema; Lost for a file that SQLite cannot use.
+    Raises: UsageError for a file of a later schema; Lost for a file that SQLite cannot use, also
+        when SQLite notices this within the block.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": _BUSY_S})
@@ -77,7 +78,7 @@ def open_history(file: Path) -> Iterator["History"]:
 class History:
     """The stored nights of a project: their plans, the starts of cells, results and bisections.
 
-    Every method is one transaction.
+    Every method that writes is one transaction.
     """
 
     engine: Engine
@@ -99,7 +100,10 @@ class History:
         raise UsageError(f"{self.file} has no night {night_id}")
 
     def cells(self) -> dict[str, Cell]:
-        """Return every cell of the nightly matrix that any night planned, by the cell's id."""
+        """Return every cell of the nightly matrix that is stored, by the cell's id.
+
+        A cell is stored when a night plans it, or when a run of it is imported.
+        """
         return {row["id"]: rows.cell(row) for row in self._rows(select(tables.CELLS))}
 
     def planned(self, night_id: str) -> tuple[PlannedCell, ...]:
@@ -156,7 +160,10 @@ class History:
         return {row["cell"]: Verdict(row["verdict"]) for row in self._rows(query)}
 
     def missing(self, night_id: str) -> tuple[str, ...]:
-        """Return the ids of cells that `elsewhere.merge` recorded as lost: no result came."""
+        """Return the ids of a night's cells whose own result has not arrived.
+
+        For these cells `elsewhere.merge` has stored a placeholder with the verdict "lost".
+        """
         results = tables.RESULTS.c
         found = self._rows(select(results.cell, results.run_id).where(results.night == night_id))
         return tuple(
@@ -205,7 +212,10 @@ class History:
     # --- writing --------------------------------------------------------------------------------
 
     def begin_night(self, night: Night, planned: Sequence[PlannedCell]) -> None:
-        """Insert a night and the cells of its plan; rows that exist already stay as they are."""
+        """Insert a night and its plan; what the history already has of both stays as it is.
+
+        The rows of the cells themselves are updated.
+        """
         with self._transaction(writes=True) as connection:
             new = sqlite.insert(tables.NIGHTS).on_conflict_do_nothing()
             connection.execute(new, asdict(night))
@@ -233,9 +243,10 @@ class History:
     def record(self, result: CellResult, cell: Cell | None = None) -> bool:
         """Store a cell's result with its tests, crashes and warnings; return False if it exists.
 
-        There is one result for each night, cell and attempt, and one for each run. A first result
-        (attempt 0) replaces the placeholder that `elsewhere.merge` stores for a result that has
-        not arrived. `cell` is needed only for a cell that no stored plan contains.
+        There is one result for each night, cell and attempt, and one for each run; a second one is
+        not stored. A first result (attempt 0) replaces the placeholder that `elsewhere.merge`
+        stores for a result that has not arrived. `cell` is needed only for a cell that no stored
+        plan contains.
         """
         missing = tables.RESULTS.c.run_id == missing_run(result.night, result.cell)
         with self._transaction(writes=True) as connection:
@@ -311,7 +322,7 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     """Begin a transaction.
 
-    One that writes takes SQLite's write lock now, so it cannot fail later.
+    One that writes takes SQLite's write lock now, so it need not wait for the lock later.
     """
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

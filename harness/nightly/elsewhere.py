@@ -26,7 +26,10 @@ Say = Callable[[str], None]
 
 
 def result_file(folder: Path, cell_id: str) -> Path:
-    """Return the path in a folder at which the result of a cell is written: CELL-ID.result.db."""
+    """Return the path in a folder at which the result of a cell is written.
+
+    Its name is CELL-ID.result.db, with a + for each / of the id.
+    """
     return folder / f"{cell_id.replace('/', '+')}{SUFFIX}"
 
 
@@ -36,9 +39,9 @@ def run_cell(
     """Run one cell of a plan, write its result file into the folder `to`; return the exit code.
 
     A cell that fails or crashes is repeated as often as the configuration says. A cell whose
-    result is in `to` already is not run again.
-    Raises: UsageError when the plan has no such cell, and when the commit or the configuration of
-        this checkout is not that of the plan.
+    result is in `to` already is not run again. The exit code is that of the cell's first result.
+    Raises: UsageError when the plan has no such cell or leaves it out, and when the commit or the
+        configuration of this checkout is not that of the plan.
     """
     planned = _chosen(settings, plan, cell_id)
     with open_history(result_file(to, cell_id)) as history:
@@ -115,7 +118,10 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 
 def _merge_file(history: History, plan: PlanFile, file: Path, say: Say) -> None:
-    """Record the results in one file of another machine; report a file that cannot be used."""
+    """Record the results of the plan's night from another machine's file; report each by `say`.
+
+    A file that cannot be used, or that has no such result, is reported and skipped.
+    """
     wanted = {one.id for one in plan.running}
     try:
         with open_history(file) as other:

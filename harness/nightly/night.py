@@ -33,9 +33,9 @@ class NightRequest:
     """What the user asks of a night: `form` is "full" or "short" and chooses the matrix of cells.
 
     `patterns` are globs for the ids of cells, () for every cell. `since` is a commit: only cells
-    that use a file which has changed since then. `only_failed` leaves only the cells that failed
-    last. `budget_s` is the longest that the night may take. `long` runs all tests in their long
-    form.
+    that use a file which has changed since then, "" for every cell. `only_failed` leaves only the
+    cells that failed, crashed or were lost in their latest night. `budget_s` is the longest that
+    the night may take. `long` runs all tests in their long form.
     """
 
     form: str
@@ -52,7 +52,8 @@ def planned(
     """Return the cells that a night would run if it began now, in order, and those left out.
 
     `host` is the processors and memory of this host.
-    Raises: UsageError when the configuration has no cells, and for a pattern that matches none.
+    Raises: UsageError when the chosen matrix has no cells, for a pattern that matches none, and
+        for a `since` that git does not know.
     """
     matrix = settings.nightly.short if request.form == SHORT else settings.nightly.full
     wanted = cells.cells(settings, matrix, long=request.long)
@@ -87,10 +88,10 @@ def _left_out(history: History) -> frozenset[str]:
 
 
 def begin(settings: Settings, history: History, form: str, chosen: Sequence[PlannedCell]) -> Night:
-    """Record a new night with its plan, and end the nights that were interrupted and not resumed.
+    """Record a new night with its plan, and return the night.
 
-    The cells that such a night has not run are recorded as left out, and so come first in the next
-    one.
+    Before that, end the nights that were interrupted and not resumed. The cells that such a night
+    has not run are recorded as left out, and so come first in the next one.
     """
     for earlier in history.nights(last=plan.NIGHTS):
         if not earlier.ended_at:
@@ -165,7 +166,11 @@ def write_files(settings: Settings, history: History, night_id: str) -> tuple[Pa
 
 
 def plan_rows(chosen: Sequence[PlannedCell]) -> tuple[str, ...]:
-    """Return a plan as lines for a terminal: cell, expected minutes, and why it is left out."""
+    """Return a plan as lines for a terminal: cell, expected minutes, and why it is left out.
+
+    The last line has the number of the cells that run, and their minutes. A plan without cells is
+    the line "no cell is to be run".
+    """
     if not chosen:
         return ("no cell is to be run",)
     width = max(len(one.cell.id) for one in chosen)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Import the folders of earlier runs into the nightly history: the runs of one day are one night.
 
-A run is imported when it is a run of a cell: a target, a kernel and a test set that the
-configuration has. Runs of single tests and of commands are no runs of a cell.
+A run is imported when it is a run of a cell: a target, kernel, flavour and test set, or a build of
+the module, that the configuration has. Runs of single tests and of commands are no runs of a cell.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,10 @@ def _night(report: RunReport) -> Night:
 
 
 def _cell(settings: Settings, report: RunReport) -> Cell | None:
-    """Return the cell that a run's target, kernel, flavour and tests match, None without one."""
+    """Return the cell that a run's target, kernel, flavour and tests match, None without one.
+
+    A run that built the module for a kernel of the table `builds` matches the cell of that build.
+    """
     known = report.provenance
     if report.target in settings.builds and known.kernel == report.target:
         return cells.build_cell(settings, report.target)

@@ -39,9 +39,10 @@ class Known:
 
 
 def known(points: Sequence[CellPoint], left_out: frozenset[str]) -> Known:
-    """Return the durations and last nights of cells from the results of earlier nights.
+    """Return what the results of earlier nights show of cells; `left_out` is stored unchanged.
 
-    Shape: `points` are in order of time. Results of lost cells say nothing of a cell's duration.
+    Only first attempts count. A result of a lost cell says nothing of the cell's duration.
+    Shape: `points` are in order of time.
     """
     costs: dict[str, list[float]] = {}
     last: dict[str, str] = {}
@@ -54,9 +55,10 @@ def known(points: Sequence[CellPoint], left_out: frozenset[str]) -> Known:
 
 
 def expected_s(cell: Cell, past: Known, others: Sequence[Cell]) -> float:
-    """Return how many seconds a cell is expected to take, from the median of its latest results.
+    """Return how many seconds a cell is expected to take: the median of its latest 5 results.
 
-    A cell without results is expected to take as long as those of `others` with the same tests.
+    For a cell without results it is the median of those of `others` that are of the same kind and
+    have the same tests, or 600 s when these have no results either.
     """
     own = past.costs_s.get(cell.id, ())
     if own:

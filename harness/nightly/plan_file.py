@@ -104,7 +104,7 @@ def text(plan: PlanFile) -> str:
 def read(file: Path) -> PlanFile:
     """Return the plan in a JSON file.
 
-    Raises: UsageError for a file that is missing, that is no plan, or that has a later schema.
+    Raises: UsageError for a file that is missing, that is no plan, or that has another schema.
     """
     hint = f"`{hints.command('nightly', '--plan', 'json')}` prints a plan"
     try:

@@ -129,7 +129,7 @@ def as_report(result: CellResult) -> RunReport:
 
 
 def finished_report(folder: Path) -> RunReport | None:
-    """Return the report in a run's folder, None when the run came to no verdict.
+    """Return the report in a run's folder, None without a readable one and for the verdict "lost".
 
     A run that was killed has no report, and one that was interrupted has the verdict "lost".
     """

@@ -103,6 +103,8 @@ def run(settings: Settings, history: History, night_id: str, limits: Limits, say
     """Run every cell of a night that has no result yet, and then record that the night has ended.
 
     A cell that is running already, because its worker has outlived another planner, is waited for.
+    A cell that failed or crashed is repeated, and one that would end after the budget is left out.
+    At the end, runs of earlier nights may be removed to free disk space.
     Raises: KeyboardInterrupt, after the workers have ended; the night can then be resumed.
     """
     folders.of_night(settings, night_id).mkdir(parents=True, exist_ok=True)
@@ -272,7 +274,10 @@ class _Planner:
         return self._has_memory(needed.memory_mib + spare_mib)
 
     def _has_memory(self, needed_mib: int) -> bool:
-        """Return whether the host has this much free memory now; another program may use it."""
+        """Return whether the host has this much free memory now; another program may use it.
+
+        If not, and no cell runs, the wait for memory is reported by `say`, at most once a minute.
+        """
         free_mib = room.free_memory_mib()
         if needed_mib <= free_mib:
             return True

@@ -101,7 +101,7 @@ class CellResult:
     repetitions in fresh guests. `starts` counts how often the attempt was started: more than once
     when a process was killed. `folder` is the run's folder and `log` what the command printed;
     both may be gone when an old result is read. `measures` are numbers by names that end in their
-    unit: boot_s, module_bytes, coverage_percent, and stage_NAME_s for each stage. `warnings` are
+    unit: boot_s or restore_s, module_bytes, and stage_NAME_s for each stage. `warnings` are
     reports of the kernel outside of crashes. `worker` is the machine on which the cell ran, and
     `lost_tries` are the workers that were lost before. A result that was read has tests without
     reports.

@@ -180,9 +180,11 @@ def _recorded_start(job: _Job, start: Start) -> Iterator[None]:
 
 
 def _judged(job: _Job, attempt: Attempt, run_id: str, status: int | None) -> CellResult | None:
-    """Return the result of a cell whose process ended, None when a signal killed it.
+    """Return the result of a cell whose process ended, None when a signal killed it too early.
 
-    `status` is the exit status, None when the deadline passed.
+    `status` is the exit status, None when the deadline passed. A finished report is the result in
+    any case. Without it, the result is None after a signal, and "lost" after the deadline or
+    without a usable report.
     """
     folder = job.folder(run_id)
     report = results.finished_report(folder)

@@ -55,7 +55,9 @@ class Plan(buildstep.ShellMixin, buildstep.BuildStep):  # type: ignore[misc]
     def run(self) -> Steps:
         """Run the plan command on a worker, and write its output to plan.json on the master.
 
-        It also sets the property `night` and makes the folder for the results of cells.
+        It also sets the property `night` and makes the folder for the results of cells. If
+        plan.json is there already, the command is not run. The result is FAILURE if the command
+        fails, else SUCCESS.
         """
         number = self.build.requests[0].id
         self.setProperty("night", number, "night")

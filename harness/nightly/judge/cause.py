@@ -15,10 +15,12 @@ Pair = tuple[CellOnce, CellOnce]
 
 
 def of_failure(events: Sequence[Event], good: Sequence[Pair]) -> Cause:
-    """Return what to bisect for a new failure: the module's commits, kernel versions or both.
+    """Return what may have caused a new failure, the evidence for it, and the range to bisect.
 
-    `events` are the failure in each cell that shows it. `good` are the cells in which the same
-    test passes tonight: each as it is now, and as it was in its run before.
+    The suspect is what changed since the last pass: the module's commits, the kernel's version,
+    both or nothing; FIRST when no cell has a good result before. `events` are the failure in each
+    cell that shows it. `good` are the cells in which the same test passes tonight: each as it is
+    now, and as it was in its run before.
     """
     bad = [(event.cell, event.last_good) for event in events if event.last_good is not None]
     pairs = [(now, then) for now, then in bad if then is not None]

@@ -3,8 +3,9 @@
 
 A subject is a test, or what can end a cell without it: a stage such as the build, or a crash
 between tests. A lost or skipped result proves nothing, so it changes nothing. A failure is flaky
-when a rerun in a fresh guest passes, when the test passes again although neither commit nor kernel
-has changed, and, without reruns, when it has failed and recovered before.
+when a rerun in a fresh guest passes, or when the test passes again although neither commit nor
+kernel has changed. Without reruns, a failure after a pass is flaky when the test was reported as
+flaky before, in any cell, or has failed and recovered twice in its last 30 runs.
 """
 
 from collections import deque
@@ -101,7 +102,10 @@ def _bad_test(test: TestOnce, cell: CellOnce) -> Bad:
 
 
 def subject_of(test: TestOnce) -> Subject:
-    """Return the subject that stands for a test in all cells and nights: SUITE::NAME."""
+    """Return the subject that stands for a test in all cells and nights: SUITE::NAME.
+
+    A test without a suite has only NAME.
+    """
     return Subject.of(Area.TEST, f"{test.suite}::{test.name}" if test.suite else test.name)
 
 
@@ -127,11 +131,11 @@ def follow(
     ran: CellOnce | None,
     flaky: set[Subject],
 ) -> list[Event]:
-    """Add one cell's results of a night to `courses`; return a judgement for each changed subject.
+    """Add one cell's results of a night to `courses`; return its failures and recoveries.
 
-    A subject is a test, or what can end a cell. `courses` are its earlier results in this cell.
-    `ran` is the cell as it was when it last had test results. `flaky` are the subjects that are
-    known to be flaky, in any cell.
+    A failure that goes on is returned, too. A subject is a test, or what can end a cell. `courses`
+    are the earlier results of each subject in this cell. `ran` is the cell as it was when it last
+    had test results. `flaky` are the subjects that are known to be flaky, in any cell.
     """
     events = []
     bad = {one.subject: one for one in bad_subjects(cell)}

@@ -9,7 +9,7 @@ from harness.nightly.judge.noise import Change
 
 
 class Kind(Enum):
-    """The kinds of findings, in the order in which a night's report lists them."""
+    """The kinds of findings, in the order in which `Judgement.findings` lists them."""
 
     NEW = "new failure"
     LOST = "lost"
@@ -59,7 +59,7 @@ class Subject:
 
 
 class Suspect(Enum):
-    """What changed between the last run that passed and the first that failed."""
+    """What changed between the last run that passed and the first that failed, if known."""
 
     COMMITS = "the module's commits"
     KERNELS = "the kernel's package"
@@ -140,7 +140,7 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """An id that a finding has in every night: a hash of its group and first night."""
+        """The finding's id: a hash of its `group` and `since`, the same wherever both are."""
         return hashlib.sha256(f"{self.group}\0{self.since}".encode()).hexdigest()[:12]
 
     @property

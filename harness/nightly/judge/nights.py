@@ -64,8 +64,10 @@ class Evidence:
     """What a run found out about a failed test, or about the end of a cell, for a night's report.
 
     `test` is "" for a crash between tests, and for a cell that failed before its tests. `source`
-    are the source lines around `place`, `console` the last lines of the console or of the tool
-    that failed, `why` the sentence that says who is to blame.
+    are the source lines around `place`. `console` has up to 40 lines: of a crash the kernel's
+    report or the last console lines, of a test its diagnostics, of a cell the output of what
+    failed. `why` is the sentence that says who is to blame for a crash, or a hint on the failure
+    of a cell.
     """
 
     test: str

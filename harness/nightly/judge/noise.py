@@ -68,9 +68,10 @@ def noise(values: Sequence[float]) -> float:
 def step(values: Sequence[float]) -> Change | None:
     """Return the step with which a series of durations ends, or None.
 
-    There is one when the last 4 values all lie beyond the noise of the nights before them, on the
-    same side. If those nights may rise slowly, the rise is continued first, so that a drift is no
-    step.
+    There is one when the last 4 values all lie beyond the median of the 10 to 20 before them, on
+    the same side, by more than 15 % and more than 4 times the noise. Two levels must also fit the
+    series better than a straight line. If the earlier values may rise slowly, the rise is
+    continued first, so that a drift is no step.
     """
     before, last = values[:-HOLDS][-_MOST_BEFORE:], values[-HOLDS:]
     if len(before) < _FEWEST_BEFORE:
@@ -96,8 +97,9 @@ def step(values: Sequence[float]) -> Change | None:
 def drift(values: Sequence[float], *, goes_on: bool) -> Change | None:
     """Return the slow rise with which a series of durations ends, or None.
 
-    `goes_on` is True when this drift was reported the night before: weaker evidence is enough
-    then.
+    It is looked for in the last 30 values; there must be at least 20. It must be at least 10 % and
+    the noise, and a straight line must fit better than a step. `goes_on` is True when this drift
+    was reported the night before: weaker evidence is enough then.
     """
     window = values[-_DRIFT_NIGHTS:]
     if len(window) < _FEWEST_DRIFT_NIGHTS or not _rises(window):
@@ -123,7 +125,7 @@ def drift(values: Sequence[float], *, goes_on: bool) -> Change | None:
 
 
 def _rises(window: Sequence[float]) -> bool:
-    """Return whether the last quarter is clearly above the first: a cheap test before `_trend`."""
+    """Return whether the last quarter is over 5 % above the first, as a cheap first test."""
     quarter = len(window) // 4
     first, last = median(window[:quarter]), median(window[-quarter:])
     return last - first > 0.5 * _DRIFT_SHARE * first

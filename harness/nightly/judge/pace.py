@@ -62,9 +62,10 @@ def _durations(cell: CellOnce) -> Iterator[tuple[Subject, float]]:
 
 
 def _judge(pace: Pace, subject: Subject, cell: CellOnce) -> Slowdown | None:
-    """Return the slowdown with which a test's or the boot's durations end, None without one.
+    """Return the slowdown that lasts until the newest value of `pace`, None without one.
 
-    A step also removes the values before it, and one to a shorter duration is no slowdown.
+    `pace` has the durations of one test, or of the boot, in this cell. If they contain a step, the
+    values before it are removed from `pace`; a step to a shorter duration is no slowdown.
     """
     step = noise.step(pace.values)
     if step is not None:

@@ -69,7 +69,10 @@ def _escaped(text: str) -> str:
 
 
 def chat(morning: Morning) -> str:
-    """Return a night's report as plain lines for a chat: summary, new findings, page address."""
+    """Return a night's report as plain lines for a chat: summary, new findings, page address.
+
+    At most 8 findings are listed, and the others are counted.
+    """
     lines = [f"{morning.project}, night {morning.night.name}: {words.summary(morning)}"]
     lines += [
         f"- {one.kind.value}: {words.headline(one)}, {words.where(one, morning)}"
@@ -82,7 +85,10 @@ def chat(morning: Morning) -> str:
 
 
 def annotations(morning: Morning) -> str:
-    """Return the new findings of a night as workflow commands of GitHub, the failures first."""
+    """Return the new findings of a night as workflow commands of GitHub, the failures first.
+
+    There are at most 10 of each level (error, warning, notice), because GitHub drops the others.
+    """
     counts: dict[str, int] = {}
     lines = []
     for finding in morning.news:

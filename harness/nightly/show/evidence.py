@@ -15,7 +15,11 @@ _MOST_LINES = 40
 
 
 def of_result(result: CellResult, cell: Cell) -> tuple[Evidence, ...]:
-    """Return the evidence of each crash, failed test, and cell that failed before its tests."""
+    """Return what explains the failures of one cell's result, one piece for each failure.
+
+    They are the crashes, then the failed tests without a crash, then the cell itself if it failed
+    before its tests.
+    """
     return tuple(_found(result, cell))
 
 

@@ -18,7 +18,7 @@ _MOST_ENTRIES = 30
 
 
 def render(morning: Morning) -> str:
-    """Return the XML of the Atom feed, the latest night first."""
+    """Return the XML of the Atom feed: the latest 30 nights that have news, the latest first."""
     feed = ET.Element("feed", {"xmlns": _NAMESPACE, "xml:lang": "en"})
     _add(feed, "id", _name(morning.project))
     _add(feed, "title", f"{morning.project}: nights with news")

@@ -41,7 +41,7 @@ class Morning:
     def known(self) -> tuple[Finding, ...]:
         """The findings of earlier nights that last until this night, each in its latest state.
 
-        Flaky tests and slowdowns are kept for 30 nights after they were last seen.
+        Flaky tests and slowdowns last as long as one of the latest 30 nights has them.
         """
         tonight = self.judgements[-1].findings
         latest = {one.group: one for one in tonight if not one.is_news}

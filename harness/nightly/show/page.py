@@ -45,7 +45,7 @@ def render(morning: Morning) -> str:
 
 
 def _events(morning: Morning) -> list[tuple[str, list[str]]]:
-    """Return each earlier night and the findings that it reported first, latest night first."""
+    """Return the earlier nights with news, each with a line for each new finding, latest first."""
     return [
         (one.night, [words.event(found) for found in one.news])
         # The last judgement is of this night, whose findings the page shows as news.

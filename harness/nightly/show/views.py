@@ -41,7 +41,10 @@ _EXPLAINED = {Kind.NEW, Kind.STILL, Kind.FLAKY, Kind.LOST}
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A finding as the page shows it; `evidence` is that of its first cell that has any."""
+    """A finding as the page shows it; `evidence` is that of its first cell that has any.
+
+    `is_explained` says that there are commands, or evidence besides its title.
+    """
 
     anchor: str
     css: str
@@ -57,7 +60,10 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Square:
-    """A cell in the page's matrix. `anchor` links to the finding that explains it, "" for none."""
+    """A cell in the page's matrix. `anchor` links to the finding that explains it, "" for none.
+
+    `is_changed` says that the cell had another verdict the night before.
+    """
 
     css: str
     mark: str
@@ -264,7 +270,12 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def tests(morning: Morning) -> tuple[TestHistory, ...]:
-    """Return the history of every test, those that failed in the last night first."""
+    """Return the history of every test in these nights.
+
+    The tests that failed in the last night come first, then those that failed before or are in a
+    finding, then all others. A failure of which a rerun passed does not count as one of the last
+    night.
+    """
     runs: dict[str, list[list[tuple[CellOnce, TestOnce]]]] = {}
     for number, night in enumerate(morning.nights):
         for cell in night.cells:

@@ -104,7 +104,10 @@ def rate(found: Rate) -> str:
 
 
 def interval(bad: int, runs: int) -> tuple[float, float]:
-    """Return Wilson's 95 % confidence interval for the share `bad` of `runs`, from 0 to 1."""
+    """Return Wilson's 95 % confidence interval for the share `bad` of `runs`, from 0 to 1.
+
+    Without runs it is (0, 1).
+    """
     if not runs:
         return 0.0, 1.0
     share, square = bad / runs, _QUANTILE**2
@@ -115,7 +118,10 @@ def interval(bad: int, runs: int) -> tuple[float, float]:
 
 
 def suspect(cause: Cause) -> str:
-    """Return a sentence on what may have caused a failure, with its good and bad commits."""
+    """Return a sentence on what may have caused a failure, with the good and the bad versions.
+
+    They are commits of the module and versions of the kernel, as far as these changed.
+    """
     line = f"The suspect is {cause.suspect.value}"
     ends = [tuple(commit[:_SHORT] for commit in cause.commits), cause.versions]
     ranges = [f"{end[0]} was good, {end[1]} is bad" for end in ends if end]
@@ -129,7 +135,10 @@ def _answer(answer: Bisected) -> str:
 
 
 def bisect_command(finding: Finding) -> str:
-    """Return the `bisect` command line for a failure, "" if no commit is suspected."""
+    """Return the `bisect` command line for a failed test or a crash, "" where none is possible.
+
+    It is possible only if the module's commits, and not the kernel's versions, are suspected.
+    """
     cause = finding.cause
     if cause is None or cause.suspect is not Suspect.COMMITS:
         return ""
