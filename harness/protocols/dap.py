@@ -51,7 +51,8 @@ def attach_message(body: bytes, commands: list[str]) -> bytes:
     `attach` keeps the client's own arguments except those that name a process to attach to. It
     stops at entry unless the client says otherwise. `disconnect` never terminates the guest. Every
     other message is unchanged.
-    Raises: ValueError for a body that is not a JSON object, or whose arguments are none.
+    Raises: ValueError for a body that is not a JSON object, and for arguments of `attach` or
+        `disconnect` that are not one.
     """
     try:
         message = _object(json.loads(body), "a message")

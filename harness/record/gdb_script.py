@@ -110,8 +110,10 @@ def text(recording: Recording, files: ReplayFiles) -> str:
 def fault_address(recording: Recording, files: ReplayFiles) -> int | None:
     """Return the address of the failing instruction that a recording names, None if it is unknown.
 
-    It is unknown when the recording names none, when the function's name occurs more than once in
-    the symbol file, or when the addresses of the module's sections were not printed.
+    It is unknown when the recording names none, or one in a module that is not the recorded one;
+    when the addresses of the module's sections were not printed; and unless exactly one symbol of
+    the file has the function's name and size.
+    Raises: UsageError when the symbol file cannot be read.
     """
     fault = recording.fault
     if fault is None:

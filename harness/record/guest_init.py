@@ -86,10 +86,11 @@ def files(
 
 
 def mark(line: str) -> str:
-    """Return the stage that the recorded guest's init announces in a console line ("load").
+    """Return what the recorded guest's init announces in a console line, as one word.
 
-    The result is "section" for a line with the address of a module's section, and "" for a line
-    that the init has not marked.
+    It is "load" or "command" when that stage begins, "status" when the command has ended, and
+    "refused" when the kernel has refused the module. It is "section" for a line with the address
+    of a module's section, and "" for a line that the init has not marked.
     """
     found = _MARK.search(line)
     return found[1] if found is not None else ""

@@ -249,7 +249,10 @@ def _run_guest(
     deadline_s: float,
     view: LiveView,
 ) -> _Life:
-    """Run the guest until it ends or the deadline has passed."""
+    """Run the guest until it ends or the deadline has passed; return what a replay needs of it.
+
+    Raises: HypervisorError when the guest printed nothing, or a running QEMU does not answer.
+    """
     view.stage("guest: boot")
     with registry.hold_folder(request.environment.runtime, "record") as place:
         names = (*_FILES, recording.CONSOLE)

@@ -68,8 +68,8 @@ def run(
     """Record one test and return its recording and verdict.
 
     Raises: before anything is built, UsageError when there is no such test or it cannot be
-        recorded, and when this host cannot record; TestsBroken when the tests cannot be read;
-        later the errors of `record_run.record`.
+    recorded, and when this host cannot record; TestsBroken or NoTests when the tests cannot be
+    listed; later the errors of `record_run.record`.
     """
     target = config.choose_target(request.settings, request.target_name, request.kernel_name)
     qemu_process.recorder(arch=target.arch, accel=request.accel)
@@ -152,9 +152,11 @@ def _by_ktap(test: Recordable, recorded: Recorded) -> TestResult:
 
 
 def list_tests(suites: tuple[TestSpec, ...]) -> tuple[Recordable, ...]:
-    """Return every test of these suites; a test that cannot be recorded has the command "".
+    """Return the tests of suites of pytest and of commands; suites of other kinds are left out.
 
-    Raises: TestsBroken with pytest's output when the tests cannot be read.
+    A test that cannot be recorded has the command "".
+    Raises: TestsBroken with pytest's output when the tests cannot be read; NoTests when pytest
+    does not answer in time.
     """
     commands = (
         Recordable(name=spec.name, command=spec.command, speaks_ktap=spec.judge is Judge.KTAP)

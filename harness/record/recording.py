@@ -85,11 +85,13 @@ class Recording:
     """The content of record.json.
 
     `module` is the kernel's name of the loaded module. `sections` are the addresses of the
-    module's sections by name, {} when the guest ended during the loading. `status` is the
-    command's exit status, None when the command did not end. `states` are the saved states from
-    which a replay can begin. `instructions` is 0 for a guest that ended by itself. For a guest
-    that the harness ended at the deadline, it is the number of instructions that a replay can
-    execute. `digests` are the SHA-256 of the files that a replay reads, by name.
+    module's sections by name, {} when they were not printed, because the kernel refused the module
+    or the guest ended before. `fault` is the failing instruction, None when no report names one.
+    `status` is the command's exit status, or insmod's when the kernel refused the module; None
+    when neither ended. `states` are the saved states from which a replay can begin. `instructions`
+    is 0 for a guest that ended by itself. For a guest that the harness ended at the deadline, it
+    is the number of instructions that a replay can execute. `digests` are the SHA-256 of the files
+    that a replay reads, by name.
     """
 
     run_id: str

@@ -54,8 +54,9 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
     A replay begins at the state that was saved just before the module was loaded. With
     `from_boot`, or if no state was saved, it begins at the guest's first instruction. The
     temporary copies are removed after the block.
-    Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU;
-        HypervisorError when QEMU does not replay it; Lost when the disk is full.
+    Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU,
+    and when this host's QEMU cannot replay; HypervisorError when QEMU does not replay it; Lost
+    when the disk is full.
     """
     found = recording.read(run)
     recorder = qemu_process.recorder(arch="x86_64", accel=None)

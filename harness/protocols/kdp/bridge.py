@@ -125,7 +125,11 @@ class Bridge:
         return True
 
     def _wait_for_either(self) -> bool:
-        """Wait for bytes of the debugger or of the kernel; return whether both are still there."""
+        """Wait up to 0.2 s for bytes of the debugger or of the kernel.
+
+        Return False when the debugger is gone, else True. If the kernel has stopped, the debugger
+        gets a report of that.
+        """
         both: list[Link | KdpClient] = [self._link, self._client]
         ready, _, _ = select.select(both, [], [], _POLL_S)
         if self._link in ready and not self._link.read():
@@ -347,7 +351,10 @@ class Bridge:
 
 
 def _number(digits: bytes) -> int:
-    """Return a number of gdb-remote, which has no sign; ValueError for anything else."""
+    """Return the number that gdb-remote writes as hexadecimal digits without a sign.
+
+    Raises: ValueError for anything else.
+    """
     if not digits.isalnum():
         raise ValueError(f"no number: {digits[:40]!r}")
     return int(digits, 16)

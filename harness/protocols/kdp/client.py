@@ -199,7 +199,10 @@ class KdpClient:
             self._read_status(Request.WRITEMEM64, body, what=f"at {address + start:#x}")
 
     def read_registers(self) -> dict[str, int]:
-        """Return the registers of the CPU that stopped."""
+        """Return the registers of the CPU that stopped, by KDP's names.
+
+        Raises: KdpRefused; DebugError when the kernel sends another number of bytes.
+        """
         flavor = registers.THREAD[self.target.cpu_type]
         body = Registers(cpu=0, flavor=flavor.number)
         return flavor.decode(self._read_status(Request.READREGS, body).data)
@@ -235,7 +238,7 @@ class KdpClient:
         self.running = True
 
     def wait_for_stop(self, *, deadline_s: float) -> ExceptionNote | None:
-        """Return why the kernel stopped, None when it did not stop before the deadline.
+        """Return why the kernel stopped, None when it did not stop within `deadline_s` seconds.
 
         Raises: KdpTerminated when it terminated instead.
         """
@@ -265,7 +268,11 @@ class KdpClient:
         return reply
 
     def _exchange(self, request: Request, body: Body) -> Packet:
-        """Send a request up to `tries` times, and return the reply."""
+        """Send a request up to `tries` times, and return the reply.
+
+        Raises: KdpSilent without a reply; DebugError while the kernel runs; the errors of
+        `_await`.
+        """
         if self.running:
             raise DebugError("the kernel runs: KDP cannot interrupt it", hint=_NMI_HINT)
         sequence = self._sequence
@@ -318,7 +325,10 @@ class KdpClient:
         return None
 
     def _send(self, data: bytes) -> None:
-        """Send a datagram; it is lost without an error when the kernel's port is closed."""
+        """Send a datagram; it is lost without an error when the kernel's port is closed.
+
+        Raises: DebugError when it cannot be sent for another reason.
+        """
         try:
             self._socket.send(data)
         except ConnectionRefusedError:
@@ -330,8 +340,8 @@ class KdpClient:
         """Return the next packet, or None for no packet within `wait_s` seconds or for a bad one.
 
         An announcement of a stop is acknowledged at once, kept for `wait_for_stop`, and returned
-        too.
-        Raises: KdpTerminated when the kernel announces its end.
+        too. A closed port of the kernel counts as no packet.
+        Raises: KdpTerminated when the kernel announces its end; DebugError when the socket fails.
         """
         # A timeout of 0 would mean "do not block", which raises another error.
         self._socket.settimeout(max(wait_s, 0.001))

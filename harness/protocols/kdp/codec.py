@@ -55,9 +55,10 @@ class KdpMalformed(DebugError):
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """How the body of one kind of packet lies in bytes.
+    """How the body of one kind of packet lies in bytes: fixed fields, and what follows them.
 
-    `fixed` is the struct format of its fields, and `tail` tells whether bytes or a string follow.
+    `fixed` is the struct format of the fields. `tail` says what follows: "bytes", a "string", a
+    counted list of "stops" or "regions", or "" for nothing.
     """
 
     body: type

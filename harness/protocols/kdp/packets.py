@@ -20,7 +20,10 @@ VERSION_64_BIT = 11
 
 
 class Request(IntEnum):
-    """The request of a packet; EXCEPTION and TERMINATION come from the kernel."""
+    """The kinds of KDP packets, by number.
+
+    The debugger sends the requests, except EXCEPTION and TERMINATION, which the kernel sends.
+    """
 
     CONNECT = 0
     DISCONNECT = 1
@@ -222,7 +225,11 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """One region of 32-bit kernel memory, with Mach's protection."""
+    """One entry of the reply to KDP_REGIONS: a mapped region of the kernel's memory.
+
+    The packet has 32 bits for the address and for the size. `protection` has Mach's bits: read 1,
+    write 2, execute 4.
+    """
 
     address: int
     size_bytes: int

@@ -82,8 +82,9 @@ class Description:
         return b"".join(self.hex_of(register, values) for register in self.registers)
 
     def from_hex(self, text: bytes, values: dict[str, int]) -> dict[str, int]:
-        """Return the register values that a 'G' packet sets; 'x' leaves a register unchanged.
+        """Return `values`, changed by the registers that a 'G' packet sets.
 
+        'x' leaves a register unchanged.
         Raises: ValueError for text that is shorter than the registers, or not hex.
         """
         found, position = dict(values), 0
