@@ -150,7 +150,11 @@ def harness_settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture(scope="session")
 def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
-    """Return the data of kernel-test's guest; under plain pytest, start a guest for the tests."""
+    """Return the data of kernel-test's guest; under plain pytest, of a guest that is started here.
+
+    If no guest can be started, pytest ends with the exit code of the error. If the kernel of the
+    guest that was started here has reported a fault, the last test gets an error at the end.
+    """
     environment = config.environment()
     if environment.run is not None:
         yield shared_session.read(environment.run)

@@ -61,7 +61,10 @@ def compat_is_one_file(project: Path) -> Iterator[str]:
 
 
 def style(project: Path) -> Iterable[str]:
-    """Return the lines of kernel C that differ from kernel style, as .clang-format defines it."""
+    """Return the lines of kernel C that differ from kernel style, as .clang-format defines it.
+
+    If clang-format is not installed, the only line says so.
+    """
     formatter = Path(sys.executable).with_name("clang-format")
     if not formatter.exists():
         return ["clang-format is not in the project's environment; ./dev installs it"]
@@ -76,7 +79,8 @@ def style(project: Path) -> Iterable[str]:
 def sparse(project: Path) -> Iterable[str]:
     """Build the module and its variants with sparse, and return the warnings and errors of sparse.
 
-    A build that fails gives the compiler's output, and a missing sparse a line that says so.
+    A build that fails gives the compiler's output, any other error its message and its hint, and a
+    missing sparse a line that says so.
     """
     if shutil.which("sparse") is None:
         return ["sparse is not installed; apt-get install sparse, or ./dev check"]
@@ -116,14 +120,17 @@ def sparse(project: Path) -> Iterable[str]:
 def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -> tuple[str, ...]:
     """Return the messages of the kernel's own checkpatch.pl about kernel/.
 
-    Raises: KernelError when the script cannot be fetched.
+    Raises: KernelError when the script cannot be fetched; Lost when perl is not installed.
     """
     script = checkpatch_script.ensure(root=cache, progress=progress)
     return tuple(checkpatch_script.run(script, _sources(project), project=project))
 
 
 def clang_tidy(project: Path) -> Iterable[str]:
-    """Return the messages of clang-tidy about core and client, read as code for user space."""
+    """Return the messages of clang-tidy about core and client, read as code for user space.
+
+    If clang-tidy is not installed, the only line says so.
+    """
     tidy = shutil.which("clang-tidy")
     if tidy is None:
         return ["clang-tidy is not installed; apt-get install clang-tidy, or ./dev check"]

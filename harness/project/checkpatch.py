@@ -57,7 +57,11 @@ def _fetch(package: str, work: Path) -> None:
 
 
 def run(script: Path, files: Sequence[Path], *, project: Path) -> list[str]:
-    """Return checkpatch.pl's errors and warnings about `files`, without the kinds in _IGNORED."""
+    """Return checkpatch.pl's errors and warnings about `files`, without the kinds in _IGNORED.
+
+    If the script fails and prints no message, its error output and its status are returned.
+    Raises: Lost when perl is not installed.
+    """
     command = ["perl", str(script), "--no-tree", "--no-summary", "--terse", "--show-types"]
     command += [f"--ignore={','.join(_IGNORED)}", "-f"]
     command += [str(file.relative_to(project)) for file in files]

@@ -199,8 +199,8 @@ def run_system_tests(*, project: Path, long: bool) -> StepResult:
 def run_debug_tests(*, project: Path, expression: str = "", short: bool = False) -> StepResult:
     """Run tests/debug, which attach real debuggers to real guests, and return the result.
 
-    All of them take many minutes. The short form runs only the marked tests: each debugger once on
-    one guest, which takes about a minute.
+    All tests take many minutes. The short form runs only the marked ones: each debugger once on
+    one guest, which takes about a minute. `expression` selects tests as pytest's -k does.
     """
     options = ("-k", expression) if expression else ()
     return _pytest_step("debug", project, (*options, *(("-m", "short") if short else ())))

@@ -51,7 +51,10 @@ class ReleaseRequest:
 
 
 def copies_of_version(project: Path) -> Iterator[str]:
-    """Yield every file whose copy of the version differs from pyproject.toml."""
+    """Yield an objection for each file whose copy of the version differs from pyproject.toml.
+
+    A file without a copy is yielded, too. One that does not exist is left out.
+    """
     number = _number(project)
     for name, pattern in _COPIES.items():
         file = project / name

@@ -180,7 +180,10 @@ def _plural(name: str) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    """Return a default value in TOML's notation, or 'required'."""
+    """Return a default value as Markdown: in TOML's notation, or words where TOML has none.
+
+    The words are "required" without a default, "none" for None, and "its defaults" for a table.
+    """
     if field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
     elif field.default is not dataclasses.MISSING:
@@ -205,7 +208,10 @@ def _toml(value: Any) -> str:
 
 
 def exit_codes() -> str:
-    """Return the page with the exit codes, each with the errors that end in it."""
+    """Return the page with the exit codes, each with the errors that end in it.
+
+    A code in which no error ends has a row with its meaning alone.
+    """
     raised = [
         (error.exit_code, f"`{error.__name__}`", _first_line(error))
         for error in _errors(HarnessError)

@@ -41,7 +41,8 @@ _MADE_BY_THE_SITE = "docs/reference/"
 def spelling(project: Path) -> Iterable[str]:
     """Return a line for every spelling mistake that codespell reports.
 
-    [tool.codespell] in pyproject.toml lists the names that only look like mistakes.
+    [tool.codespell] in pyproject.toml lists the names that only look like mistakes. If codespell
+    is not installed, the only line says so.
     """
     program = Path(sys.executable).with_name("codespell")
     if not program.exists():
@@ -89,7 +90,8 @@ def pinned_actions(project: Path) -> Iterator[str]:
 def workflows(project: Path) -> Iterable[str]:
     """Return a line for every objection of actionlint to the CI workflows.
 
-    Its own look at scripts depends on what else a machine has, so it is switched off.
+    Its own look at scripts depends on what else a machine has, so it is switched off. If
+    actionlint is not installed, the only line says so.
     """
     program = Path(sys.executable).with_name("actionlint")
     if not program.exists():
@@ -116,7 +118,10 @@ def workflows(project: Path) -> Iterable[str]:
 
 
 def links(project: Path) -> Iterator[str]:
-    """Yield every relative link of a Markdown file that leads to no file or to no heading."""
+    """Yield 'FILE:LINE: TARGET: REASON' for each dead relative link in the Markdown files.
+
+    A link is dead when it leads to no file, to no heading of a page, or out of the project.
+    """
     for path in tracked(project):
         name = _name(path, project)
         if path.suffix != ".md" or name.startswith(_NOT_CHECKED):
@@ -140,7 +145,11 @@ def _targets(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _dead(page: Path, target: str, project: Path) -> str:
-    """Return the reason why a link leads nowhere, or "" when the link is good."""
+    """Return the reason why a link leads nowhere, or "" when no fault of it is known.
+
+    Addresses such as https: and the pages below docs/reference, which the site makes, are not
+    examined.
+    """
     if re.match(r"[a-z]+:", target):
         return ""
     place, _, anchor = target.partition("#")

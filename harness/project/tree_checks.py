@@ -128,7 +128,8 @@ def tracked(project: Path) -> tuple[Path, ...]:
 def host_paths(project: Path) -> Iterator[str]:
     """Yield every line with a path of one machine, or with the host of its package registry.
 
-    Such paths are those in anybody's home folder, and the path of this project.
+    Such paths are those in anybody's home folder, and the path of this project. Only text files
+    are read, and none in tests/unit and LICENSES.
     """
     here = [f"{project}/", *_registries()]
     for path in tracked(project):
@@ -164,7 +165,10 @@ def _registries() -> set[str]:
 
 
 def size(project: Path) -> Iterator[str]:
-    """Yield every file and function that is longer than the style guide allows."""
+    """Yield every file and function that is longer than the style guide allows.
+
+    Those that LONGER_FILES and LONGER_FUNCTIONS name may be longer.
+    """
     for path in tracked(project):
         if path.suffix not in {".py", ".c", ".h"}:
             continue

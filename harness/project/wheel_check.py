@@ -34,7 +34,10 @@ _CALLS: Mapping[tuple[str, ...], tuple[int, str]] = {
 
 
 def wheel(project: Path) -> Iterator[str]:
-    """Build and install the wheel; yield each missing file and each call that fails."""
+    """Build and install the wheel; yield each missing file and each call that fails.
+
+    If it cannot be built or installed, the tool's last lines are yielded.
+    """
     with tempfile.TemporaryDirectory(prefix="modlab-wheel-") as place:
         folder = Path(place)
         source = _copy(project, folder / "source")

@@ -21,9 +21,9 @@ def check_free(folder: Path) -> None:
 
 
 def write_sums(folder: Path) -> None:
-    """Write a file with the SHA-256 sums of all files of a folder into that folder.
+    """Write the SHA-256 sums of the files in a folder into its file SHA256SUMS, as sha256sum does.
 
-    It has the format of sha256sum.
+    Files in subfolders are left out.
     """
     lines = [
         f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"

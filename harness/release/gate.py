@@ -53,9 +53,11 @@ def rules_of(spec: PackagesSpec) -> ReleaseRules:
 def objections(
     name: str, data: bytes, rules: ReleaseRules, *, stamped: bool = False
 ) -> Iterator[str]:
-    """Yield each reason why a file must not be released: a private key, a trace of a test build.
+    """Yield each reason why a file must not be released.
 
-    `data` is the file's content. With `stamped` a binary must also record its ABI number.
+    The reasons are a private key, a trace of a test build, and a .ko, .so or .a that is no binary,
+    so that it cannot be examined. With `stamped` a binary must also record its ABI number. `data`
+    is the file's content.
     """
     if _PRIVATE_KEY.search(data):
         yield f"{name}: contains a private key"
@@ -95,7 +97,7 @@ def check_module(module: Path, rules: ReleaseRules) -> None:
 def check_packages(packages: tuple[Path, ...], rules: ReleaseRules) -> None:
     """Check that every file of every .deb may be released, its maintainer scripts included.
 
-    Raises: BuildError with every objection.
+    Raises: BuildError with every objection, or when a package cannot be read.
     """
     found = []
     for package in packages:

@@ -114,7 +114,7 @@ def _check_stamp(request: ArchiveRequest) -> None:
 
 
 def remaining_steps(archive: Path, identity: str, *, kext: str) -> tuple[str, ...]:
-    """Return the steps that remain before others can load the kext, one on each line.
+    """Return lines: whether the archive is signed, and the steps before others can load the kext.
 
     `kext` is the bundle's name. Without an identity, signing is one of the steps.
     """
@@ -136,10 +136,10 @@ def remaining_steps(archive: Path, identity: str, *, kext: str) -> tuple[str, ..
 def _tar(
     folder: Path, name: str, epoch_s: int, members: Sequence[tuple[str, Path, int]] = ()
 ) -> bytes:
-    """Return a tar archive with one top folder `name`, which contains `members` and `folder`.
+    """Return a tar archive whose top folder `name` contains `members`, and `folder` as a folder.
 
-    A member is a path in the archive, the host's file and its mode. All files get the time
-    `epoch_s`.
+    A member is a path below `name`, the host's file and its mode; the files of `folder` have the
+    mode 0644. Everything gets the time `epoch_s`, so that equal content gives equal bytes.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:

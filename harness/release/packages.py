@@ -208,7 +208,7 @@ def _debian(job: _Job, modules: tuple[_Module, ...]) -> None:
 
 
 def _rpm(job: _Job) -> None:
-    """Write the source archive, and the spec file from which rpmbuild makes packages.
+    """Write the source archive and, if one is configured, the spec file for rpmbuild.
 
     They are written into the folder of the files that will be published.
     """

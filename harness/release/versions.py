@@ -41,7 +41,8 @@ class ReleaseVersion:
 def of_tree(project: Path) -> ReleaseVersion:
     """Return the version of a project's working tree.
 
-    Raises: UsageError outside of a git repository, or without a valid number in pyproject.toml.
+    Raises: UsageError outside of a git repository, or without a valid number in pyproject.toml;
+        ConfigError when that file cannot be read.
     """
     number = _number(project / "pyproject.toml")
     # Without a length, git chooses one by the number of objects, which differs between clones.

@@ -107,7 +107,7 @@ class Parser:
         return tuple(line for level in self._levels for line in level.diagnostics)
 
     def note(self, text: str) -> None:
-        """Keep a line that is not KTAP for the next result."""
+        """Keep a line that is not KTAP for the next result; a blank line is dropped."""
         if text.strip():
             self._levels[-1].diagnostics.append(text)
 
@@ -211,7 +211,7 @@ def _judge(passed: bool, directive: str) -> tuple[Verdict, str]:  # noqa: FBT001
 
 
 def render_result(result: TestResult, number: int) -> Iterator[str]:
-    """Yield one result as lines: its diagnostics, then its result line."""
+    """Yield one result as lines: its duration and diagnostics as comments, and its result line."""
     yield f"# harness: duration_s {result.duration_s:.3f}"
     for line in result.diagnostics:
         yield from (f"# {part}" for part in line.splitlines() or [""])

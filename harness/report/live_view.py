@@ -91,7 +91,10 @@ class _Progress:
         self._done += 1
 
     def text(self, before: str = "") -> str:
-        """Return `before` and "23 of 104", or "" if the planned number is unknown or exceeded."""
+        """Return `before` and "23 of 104", or "" when there are more results than were planned.
+
+        As long as no number was planned, it counts as 0.
+        """
         return f"{before}{self._done} of {self._total}" if self._done <= self._total else ""
 
 
@@ -170,7 +173,7 @@ class PlainView:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Write no console lines while the block lasts."""
+        """Write no lines of the console, nor names of beginning tests, while the block lasts."""
         verbose, self._verbose = self._verbose, False
         try:
             yield
@@ -191,8 +194,8 @@ class PlainView:
 class RichView:
     """The live view on a terminal: finished stages with their time, the current one, counts.
 
-    Its last line is the last line of the guest's console. Notes and bad results are printed above
-    it.
+    Its last line is the last line of the guest's console. Notes, results, and lines of the user's
+    command are printed above the display.
     """
 
     def __init__(self, *, color: bool = True, console: Console | None = None) -> None:

@@ -193,7 +193,8 @@ def write_junit(reports: Iterable[RunReport], file: Path) -> None:
     """Write a JUnit file in which each run is a test suite.
 
     A failed assertion is a JUnit failure. A crash, a hang or a lost guest is a JUnit error, as in
-    the kernel's kunit.py.
+    the kernel's kunit.py. A run without results, or one that failed although none of its results
+    is bad, gets a case "the run itself".
     """
     xml = JUnitXml()
     for report in reports:

@@ -182,8 +182,9 @@ class Symbolizer:
     def _symbol(self, frame: Frame) -> Symbol | None:
         """Return the symbol to which a frame of a report refers, None if it is not known for sure.
 
-        It is not known when several functions of that name have the same size, and when the frame
-        is in data, which has no lines. If the binary lacks the function, a note is added.
+        It is not known without the binary, when several functions of that name have the same size,
+        and when the frame is in data, which has no lines. If the binary has no function of that
+        name, or none of that size, a note is added, too.
         """
         table = self._table(frame.module)
         if table is None:
@@ -242,7 +243,8 @@ def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple
     """Return the source lines around FILE:LINE, numbered, with that line marked by '>'.
 
     FILE is relative to one of `roots`, and `around` is the number of lines on each side. The
-    result is () when the file is in none of the roots, or is now shorter.
+    result is () when `place` has no line number, and when the file is in none of the roots, or is
+    now shorter.
     """
     file, _, number = place.rpartition(":")
     path = next((root / file for root in roots if (root / file).is_file()), None)

@@ -20,9 +20,9 @@ def choose(
     """Return the suites with the selected tests; suites without any are left out.
 
     Tests that have to be built are built below `build`.
-    Raises: UsageError for a wrong expression, or an expression or name that selects no test;
-        TestsBroken when tests cannot be listed; NoTests when the suites have none at all, or
-        pytest does not answer in time.
+    Raises: UsageError for a wrong expression, or an expression or name that selects no test (with
+        `selection.if_there` such a name is ignored); TestsBroken when tests cannot be listed;
+        NoTests when the suites have none at all, or pytest does not answer in time.
     """
     listed = tuple(_listed(spec, selection, build) for spec in suites)
     if selection.expression:

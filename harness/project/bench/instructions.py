@@ -32,8 +32,9 @@ _NAMED = re.compile(r"(c?)ob=\((\d+)\)(?: (.*))?")
 def instructions(project: Path) -> Iterator[str]:
     """Count the instructions of each function in HELD; yield an objection for each changed number.
 
-    HELD has the numbers that were counted and committed before, by processor architecture. A
-    missing tool is yielded as an objection, too, and raises nothing.
+    HELD has the numbers that were counted and committed before, by processor architecture. An
+    architecture without numbers, a missing tool and a failed build are yielded as objections, too,
+    and raise nothing.
     """
     held = HELD.get(platform.machine())
     if held is None:

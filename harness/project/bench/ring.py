@@ -52,7 +52,7 @@ def run(*, project: Path, form: str, cache: Path, progress: Callable[[str], None
     """Measure all engines, write the figures as JSON and SVG, and return them.
 
     `form` is a name in FORMS, which decides how much is measured.
-    Raises: BuildError when the program does not compile; Lost when it fails.
+    Raises: Lost when the program does not compile, or fails.
     """
     found = rivals.ensure(root=cache, progress=progress)
     progress("compiling")
@@ -172,7 +172,11 @@ def is_exact(results: Results) -> bool:
 
 
 def lines(results: Results) -> list[str]:
-    """Return the results as text: a line for each cell, then loads, goals and what is missing."""
+    """Return the results as lines of text: the machine, then for each cell a line for each engine.
+
+    After these come the loads, the goals, the rivals that are missing, and the paths of the two
+    files.
+    """
     text = [", ".join(f"{key}: {value}" for key, value in results.machine.items())]
     for (ring, producers, size), costs in figures.by_cell(results.measured).items():
         text.append(f"{size} bytes, {figures.place(ring, producers)}")
