@@ -106,7 +106,7 @@ class TaskContext:
 
     @cached_property
     def environment(self) -> "Environment":
-        """The caches and folders that environment variables set."""
+        """The settings that environment variables give: folders, CI, colours, make's variables."""
         from harness.host import config
 
         return config.environment()
@@ -205,7 +205,10 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
 
 
 def _choose_project(config: str | None, folder: str | None) -> None:
-    """Change to the folder of option -C, and make hints repeat the options -C and --config."""
+    """Change to the folder of option -C, and make hints repeat the options -C and --config.
+
+    Raises: UsageError when the folder cannot be entered.
+    """
     words = ["-C", folder] if folder is not None else []
     words += ["--config", config] if config is not None else []
     hints.remember_options(words)

@@ -17,7 +17,7 @@ _ONE_STROKE_S = 1.0
 
 
 class Interrupt:
-    """A signal handler that raises KeyboardInterrupt, but only once for a signal that comes twice.
+    """A signal handler that raises KeyboardInterrupt, at most once within a second.
 
     A terminal and `timeout` may both send the signal. A second exception at the same moment would
     interrupt the clean-up after the first one, for example while it holds a lock.
@@ -27,7 +27,7 @@ class Interrupt:
         self._last_s = -_ONE_STROKE_S
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt, unless the same signal came a moment ago."""
+        """Raise KeyboardInterrupt, unless this was done within the last second, for any signal."""
         now = time.monotonic()
         if now - self._last_s >= _ONE_STROKE_S:
             self._last_s = now

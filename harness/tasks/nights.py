@@ -268,7 +268,10 @@ def _limits(context: TaskContext, budget_s: float, deadline_s: float, cores: int
 def _print_plan(
     context: TaskContext, history: "History", request: "NightRequest", *, form: str, cores: int
 ) -> int:
-    """Print the plan of a night that would begin now."""
+    """Print the plan of a night that would begin now, as a table or as JSON, and return 0.
+
+    Raises: UsageError for another form.
+    """
     from harness.nightly import night, plan_file, room
 
     if form not in _PLANS:
@@ -315,7 +318,7 @@ def _run(
 
 
 def _import(context: TaskContext, history: "History") -> int:
-    """Add the runs in build/runs to the history, and print for each whether it was added."""
+    """Add the runs in build/runs to the history, print a line on each, and return 0."""
     from harness.nightly import old_runs
 
     for line in old_runs.take_in(context.settings, history, context.runs):

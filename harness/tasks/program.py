@@ -45,7 +45,11 @@ class HarnessProgram(Program):
         ]
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Parse the options that stand before the task."""
+        """Parse the options before the task; --version and the completion script end here.
+
+        The words after `--` are put aside first: they are a command of the user.
+        Raises: Exit after it has printed the version or the script.
+        """
         self.normalize_argv(argv)
         self._separate_command()
         with _mistakes():
@@ -69,7 +73,10 @@ class HarnessProgram(Program):
             self.argv, self._command = self.argv[:place], self.argv[place + 1 :]
 
     def parse_tasks(self) -> None:
-        """Parse the task and the words after it."""
+        """Parse the task and the words after it.
+
+        Raises: Exit with code 2 for a mistake in them.
+        """
         self.parser = self._make_parser()
         with _mistakes():
             result = self.parser.parse_argv(self._task_words(self.core.unparsed))
@@ -81,6 +88,7 @@ class HarnessProgram(Program):
         """Return the words for invoke: the task, the project's options, the task's options.
 
         The list is empty when no task runs, as for --help.
+        Raises: ParseError for an unknown task, and for a mistake in the words after it.
         """
         if not words or self.args.complete.value:
             return []
@@ -109,7 +117,10 @@ class HarnessProgram(Program):
         return f"no task {word!r}{hints.did_you_mean(word, known)}"
 
     def parse_cleanup(self) -> None:
-        """Handle a command line that runs no task: --help, --list, and the shell's completion."""
+        """Handle a command line that runs no task: --help, --list, and the shell's completion.
+
+        Raises: Exit after that. If a task is to run, nothing is done.
+        """
         name = self.args.help.value
         if self.args.complete.value:
             # The shell passes the whole line; the program's own path is not completed.
@@ -151,7 +162,7 @@ class HarnessProgram(Program):
         print(f"modlab {version('modlab')}")
 
     def print_help(self) -> None:
-        """Print the options before a task, and the tasks."""
+        """Print the usage, the options before a task, the tasks, and the exit codes."""
         print(f"Usage: {self.binary} [OPTIONS] TASK [--help] [OPTIONS OF THE TASK]\n")
         print("Options:\n")
         self.print_columns(self.initial_context.help_tuples())

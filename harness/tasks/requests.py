@@ -101,7 +101,7 @@ def _machine(options: dict[str, Any]) -> "MachineChange":
 
 
 def _run_id(name: str | None) -> str | None:
-    """Return the name that the user gave for the run's folder.
+    """Return the name that the user gave for the run's folder, None if none was given.
 
     Raises: UsageError for a path, because the folder is made beside those of the other runs.
     """

@@ -274,7 +274,7 @@ def kernel_build(  # noqa: PLR0913, PLR0917
 
 
 def _build_alone(context: TaskContext, kernel: str, asked: "KernelTestRequest") -> int:
-    """Build the module for a kernel that no guest boots, and print the verdict of the build."""
+    """Build the module for a kernel that no guest boots, print a summary, return the exit code."""
     from harness.runs import build_run
 
     with context.view() as view:
@@ -284,7 +284,7 @@ def _build_alone(context: TaskContext, kernel: str, asked: "KernelTestRequest") 
 
 
 def _build_all(context: TaskContext) -> int:
-    """Build the module for every kernel of the configuration, and print the table."""
+    """Build the module for every configured kernel, print the table, and return the exit code."""
     from harness.artefacts import build_matrix
 
     with context.view() as view:
