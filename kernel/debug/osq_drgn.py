@@ -115,8 +115,9 @@ def _ring(prog: Program, ring: Object) -> Iterator[str]:
 
 
 def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
-    """Yield the equations of attempts and of committed records, and whether the bitmaps agree.
+    """Yield the equations of attempts and of committed records, each compared with the bitmaps.
 
+    After these come the drops by reason, and the number of filtered events.
     held: whether ring->lock is held; a difference is then no fault.
     """
     count = ring.count
@@ -142,7 +143,10 @@ def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
 
 
 def _counted(prog: Program, ring: Object) -> tuple[int, int]:
-    """Return two counts from the ring's bitmaps: records being written, and committed ones."""
+    """Return two counts from the ring's bitmaps: records being written, and committed ones.
+
+    Both are 0 when the ring has no memory.
+    """
     if not ring.data:
         return 0, 0
     size = ring.size.value_() // _RECORD_ALIGN_BYTES // _BITS_OF_A_BYTE

@@ -62,6 +62,7 @@ class Column:
     otherwise: the SQL expression for a row in which `by` has left NULL.
     source: documentation: where the value comes from, or why the column stays empty.
     origin: documentation: the table of osquery that has this column.
+    hidden: whether osquery leaves the column out of SELECT *.
     aliases: osquery's other names for the column.
     """
 

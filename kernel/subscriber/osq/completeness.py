@@ -28,6 +28,7 @@ _COUNTED_TO_THE_END = frozenset({"", "clean"})
 class Totals:
     """The number of attempts of a session by their outcome, up to one moment.
 
+    unread: committed, and not yet read from the ring. in_flight: still being written.
     reset: committed by the kernel, never stored: the queue became invalid, or the daemon died.
     unwanted: events of files in a watched folder that no pattern of the configuration matches.
     unknown: records of a type that this version does not know; they are skipped.

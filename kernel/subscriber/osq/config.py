@@ -66,7 +66,7 @@ def load(file: Path | None) -> Config:
     """Return the settings of a configuration file; `None` stands for the usual file in /etc.
 
     When that file does not exist either, the settings are the defaults.
-    Raises: ConfigError for a wrong key or value.
+    Raises: ConfigError for a file that cannot be read, and for a wrong key or value.
     """
     chosen = file or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     return Config(device=default_device()) if chosen is None else _parse(chosen)

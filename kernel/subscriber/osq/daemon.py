@@ -255,9 +255,10 @@ class Daemon:
         self._write(commit)
 
     def _write(self, change: Callable[[], Value]) -> Value:
-        """Call `change`, which writes to the store, again and again while the disk is full.
+        """Call `change`, which writes to the store, until it succeeds, and return its result.
 
-        Return what `change` returns. Raises: StoreError when it fails after a stop was requested.
+        Raises: StoreCorrupt at once for a damaged file; StoreError when `change` fails after a
+        stop was requested.
         """
         full = Repeats()
         while True:

@@ -40,7 +40,7 @@ class UsageError(OsqError):
 
 
 class ConfigError(UsageError):
-    """Raised for a wrong key or value in a configuration file."""
+    """Raised for a configuration file that cannot be read, or has a wrong key or value."""
 
     def __init__(self, file: Path, key: str, expected: str) -> None:
         super().__init__(f"{file}: {key}: {expected}")
@@ -50,7 +50,7 @@ class ConfigError(UsageError):
 
 
 class QueryError(UsageError):
-    """Raised for SQL that is wrong, would write, or exceeds its deadline."""
+    """Raised for a query that is wrong, would write, takes too long, or has too many rows."""
 
 
 _HINTS = {
@@ -64,7 +64,7 @@ _HINTS = {
 
 
 class DeviceError(OsqError):
-    """Raised when the driver refuses a call."""
+    """Raised when the driver refuses a call, or its counters contradict each other."""
 
     def __init__(self, what: str, code: int) -> None:
         super().__init__(f"{what}: {os.strerror(code)}", hint=_HINTS.get(code, ""))
@@ -85,7 +85,10 @@ class RingInvalid(DeviceError):
 
 
 class CorruptRing(DeviceError):
-    """Raised for bytes in the ring that cannot be a record; the caller must close the device."""
+    """Raised for bytes in the ring that cannot be a record; the caller must close the device.
+
+    A number in a record that is too large for the store is such a case, too.
+    """
 
 
 class StoreError(OsqError):

@@ -144,7 +144,10 @@ def _filter_of(section: Section, record: str) -> FilterSpec:
 
 
 def _listed(section: Section, name: str) -> tuple[object, ...]:
-    """Return the list under a key of a filter, checked to be as short as the kernel requires."""
+    """Return the list under a key of a filter; () when the key is missing.
+
+    Raises: ConfigError unless the list has from 1 to FILTER_LIST_MAX entries, the kernel's limit.
+    """
     expected = f"a list of 1 to {FILTER_LIST_MAX} was expected"
 
     def is_right(value: object) -> bool:

@@ -20,9 +20,10 @@ def follow(
     deadline_s: float,
     read: Mapping[str, int] | None = None,
 ) -> Iterator[Result]:
-    """Yield an answer to the query over the new rows alone, each time that there are some.
+    """Yield an answer to the query over the new rows alone, each time that any table has new rows.
 
-    It ends when `stop` is set. deadline_s bounds each single answer.
+    The answer is empty if the query matches none of them. It ends when `stop` is set. deadline_s
+    bounds each single answer.
     read: the key up to which the caller has read, by table; without it, only rows that are stored
     from now on are new.
     Raises: as Reader and its query.

@@ -147,7 +147,10 @@ _UNKNOWN = _make_unknown()
 
 
 def decode(raw: bytes) -> Event | None:
-    """Return the event of one complete record, or None when its bytes cannot be a record."""
+    """Return the event of one complete record, or None when its bytes cannot be a record.
+
+    A record of a type that this version does not know is an Unknown.
+    """
     (kind,) = _TYPE.unpack_from(raw)
     return _DECODERS.get(kind, _UNKNOWN)(raw)
 

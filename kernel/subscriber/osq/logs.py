@@ -24,7 +24,7 @@ class JournalFormatter(logging.Formatter):
 
 
 def log_to_stderr(*, for_journal: bool, verbose: bool) -> None:
-    """Send the program's log to standard error.
+    """Send the program's log to standard error: INFO and above, with `verbose` also DEBUG.
 
     for_journal: begin each line with its priority, as journald expects it, not with a level's
     name.

@@ -66,7 +66,8 @@ class Request:
 def request_of(table: Table, context: Mapping[str, Any]) -> Request:
     """Return the request that a context of osquery describes.
 
-    Raises: QueryError for a cursor without a run, or for one that is not compared by `=`.
+    Raises: QueryError for a cursor without a run or a run without a cursor, and for one that is
+    not compared by `=`.
     """
     used = _used(table, context)
     names = _position(table, context, used)

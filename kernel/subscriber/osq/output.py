@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Query results as text: an aligned table, JSON objects (one a line, in an array), or CSV.
 
-The table is for people: it has the names of users beside their uids. The other formats have the
-values as the store has them.
+The table is for people: it has the names of users beside their uids; the other formats have only
+the uids. In every format escapes stand for the characters that a terminal would obey. In CSV a
+text that a spreadsheet would take for a formula begins with '. So only JSON, read by a parser,
+gives exactly the values of the store.
 """
 
 import csv

@@ -193,7 +193,10 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _hint(message: str) -> str:
-    """Return which table SQLite's error "no such table" probably means; "" for another error."""
+    """Return a hint for SQLite's error "no such table", "" for another error.
+
+    It names the table that is meant, or all tables when that is not known.
+    """
     name = message.removeprefix("no such table: ").removeprefix("main.")
     if name == message:
         return ""

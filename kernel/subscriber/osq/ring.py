@@ -196,7 +196,7 @@ class Ring:
         self._check("give up capabilities", lib.osq_client_limit_rights(kept))
 
     def caps(self) -> Caps:
-        """Return which types of records the driver can make here, and its greatest ring."""
+        """Return the driver's versions, its greatest ring, and the record types it can make."""
         caps = ffi.new("struct osq_caps *")
         self._check("caps", lib.osq_client_caps(self._client, caps))
         names = ("abi", "schema", "types", "missing", "ring_max_bytes")

@@ -34,7 +34,10 @@ class Strings:
         self._unwritten: list[tuple[int, str]] = []
 
     def number(self, text: str) -> int:
-        """Return the number that stands for this text; `write` stores the text if it is new."""
+        """Return the number that stands for this text; `write` stores the text if it is new.
+
+        A text of more than 4096 characters counts as new at each call.
+        """
         number = self._numbers.get(text)
         if number is None:
             number = self._next

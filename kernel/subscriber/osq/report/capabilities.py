@@ -14,7 +14,10 @@ _ALL = (1 << len(_NAMES)) - 1
 
 
 def names(bits: int) -> str:
-    """Return the names of the capabilities whose bits are set; "all" if every known one is."""
+    """Return the names of the capabilities whose bits are set; "all" if every known one is.
+
+    They are separated by commas; "" for none. A bit without a name is "capability N".
+    """
     if bits & _ALL == _ALL:
         return "all"
     known = [name for number, name in enumerate(_NAMES) if bits >> number & 1]
