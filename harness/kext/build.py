@@ -138,7 +138,10 @@ def name_of(spec: KextSpec) -> str:
 
 
 def uuid_of(data: bytes) -> str:
-    """Return the UUID of a Mach-O file, '' when it has none."""
+    """Return the UUID of a Mach-O file, '' when it has none.
+
+    Raises: MachOMalformed for data that is no Mach-O file.
+    """
     command = macho.parse(data).command(macho.LC_UUID)
     return str(uuid.UUID(bytes=command.data[8:24])).upper() if command else ""
 

@@ -48,10 +48,11 @@ class Checked:
 
 
 def check(bundle: Path, *, last: str | None = None) -> Checked:
-    """Check a kext bundle for all releases of macOS from the first that it claims up to `last`.
+    """Check a kext bundle, and return the objections to it and facts for a summary.
 
-    The first release is that of the lowest KPI version in OSBundleLibraries. Without a known
-    `last`, the check goes up to the newest known release.
+    It is checked for the releases of macOS from the first that it claims up to `last`. The first
+    is that of the lowest KPI version in OSBundleLibraries. Without a known `last`, the check goes
+    up to the newest known release.
     """
     table = facts()
     plist, findings = _information(bundle)

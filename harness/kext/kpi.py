@@ -42,7 +42,10 @@ class Facts:
         return next((name for name, number in self.darwin.items() if number == darwin), None)
 
     def is_known_on(self, symbol: str, release: str) -> bool:
-        """Return whether a release of macOS is known to export a kernel symbol."""
+        """Return whether a release of macOS is known to export a kernel symbol.
+
+        Raises: KeyError for a symbol or a release that the table does not have.
+        """
         return self.darwin[self.symbols[symbol].first] <= self.darwin[release]
 
 

@@ -171,9 +171,10 @@ class MachO:
 
 
 def parse(data: bytes) -> MachO:
-    """Parse a Mach-O file's headers, symbols and relocations.
+    """Return the parsed headers, load commands, segments, symbols and relocations of a file.
 
-    Raises: MachOMalformed when a part lies outside of the file.
+    Raises: MachOMalformed for another format than 64-bit Mach-O, and when a part lies outside of
+        the file.
     """
     try:
         magic, cpu, subtype, kind, count, size, flags, _reserved = HEADER.unpack_from(data)

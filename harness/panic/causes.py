@@ -145,11 +145,12 @@ def _reasons(panic: str) -> frozenset[str]:
 
 
 def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
-    """Return a log's reports in order, each with `follows` set to the report that explains it.
+    """Return a log's reports in order, each with `follows`: the line of the one that explains it.
 
-    A report follows the nearest earlier report of the same boot that explains it. The report of a
-    hung task follows a lockup that began before the task hung, even if the lockup was reported
-    later: a task that waits for work on every CPU hangs as soon as one CPU hangs.
+    It is None for a report that no other explains. A report follows the nearest earlier report of
+    the same boot that explains it. The report of a hung task follows a lockup that began before
+    the task hung, even if the lockup was reported later: a task that waits for work on every CPU
+    hangs as soon as one CPU hangs.
     """
     earlier: deque[KernelReport] = deque(maxlen=_MOST_REMEMBERED)
     pointing: list[KernelReport] = []
@@ -226,7 +227,8 @@ def _after_lockup(
     """Return a hung task's report, set to follow a lockup that began before the task hung.
 
     `lockups` are pairs of the time at which a lockup began and its report. The report is returned
-    unchanged when it follows another one already or no such lockup exists.
+    unchanged when it is not about a hung task, follows another one already, or no such lockup
+    exists.
     """
     hung = _began(_BLOCKED, report)
     if hung is None or report.follows is not None:

@@ -117,9 +117,9 @@ def _place(address: int, kexts: Sequence[_Kext]) -> Place:
 
 
 def guilty(frames: Sequence[Frame]) -> Frame | None:
-    """Return the frame that a macOS panic blames, None when no frame has a name.
+    """Return the frame that a macOS panic blames, None when no frame can be blamed.
 
-    It is the innermost one that is not one of xnu's panic or trap functions.
+    It is the innermost one that has a name and is not one of xnu's panic or trap functions.
     """
     return next((one for one in frames if _nameable(one.function)), None)
 

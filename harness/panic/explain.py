@@ -97,7 +97,7 @@ def _is_of_kernel(line: str) -> bool:
 
 
 def _count(header: Header, text: Sequence[str]) -> dict[str, str]:
-    """Return {"count": N} if a 'refleak' report was printed N times, {} for any other report."""
+    """Return {"count": N} for a 'refleak' report that was printed N > 1 times, {} for others."""
     times = sum(1 for line in text if header.pattern.search(line.strip()))
     return {"count": str(times)} if header.kind == "refleak" and times > 1 else {}
 
@@ -269,7 +269,7 @@ def _place(
 ) -> str:
     """Return file and line of the guilty frame, or "" when the text does not give them.
 
-    The line in the report's header counts only if the innermost function is the guilty one.
+    Except for UBSAN, the line in the header counts only if the innermost function is guilty.
     """
     if frame is None:
         return ""
@@ -285,7 +285,7 @@ def _place(
 
 
 def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Return the stack from the function outwards that the header names, or all without it."""
+    """Return the stack from the header's function outwards, or the whole stack without it."""
     name = guilty.bare(function.split("+", maxsplit=1)[0])
     for index, frame in enumerate(main):
         if name and frame.reliable and guilty.bare(frame.function) == name:

@@ -58,9 +58,10 @@ _ABOUT_LINES = 12
 
 
 def who(text: Sequence[str]) -> Who:
-    """Return the task and CPU that a kernel report is about.
+    """Return the task and CPU that a kernel report is about, and the kernel's taint.
 
-    They are taken from the report's own words, or else from its 'CPU:' line.
+    Task and CPU are taken from the report's own words, or else from its 'CPU:' line, which also
+    has the taint.
     """
     found = Who()
     for line in text[:_ABOUT_LINES]:
@@ -99,7 +100,10 @@ _OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
 
 
 def about_kernel(text: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's release and KASLR offset, by name, where a report prints them."""
+    """Return what a report prints of the kernel: "kernel", its release, and "kernel-offset".
+
+    The latter is the KASLR offset, or "disabled". What the report does not print is missing.
+    """
     found: dict[str, str] = {}
     for line in text:
         release = _CPU.search(line) if "Comm: " in line else None

@@ -333,7 +333,8 @@ def _heading(reading: _Reading, text: str) -> None:
 def _point(reading: _Reading, where: Frame) -> None:
     """Add the frame of a line such as 'RIP:' to the stack of a kernel report that is being read.
 
-    Between stacks, the first such frame is kept as the place where the fault happened.
+    Before the report's own stack, the first such frame, with those inlined into it, is kept as the
+    place where the fault happened. A repetition is ignored.
     """
     last = reading.pointer[-1] if reading.pointer else None
     if last is not None and (last.function, last.offset) == (where.function, where.offset):

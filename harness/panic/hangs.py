@@ -42,7 +42,7 @@ def sleeper(frames: Sequence[Frame]) -> Frame | None:
     """Return the frame of the function that began a hung task's wait, or None.
 
     It is the innermost frame that is no waiting function, such as schedule(), and no service
-    function.
+    function. A function that waits for every CPU, such as synchronize_rcu(), is named itself.
     """
     sure = [frame for frame in frames if frame.reliable]
     for frame in sure:
@@ -56,7 +56,9 @@ def sleeper(frames: Sequence[Frame]) -> Frame | None:
 def spinner(frames: Sequence[Frame]) -> Frame | None:
     """Return the frame of the operation in which a CPU spins, or None without a fitting frame.
 
-    It is the function that a dispatcher called, or the innermost one of a module.
+    It is the first of these that the stack has: a function that waits for every CPU, such as
+    synchronize_rcu(); the innermost function of a module; the function that a dispatcher called;
+    the innermost one that is no waiting and no service function.
     """
     sure = interrupted([frame for frame in frames if frame.reliable])
     end = _first_dispatcher(sure)

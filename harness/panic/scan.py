@@ -2,11 +2,11 @@
 """Find the kernel's reports in a console, line by line as it arrives, with bounded memory.
 
 A report begins with a line that one of `headers` matches. It ends with the kernel's own end mark,
-with the mark of a test, when two heartbeats pass without a new line, or at the largest number of
-lines. Until then it is open. Where printk names the thread or CPU that prints
-(CONFIG_PRINTK_CALLER), each of them can have an open report; otherwise only one report is open.
-Some headers only continue the open report: an oops that panics before its end is one report, which
-becomes fatal.
+with the mark of a test, with the next header, when the log shows another boot, when two heartbeats
+pass without a new line, or at the largest number of lines. Until then it is open. Where printk
+names the thread or CPU that prints (CONFIG_PRINTK_CALLER), each of them can have an open report;
+otherwise only one report is open. Some headers only continue the open report: an oops that panics
+before its end is one report, which becomes fatal.
 """
 
 import re
@@ -63,8 +63,9 @@ class _Draft:
 class Scanner:
     """A scanner that gets console lines in order and returns each kernel report once complete.
 
-    `causes.related` finds later which report follows from which. After the first `detailed`
-    reports only kind, line and first line are given, so that they can be counted.
+    `follows` is not set: `causes.related` finds later which report follows from which. After the
+    first `detailed` reports (None for no limit) only kind, line and first line are given, so that
+    they can be counted.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:
@@ -234,9 +235,10 @@ def _counted(draft: _Draft) -> tuple[KernelReport, ...]:
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
-    """Return every kernel report of a whole log, each with `follows` set.
+    """Return every kernel report of a whole log, each with `follows`: its cause's line, or None.
 
-    In a log without timestamps every line counts as the kernel's.
+    Where no line has a prefix (a time or a program's name), every line counts as the kernel's. The
+    lines of another program never do.
     """
     normaliser = Normaliser()
     found = causes.related(scan_blocks(_blocks(lines), normaliser))
@@ -268,7 +270,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
 
 
 def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[KernelReport]:
-    """Yield every kernel report of a log that comes in blocks of whole lines.
+    """Yield every kernel report of a log that comes in blocks of whole lines, without `follows`.
 
     Lines are counted in the normalised log; `sourced` converts them. While no report is being
     read, only lines with a word of `HINTS` are examined, and a block without such a word is not

@@ -52,9 +52,9 @@ def _way(report: KernelReport) -> list[str]:
     """Return the name of the operation in which the guilty function ran, as a list of at most one.
 
     An operation is the outermost function below a dispatcher, such as a module's ioctl handler.
-    The list is empty if the guilty function is the operation itself. There is one exception: if a
-    CPU spins outside a module, the list has the function that the operation called. It
-    distinguishes two hangs below one dispatcher.
+    The list is empty if the guilty function is the operation itself. If a CPU spins, the list is
+    empty for a module's function; for another one it has the function that the guilty one called,
+    which distinguishes two hangs below one dispatcher.
     """
     own = next((stack.frames for stack in report.stacks if not stack.name), ())
     frames = [frame for frame in own if frame.reliable and not frame.inline]

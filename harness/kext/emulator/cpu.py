@@ -139,7 +139,10 @@ class Cpu:
         self.write(place, struct.pack("<Q", (value + base) & (1 << 64) - 1))
 
     def where(self, address: int) -> str:
-        """Return a code address as text: the function that contains it, and the offset."""
+        """Return a code address as text: the kext's function that contains it, and the offset.
+
+        An address outside of the kext is returned as a hexadecimal number.
+        """
         best = "?"
         for value, name in self._symbols:
             if value > address - IMAGE_AT:

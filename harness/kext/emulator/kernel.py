@@ -65,8 +65,9 @@ class Kernel(Core):
     def stop(self) -> int:
         """Call the kext's stop routine and return its result, 0 for success.
 
-        No thread may be inside the kext then. The image stays mapped until `unload`.
-        Raises: RuleBroken for a broken rule of XNU, or when stop succeeds and leaves an object.
+        The image stays mapped until `unload`.
+        Raises: RuleBroken for a broken rule of XNU, or when stop succeeds and leaves an object or
+            a thread inside the kext.
         """
         result = self.call("stop", self.nobody, self._entry(_STOP), (self._info, 0))
         if not result:

@@ -82,7 +82,7 @@ def make_node(
 
     `device` has the major in its upper 8 bits, and `form` is the address of the name. A test can
     make it fail with NULL.
-    Raises: RuleBroken for a device without a cdevsw.
+    Raises: RuleBroken for a device without a cdevsw, and for a name with a '%'.
     """
     name = kernel.cpu.text(form, 64)
     # devfs_make_node takes a format, and the model fills in no values.
@@ -180,7 +180,10 @@ def kauth_getuid(kernel: Core) -> int:
 def _credential(name: str, value: int) -> None:
     @kpi(name, 1, source=_CRED)
     def get(kernel: Core, credential: int) -> int:
-        """Emulate kauth_cred_get...: return an id of a credential; all but the uid are made up."""
+        """Emulate kauth_cred_get...: return an id of a credential; all but the uid are made up.
+
+        Raises: RuleBroken for another address.
+        """
         for process in (*kernel.living.values(), kernel.nobody):
             if process.credential == credential:
                 return value or process.uid
@@ -219,6 +222,7 @@ def unlisten(kernel: Core, handle: int) -> None:
     """Emulate kauth_unlisten_scope: remove a listener by its handle.
 
     As in XNU, this does not wait for threads that run the listener or are about to.
+    Raises: RuleBroken for another handle.
     """
     if kernel.state.listeners.pop(handle, None) is None:
         raise RuleBroken("kauth_unlisten_scope of something that is not a listener")
@@ -226,7 +230,10 @@ def unlisten(kernel: Core, handle: int) -> None:
 
 @kpi("_vfs_context_create", 1, source=_VFS, sleeps=True, failure=0)
 def context_new(kernel: Core, _context: int) -> int:
-    """Emulate vfs_context_create: return the address of a VFS context of the calling thread."""
+    """Emulate vfs_context_create: return the address of a VFS context of the calling thread.
+
+    A test can make it fail with NULL.
+    """
     context = kernel.cpu.opaque()
     kernel.state.contexts.add(context)
     return context
@@ -234,7 +241,10 @@ def context_new(kernel: Core, _context: int) -> int:
 
 @kpi("_vfs_context_rele", 1, source=_VFS, sleeps=True)
 def context_release(kernel: Core, context: int) -> int:
-    """Emulate vfs_context_rele: free a VFS context, and return 0."""
+    """Emulate vfs_context_rele: free a VFS context, and return 0.
+
+    Raises: RuleBroken for another address.
+    """
     if context not in kernel.state.contexts:
         raise RuleBroken("vfs_context_rele of something that is not a context")
     kernel.state.contexts.remove(context)
@@ -246,7 +256,8 @@ def vnode_getattr(kernel: Core, vnode: int, attributes: int, context: int) -> in
     """Emulate vnode_getattr: write the requested attributes to the vnode_attr at `attributes`.
 
     Return 0. A test can make it fail with ENOENT.
-    Raises: RuleBroken for an attribute that the model lacks.
+    Raises: RuleBroken for what is no file or no context, and for an attribute that the model
+        lacks.
     """
     file = kernel.files.get(vnode)
     if file is None or context not in kernel.state.contexts:

@@ -46,6 +46,8 @@ def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) ->
     """Emulate IOBufferMemoryDescriptor::inTaskWithOptions: return a new buffer in kernel memory.
 
     The buffer is wired and mapped in the kernel. A test can make it fail with NULL.
+    Raises: RuleBroken for another task than the kernel's, a size of 0, and an alignment that is no
+        power of two.
     """
     if task != kernel.kernel_task or not size or align & (align - 1):
         raise RuleBroken(
@@ -72,8 +74,10 @@ def buffer_bytes(kernel: Core, buffer: int) -> int:
 def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
     """Emulate IOMemoryDescriptor::withAddressRanges: return a descriptor of kernel address ranges.
 
-    `ranges` is the address of `count` pairs of address and length.
-    Raises: RuleBroken unless each range is the whole of one and the same buffer.
+    `ranges` is the address of `count` pairs of address and length. A test can make it fail with
+    NULL.
+    Raises: RuleBroken unless each range is the whole of one and the same buffer, and `task` is the
+        kernel's.
     """
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
@@ -127,7 +131,9 @@ def map_new(
 ) -> int:
     """Emulate createMappingInTask: map a descriptor's memory into a task, and return the mapping.
 
-    Raises: RuleBroken for memory that is not wired, and for a mapping that lets a process write.
+    A test can make it fail with NULL.
+    Raises: RuleBroken for memory that is not wired, for a mapping that lets a process write, and
+        for one of a part or at a chosen address.
     """
     found = _object(kernel, memory, "ranges", "buffer")
     if not options & _ANYWHERE or offset or length or found.shared is None:
@@ -164,6 +170,7 @@ def release(kernel: Core, address: int) -> None:
     """Emulate OSObject::release: drop a reference to an IOKit object.
 
     The last release frees the object and drops the object's own references.
+    Raises: RuleBroken for what is no IOKit object, and when the last release leaves memory wired.
     """
     found = _object(kernel, address, "buffer", "ranges", "map")
     found.references -= 1

@@ -24,7 +24,10 @@ _FORMAT = re.compile(r"%(?:l*)([dusxp%])")
 
 @kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
 def io_malloc(kernel: Core, size: int) -> int:
-    """Emulate IOMalloc: return the address of new kernel memory; tests can make it return NULL."""
+    """Emulate IOMalloc: return the address of new kernel memory; RuleBroken for a size of 0.
+
+    A test can make it return NULL.
+    """
     if not size:
         raise RuleBroken("IOMalloc of 0 bytes")
     address = kernel.cpu.allocate(size)
@@ -36,7 +39,7 @@ def io_malloc(kernel: Core, size: int) -> int:
 def io_free(kernel: Core, address: int, size: int) -> None:
     """Emulate IOFree: unmap memory of IOMalloc.
 
-    Raises: RuleBroken for another size than that which was allocated.
+    Raises: RuleBroken for another address or size than those of the allocation.
     """
     given = kernel.state.memory.pop(address, None)
     if given is None:
@@ -58,7 +61,7 @@ def io_sleep(kernel: Core, milliseconds: int) -> None:
 def group_new(kernel: Core, name: int, _attribute: int) -> int:
     """Emulate lck_grp_alloc_init: return the address of a new lock group.
 
-    `name` is the address of the group's name.
+    `name` is the address of the group's name. A test can make it fail with NULL.
     """
     group = kernel.cpu.opaque()
     kernel.state.groups[group] = kernel.cpu.text(name, 64)
@@ -124,7 +127,10 @@ def _release(kernel: Core, address: int, kind: str, held: list[int]) -> None:
 
 @kpi("_lck_spin_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def spin_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Emulate lck_spin_alloc_init: return the address of a new spin lock of a lock group."""
+    """Emulate lck_spin_alloc_init: return the address of a new spin lock of a lock group.
+
+    A test can make it fail with NULL. Raises: RuleBroken for another address than a group's.
+    """
     return _new(kernel, "spin", group)
 
 
@@ -139,6 +145,7 @@ def spin_lock(kernel: Core, lock: int) -> None:
     """Emulate lck_spin_lock: take a spin lock, or wait for the thread that holds it.
 
     While it holds the lock, the thread may call no function that may sleep.
+    Raises: RuleBroken when the thread holds the lock already.
     """
     _take(kernel, lock, "spin", kernel.threads.running().spins)
 
@@ -151,7 +158,10 @@ def spin_unlock(kernel: Core, lock: int) -> None:
 
 @kpi("_lck_mtx_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def mutex_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Emulate lck_mtx_alloc_init: return the address of a new mutex of a lock group."""
+    """Emulate lck_mtx_alloc_init: return the address of a new mutex of a lock group.
+
+    A test can make it fail with NULL. Raises: RuleBroken for another address than a group's.
+    """
     return _new(kernel, "mutex", group)
 
 
@@ -163,7 +173,10 @@ def mutex_free(kernel: Core, lock: int, group: int) -> None:
 
 @kpi("_lck_mtx_lock", 1, source=_LOCKS, sleeps=True)
 def mutex_lock(kernel: Core, lock: int) -> None:
-    """Emulate lck_mtx_lock: take a mutex; the thread sleeps while another one holds it."""
+    """Emulate lck_mtx_lock: take a mutex; the thread sleeps while another one holds it.
+
+    Raises: RuleBroken when the thread holds the mutex already.
+    """
     _take(kernel, lock, "mutex", kernel.threads.running().mutexes)
 
 

@@ -66,6 +66,7 @@ def unregister(kernel: Core, handle: int) -> int:
     """Emulate sflt_unregister: mark a socket filter as unregistered, and return 0.
 
     As XNU's sflt_cleanup_thread does, `Kernel.pass_time` detaches it later.
+    Raises: RuleBroken for a handle that is not registered.
     """
     found = kernel.state.filters.get(handle & 0xFFFFFFFF)
     if found is None or not found.is_registered:

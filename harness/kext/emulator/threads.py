@@ -126,8 +126,8 @@ class Scheduler:
     def finish(self, thread: Thread) -> int:
         """Run a thread until it has ended, and others while it waits; return the kext's result.
 
-        Raises: RuleBroken when the kext breaks a rule of XNU, and when all threads wait for each
-            other.
+        Raises: RuleBroken when the kext breaks a rule of XNU, when all threads wait for each
+            other, and when this thread takes more than 5 simulated seconds.
         """
         thread.parked_ns = None
         since_ns = self.now_ns
@@ -164,7 +164,10 @@ class Scheduler:
         return self._left(thread)
 
     def run_steps(self, thread: Thread, count: int) -> bool:
-        """Run one thread alone for `count` instructions; return whether it has ended."""
+        """Run one thread alone for at most `count` instructions; return whether it has ended.
+
+        It stops earlier when it has to wait.
+        """
         if count and thread.status is Status.READY:
             self._turn(thread, count=count)
         return self._left(thread)
@@ -207,7 +210,7 @@ class Scheduler:
         thread.status, thread.wait = Status.WAITING, wait
 
     def running(self) -> Thread:
-        """Return the emulated thread that runs now."""
+        """Return the emulated thread that runs now. Raises: RuleBroken when none runs."""
         if self.current is None:
             raise RuleBroken("no thread is running")
         return self.current

@@ -134,7 +134,8 @@ def _json_object(text: str) -> dict[str, object] | None:
 def _entry_text(entry: dict[str, object]) -> tuple[str, str]:
     """Return the log text in a log collector's JSON object, and the format's name as a dialect.
 
-    Both are "" for an unknown format.
+    A text of the journal gets the kernel's time or tag, or that of another program, as its prefix.
+    Both results are "" for an unknown format.
     """
     text = next((entry[key] for key in _TEXT_KEYS if key in entry), None)
     if isinstance(text, list) and all(isinstance(one, int) and 0 <= one < 256 for one in text):
@@ -171,8 +172,8 @@ def _without_quotes(line: NumberedLine) -> NumberedLine:
 def _without_marks(lines: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
     """Yield the lines without the '|' of a table, or the '`' of code, at their beginnings.
 
-    `name`, 'table' or 'code', says which. The mark is removed only if several lines in a row begin
-    with it, or a blank follows it.
+    `name`, 'table' or 'code', says which. A '|' is removed only if at least three lines in a row
+    begin with it, or if a blank or '>' follows it in each of them.
     """
     mark = _MARKS[name]
     run: list[NumberedLine] = []

@@ -55,9 +55,10 @@ class FunctionList:
         self.holds: Callable[[str], bool] = lru_cache(_KEPT_ANSWERS)(self._holds)
 
     def _holds(self, name: str) -> bool:
-        """Return whether this section of functions.txt has a function.
+        """Return whether this section of functions.txt has a function, or its basic form.
 
-        `name` is given without leading underscores.
+        `name` is given without leading underscores. Its basic form lacks words such as _irq and
+        prefixes such as arch_.
         """
         if name.startswith(self._never):
             return False
