@@ -67,7 +67,7 @@ def objection(words: list[str]) -> str:
 
 
 def test_more_than_40_commands_are_collected_from_hints_in_the_source() -> None:
-    """Commands in hints are found in many modules; without any, the next tests prove nothing."""
+    """Commands in hints are found in the harness; without any, the next tests prove nothing."""
     assert len(collected()) > 40
 
 

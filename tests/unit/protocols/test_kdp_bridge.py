@@ -181,7 +181,7 @@ def test_after_a_breakpoint_stop_the_debugger_gets_the_breakpoints_address_as_pc
 
 
 def test_a_step_sets_and_clears_the_trap_flag() -> None:
-    """For gdb's step the fake KDP kernel runs with the trap flag, which gdb never sees."""
+    """For gdb's step the fake KDP kernel runs with the trap flag; after the stop it is cleared."""
     machine = PageMachine(TRAP)
 
     with bridged(machine) as (debugger, _):
@@ -210,7 +210,7 @@ def test_without_an_nmi_function_an_interrupt_prints_that_kdp_cannot_interrupt()
 
 
 def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> None:
-    """By an NMI from the hypervisor the bridge stops a running kernel, which KDP cannot do."""
+    """At gdb's interrupt (byte 3) of a running fake kernel the bridge calls its NMI function."""
     called = threading.Event()
 
     with bridged(PageMachine(), interrupt=called.set) as (debugger, _):
@@ -225,7 +225,7 @@ def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> N
 def test_detach_and_kill_remove_the_breakpoints_and_disconnect_from_the_kernel(
     last: bytes, answer: bytes
 ) -> None:
-    """After gdb's detach or kill over the bridge, the fake KDP kernel runs on."""
+    """After gdb's detach or kill, no breakpoint is left, and DISCONNECT is the last request."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -237,7 +237,7 @@ def test_detach_and_kill_remove_the_breakpoints_and_disconnect_from_the_kernel(
 
 
 def test_when_the_debugger_hangs_up_the_breakpoints_are_removed_and_kdp_is_disconnected() -> None:
-    """A debugger that dies leaves no breakpoint in the fake kernel, which runs on."""
+    """A debugger whose connection ends leaves the fake kernel no breakpoint and no connection."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -304,7 +304,7 @@ def test_a_malformed_packet_is_answered_with_an_error_and_the_session_goes_on(
 def test_one_breakpoint_that_the_kernel_does_not_remove_does_not_keep_it_from_being_resumed() -> (
     None
 ):
-    """When the debugger leaves the bridge, the fake kernel's other breakpoints are removed."""
+    """At gdb's detach the bridge still removes the other breakpoint, and sends DISCONNECT last."""
 
     class Stubborn(PageMachine):
         def clear(self, address: int) -> KdpStatus:

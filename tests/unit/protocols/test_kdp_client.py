@@ -150,7 +150,7 @@ def test_garbage_before_a_reply_is_ignored() -> None:
 
 
 def test_a_repeated_reply_to_reattach_is_not_taken_for_the_reply_to_connect() -> None:
-    """A second reply to a repeated REATTACH is ignored, although CONNECT has the same number 0."""
+    """The second copy of REATTACH's reply is ignored, although CONNECT has the same number 0."""
     with attached(PageMachine(), Faults(repeat_replies=1.0), timeout_s=5.0) as (client, stub):
         assert client.read_memory(BASE, 4)
 
@@ -186,7 +186,7 @@ def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
 
 
 def test_connecting_to_a_kernel_that_has_a_debugger_fails_with_a_hint_at_that_debugger() -> None:
-    """The fake KDP kernel refuses a second client, whose error says so."""
+    """If the fake kernel answers ALREADY_CONNECTED, the client's error names another debugger."""
     faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
 
     with pytest.raises(KdpRefused) as caught, attached(PageMachine(), faults):

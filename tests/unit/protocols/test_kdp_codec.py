@@ -240,7 +240,7 @@ def test_broken_packets_are_refused(data: str, objection: str) -> None:
 def test_values_that_no_packet_can_hold_are_refused(
     request_: Request, *, is_reply: bool, body: Body, objection: str
 ) -> None:
-    """A KDP request with values too large for their fields is not encoded."""
+    """A KDP packet with another packet's body, too large a value or wrong data is not encoded."""
     with pytest.raises(KdpMalformed, match=objection):
         encode(Packet(request=request_, is_reply=is_reply, sequence=0, key=0, body=body))
 

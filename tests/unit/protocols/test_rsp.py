@@ -48,14 +48,14 @@ def test_acks_naks_interrupts_packets_and_notifications_are_told_apart_and_junk_
 
 @pytest.mark.parametrize("data", [b"$g#68", b"$g#zz", b"$}#7d", b"$* #4a"])
 def test_damaged_packets_are_marked_as_bad(data: bytes) -> None:
-    """A gdb packet with a wrong checksum, bad digits or an unfinished escape is bad."""
+    """A gdb packet with a wrong checksum, bad digits, a cut escape or nothing to repeat is bad."""
     (piece,) = pieces(data)
 
     assert (piece.kind, piece.payload) == (Kind.DAMAGED, b"")
 
 
 def test_a_gdb_packet_that_exceeds_the_size_limit_without_an_end_raises_value_error() -> None:
-    """A packet without an end is dropped at the largest size, so memory stays bounded."""
+    """The reader raises ValueError once it holds more than PACKET_MAX_BYTES without an end."""
     reader = Reader()
 
     with pytest.raises(ValueError, match="no end of a packet"):

@@ -34,7 +34,7 @@ def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
 def test_the_gdb_script_has_a_hardware_breakpoint_at_section_plus_symbol_plus_fault_offset(
     files: ReplayFiles,
 ) -> None:
-    """The user's gdb command to-fault runs a replay up to the recorded fault's instruction."""
+    """A replay's gdb script has hbreak at the fault, and loads symbols before it connects."""
     value, size = symbol(files, "toy_crash")
     fault = Fault(function="toy_crash", offset=2, size=size, module="toy")
     recording = replace(FOUND, fault=fault)
@@ -85,5 +85,5 @@ def test_the_gdb_script_defines_to_end_only_if_the_recording_has_an_instruction_
     """
     text = gdb_script.text(replace(FOUND, instructions=77), files)
 
-    assert "monitor replay_break 77\n" in text
+    assert "define to-end\nmonitor replay_break 77\n" in text
     assert "to-end" not in gdb_script.text(FOUND, files)

@@ -68,7 +68,7 @@ def test_function_offset_size_and_module_of_the_fault_are_of_the_first_report() 
 
 
 def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> None:
-    """A recorded guest without a printed status has panicked, is gone or passed its deadline."""
+    """Without a printed status a recorded guest is gone, overdue or refused; an oops is PANIC."""
     complete = InitProgress(stages=("load", "command", "status"), status=0)
 
     assert _ending(complete, (), ended=True) is Ending.FINISHED
@@ -82,7 +82,7 @@ def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> Non
 def test_a_guest_that_ends_while_it_is_asked_has_ended_itself(
     tmp_path: Path, status: int | None
 ) -> None:
-    """A recording's QEMU that stops to answer counts as ended only if its process has ended."""
+    """A recording's QEMU that does not answer counts as ended only if its process has ended."""
     process = SimpleNamespace(poll=iter((None, status)).__next__)
     (tmp_path / "log").write_text("")
     qemu = RunningQemu(

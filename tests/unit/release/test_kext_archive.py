@@ -210,7 +210,7 @@ def test_symbols_archive_is_reproducible_and_refuses_test_builds(
 def test_the_manual_steps_after_archiving_include_codesign_only_for_an_unsigned_kext(
     tmp_path: Path,
 ) -> None:
-    """What a person does on a Mac after archiving: sign, if needed, notarise, pack again."""
+    """The printed steps: codesign if unsigned, then notarytool; none is verified on hardware."""
     archive = tmp_path / "osq-0.1.0-macos.tar.gz"
 
     unsigned = kext_archive.remaining_steps(archive, "", kext="osq.kext")

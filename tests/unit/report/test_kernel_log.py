@@ -28,7 +28,7 @@ def marks(lines: list[str] = LINES) -> tuple[TestMark, ...]:
 
 
 def test_a_console_is_split_at_the_lines_that_mark_start_and_end_of_a_test() -> None:
-    """Each test of a run gets its part of the guest's console as a file, others the rest."""
+    """A test's part is named after it; lines before and between tests: 'start' and after-TEST."""
     parts = {part.name: part.lines for part in split(LINES, marks())}
 
     assert list(parts) == ["start", "t::one", "after-t::one", "t::two"]
@@ -37,12 +37,12 @@ def test_a_console_is_split_at_the_lines_that_mark_start_and_end_of_a_test() -> 
 
 
 def test_the_parts_of_a_console_contain_every_line() -> None:
-    """The files into which a run splits its console by tests join to the whole console."""
+    """The parts into which a run splits its guest's console by tests join to the whole console."""
     assert [line for part in split(LINES, marks()) for line in part.lines] == LINES
 
 
 def test_a_console_without_marks_is_one_part() -> None:
-    """A console without lines that mark tests becomes one file, an empty one none."""
+    """A console without lines that mark tests is one part named 'start', an empty one has none."""
     assert [part.name for part in split(["only line"], ())] == ["start"]
     assert list(split([], ())) == []
 

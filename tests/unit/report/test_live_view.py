@@ -107,7 +107,7 @@ def test_a_plain_view_with_a_closed_output_stream_takes_all_events_without_an_er
 
 
 def test_on_a_40_column_terminal_the_live_view_shows_tests_and_prints_markup_literally() -> None:
-    """The live display of a run fits 40 columns; [red] in a test's text stays as it is."""
+    """In 40 columns it shows stage, tests and the failure's reason; '[bold]' stays as it is."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)
 

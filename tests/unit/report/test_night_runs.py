@@ -18,7 +18,7 @@ def make(runs: Path, name: str, verdict: Verdict | None) -> None:
 
 
 def test_passed_runs_are_removed_before_failed_ones_and_crashes_last(tmp_path: Path) -> None:
-    """Run folders of nights are removed until they fit their limit, the oldest first."""
+    """Nights' runs are removed until the rest fits: passed, lost, failed; older ones first."""
     make(tmp_path, "1", Verdict.CRASHED)
     make(tmp_path, "2", Verdict.FAILED)
     make(tmp_path, "3", Verdict.PASSED)
@@ -32,13 +32,14 @@ def test_passed_runs_are_removed_before_failed_ones_and_crashes_last(tmp_path: P
 
 
 def test_runs_of_a_person_and_those_to_keep_stay_whatever_room_they_take(tmp_path: Path) -> None:
-    """Only folders that a night marked as its own are removed; those to keep count, too."""
+    """Only runs that a night has marked are removed; the size of those to keep counts, too."""
     make(tmp_path, "1", None)
     make(tmp_path, "2", Verdict.PASSED)
     make(tmp_path, "3", Verdict.PASSED)
     (tmp_path / "1" / "night").write_text("a file of the run itself")
 
-    assert night_runs.prune(tmp_path, most_bytes=0, keep={"2"}) == ("3",)
+    assert night_runs.prune(tmp_path, most_bytes=_RUN_BYTES, keep={"2"}) == ("3",)
+    assert night_runs.prune(tmp_path, most_bytes=0, keep={"2"}) == ()
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["1", "2"]
 
 

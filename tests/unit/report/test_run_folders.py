@@ -62,8 +62,9 @@ def test_finding_a_run_by_an_unknown_name_is_an_error_whose_hint_lists_the_last_
 def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path) -> None:
     """A run cannot take the folder of an earlier run, which stays as it is."""
     folder = run_folders.create(tmp_path / "build" / "runs", "mine")
+    (folder / "report.json").write_text("earlier")
 
     with pytest.raises(UsageError, match="the run mine exists already"):
         run_folders.create(tmp_path / "build" / "runs", "mine")
 
-    assert folder.is_dir()
+    assert (folder / "report.json").read_text() == "earlier"

@@ -126,7 +126,7 @@ def test_a_temporary_file_that_is_gone_again_causes_no_run() -> None:
 
 
 def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
-    """With --watch, Ctrl-C while tests run is passed on after that run's own cleanup."""
+    """With --watch, the KeyboardInterrupt of a run leaves the loop; between runs it does not."""
 
     def run() -> int:
         raise KeyboardInterrupt

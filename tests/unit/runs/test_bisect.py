@@ -125,7 +125,7 @@ def test_several_candidate_commits_that_cannot_be_tried_are_an_error(
 def test_bisect_with_an_unknown_revision_is_an_error_that_names_it(
     history: tuple[KernelTestRequest, list[str]],
 ) -> None:
-    """An unknown revision is an error that names it, before any run starts."""
+    """Bisect with the good revision 'no-such-thing' raises a UsageError with this name."""
     request, _ = history
 
     with pytest.raises(UsageError, match="no-such-thing"):

@@ -79,7 +79,7 @@ def test_a_suite_with_all_results_ends_without_an_error() -> None:
 
 
 def test_after_a_crash_the_running_test_has_the_verdict_crashed() -> None:
-    """When the guest crashes, the tests that were to run after the running one are lost."""
+    """When the guest crashes, the tests that were to run after the running one are unreached."""
     book = ledger(*PLAN, "# harness: start t::one")
 
     outcome = book.ended(GuestCrashed("it died"))
@@ -213,7 +213,7 @@ def test_without_ktap_exit_code_0_passes_except_in_blktests_and_4_skips_only_a_s
 def test_a_command_of_a_ktap_suite_that_exits_with_0_and_prints_no_ktap_is_an_error(
     tmp_path: Path,
 ) -> None:
-    """A command that should print KTAP and prints nothing has no verdict; the hint names judge."""
+    """A command that should print KTAP and prints none has no verdict; the hint names judge."""
     log = tmp_path / "inside.log"
     log.write_text("hello\n")
 

@@ -82,7 +82,7 @@ def by_name(outcome: SuiteOutcome) -> dict[str, TestResult]:
 
 
 def test_pytest_gives_each_chosen_test_one_result_passed_failed_or_skipped(folder: Path) -> None:
-    """A real pytest process runs sample tests; a failure's text or the skip reason comes back."""
+    """A real pytest process runs six sample tests; verdicts and a skip's reason come back."""
     found = by_name(run(folder, [f"test_it::test_{name}" for name in NAMES]))
 
     assert {name: result.verdict for name, result in found.items()} == {

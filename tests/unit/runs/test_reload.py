@@ -74,7 +74,7 @@ def test_a_guest_of_another_project_is_refused(
 def test_loading_into_a_guest_whose_kernel_is_no_longer_the_configured_one_is_refused(
     known: Provenance, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A guest whose kernel is no longer the configured one is refused before anything is built."""
+    """Its name is no longer configured, or now means another release; UsageError says so."""
     with pytest.raises(UsageError, match=words) as caught:
         load_into(monkeypatch, replace(FakeHandoff(), provenance=known), tmp_path)
 

@@ -139,7 +139,7 @@ def test_a_repeated_run_has_the_tests_that_were_chosen(
     """A run of tests given by name is repeated with these; its crash with the crash's test."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
     folder = asked.runs / "run-1"
-    tests = ("t::one",)
+    tests = ("t::zero", "t::one")
     report = run_report.load(folder)
     run_report.write(replace(report, provenance=replace(report.provenance, tests=tests)))
 

@@ -119,7 +119,7 @@ def test_a_run_without_a_guest_is_lost(tmp_path: Path) -> None:
 def test_a_run_without_a_guest_reports_the_accelerator_that_it_would_have_used(
     tmp_path: Path,
 ) -> None:
-    """A guest that never answered is in no list, and its run was not emulated for that."""
+    """If GuestLost ends a run before any guest, its report has the record's KVM and factor."""
     found = record(tmp_path).finish(GuestLost("no answer"))
 
     assert (found.accel, found.deadline_factor) == (Accel.KVM, 2.0)

@@ -85,7 +85,7 @@ def test_file_and_line_of_a_crash_come_from_symbols_of_the_debuginfod_server(
 def test_a_log_without_build_ids_gives_a_note_with_the_kernel_option_for_them(
     tmp_path: Path,
 ) -> None:
-    """Without build ids no debuginfod server is asked; the note is CONFIG_STACKTRACE_BUILD_ID."""
+    """With a debuginfod server asked for, the note names CONFIG_STACKTRACE_BUILD_ID."""
     log = tmp_path / "console.log"
     log.write_text("BUG: kernel NULL pointer dereference, address: 08\nCall Trace:\n f+0x1/0x2\n")
 

@@ -306,7 +306,7 @@ def test_paths_are_shown_relative_to_the_module_source_or_the_kernel_tree(
 
 
 def test_source_lines_mark_the_faulting_line(source: Path) -> None:
-    """Around a fault, five numbered source lines are shown, fewer at the end of the file."""
+    """Around a fault, five numbered source lines are shown, fewer at the start of the file."""
     assert source_lines("first.c:9", (source,)) == (
         "   7 | __attribute__((noinline, used)) static void same(void)",
         "   8 | {",

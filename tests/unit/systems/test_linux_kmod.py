@@ -56,7 +56,8 @@ def test_names_reference_counts_and_users_of_modules_are_parsed_from_proc_module
     modules = kmod.parse_modules(LOADED + "broken\n")
 
     assert set(modules) == {"m", "plain"}
-    assert (modules["m"].references, modules["m"].used_by) == (1, ("other",))
+    assert (modules["m"].size_bytes, modules["m"].references) == (16384, 1)
+    assert modules["m"].used_by == ("other",)
     assert modules["plain"].used_by == ()
 
 
@@ -121,7 +122,7 @@ def test_the_error_of_a_busy_module_names_its_users() -> None:
 
 
 def test_unloading_a_module_that_is_not_loaded_is_tried_once_and_the_error_says_so() -> None:
-    """Unloading a module that is not loaded is tried once, and the hint is not about its users."""
+    """Unloading a module that is not loaded is tried once, and the hint names kernel-test-load."""
     refusal = (1, "", "rmmod: ERROR: Module m is not currently loaded")
     fake, peer = guest(rmmod=refusal)
 

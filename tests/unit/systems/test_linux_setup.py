@@ -150,7 +150,7 @@ def test_an_undo_of_the_debug_setup_whose_update_grub_fails_can_be_repeated() ->
 
 
 def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restores_them() -> None:
-    """On a fake Linux target, nokaslr needs a reboot, which the result says."""
+    """On a fake Linux target, nokaslr is reported as not in force after the set-up."""
     shell = Scripted()
     before = dict(shell.sysctls)
 
@@ -215,7 +215,7 @@ def test_undo_with_an_unreadable_record_of_changes_is_an_error_and_changes_nothi
 
 
 def test_the_local_shell_returns_output_errors_and_status_of_a_command() -> None:
-    """A real command on this host also gets its input, and ends at its deadline."""
+    """A real command on this host gets its input; one that fails raises unless check is off."""
     shell = ThisHost()
 
     done = shell.run("cat; echo err >&2; exit 3", deadline_s=10, input=b"in", check=False)

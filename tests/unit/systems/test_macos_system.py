@@ -97,7 +97,7 @@ def test_kernel_debugging_is_allowed_only_if_bit_0_3_or_4_of_the_sip_flags_is_se
     csr: int,
     able: bool,  # noqa: FBT001
 ) -> None:
-    """Kernel debugging is allowed by bit 3 of the flags, and where unsigned kexts may load."""
+    """On macOS 15, SIP must allow unsigned kexts (0), debugging (3) or Apple's systems (4)."""
     assert mac(csr=csr).may_debug_kernel is able
 
 

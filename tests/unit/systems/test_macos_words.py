@@ -69,7 +69,7 @@ def test_unsupported_by_cache_needs_a_reboot_even_if_the_kext_also_did_not_stop(
 
 
 def test_a_kext_list_gives_address_size_references_version_and_users_of_each_kext() -> None:
-    """Both tools' kext lists are read; a kext that links against another is its user."""
+    """Other lines of kmutil's list are ignored; a kext that links against another is its user."""
     text = """No variant specified, falling back to release
 Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>
     1  142 0xffffff8000200000 0x1f0000   0x1f0000   com.apple.kpi.bsd (24.4.0) 1A <>

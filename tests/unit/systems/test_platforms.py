@@ -42,7 +42,7 @@ def promised(protocol: type) -> set[str]:
 def test_both_platforms_have_the_same_functions(
     linux: ModuleType, macos: ModuleType, protocol: type
 ) -> None:
-    """The harness's Linux and macOS modules differ only in the result type of `examine`."""
+    """Linux and macOS modules have equal functions: those of their protocol and `examine`."""
     one, other = functions(linux), functions(macos)
 
     assert one == other

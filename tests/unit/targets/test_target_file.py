@@ -29,7 +29,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_target_has_the_values_of_the_shared_file_and_those_of_the_users_file(
     folders: tuple[Path, Path],
 ) -> None:
-    """A target's paths are relative to the file, the project's or the user's, that has them."""
+    """The user's file adds values, also within a table; its paths are relative to its folder."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
 

@@ -87,7 +87,7 @@ def test_output_to_a_full_device_gives_exit_code_4_and_no_traceback() -> None:
 
 
 def test_a_used_run_id_is_refused(tmp_path: Path) -> None:
-    """A second run with the same --run-id is refused before anything is built."""
+    """kernel-test with the --run-id of an earlier run says that it exists; the exit code is 2."""
     folder = EXAMPLE / "build" / "runs" / tmp_path.name
     folder.mkdir(parents=True)
     try:

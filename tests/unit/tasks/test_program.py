@@ -49,7 +49,11 @@ def test_the_option_help_before_a_task_name_prints_the_usage_of_that_task(
 ) -> None:
     """`--help TASK`, which is invoke's own form, prints the same text as `TASK --help`."""
     assert ended("--help", "panic-explain") == 0
-    assert "Usage: modlab panic-explain FILE [OPTIONS]" in capsys.readouterr().out
+    said = capsys.readouterr().out
+
+    assert "Usage: modlab panic-explain FILE [OPTIONS]" in said
+    assert ended("panic-explain", "--help") == 0
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
@@ -117,7 +121,7 @@ MISTAKES = {
 def test_a_wrong_command_line_ends_in_exit_code_2_and_one_sentence(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong command line ends in exit code 2 and one sentence, with a similar known name."""
+    """A typo gets a similar name; a missing or wrong word or value is named in the one line."""
     assert ended(*words) == 2
 
     error = capsys.readouterr().err
@@ -141,7 +145,7 @@ def test_a_wrong_command_line_ends_in_exit_code_2_and_one_sentence(
 def test_tasks_for_a_guest_take_the_run_name_as_a_plain_word_or_as_the_option_run(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every task on a guest that was left up accepts RUN as well as --run RUN."""
+    """Five tasks look for the guest of RUN, which is not there; guest-ssh also takes --run RUN."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
 
     assert ended(*words) == 2
@@ -161,7 +165,7 @@ def test_tasks_for_a_guest_take_the_run_name_as_a_plain_word_or_as_the_option_ru
 def test_tasks_for_a_finished_run_take_its_name_as_a_plain_word_or_as_the_option_run(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every task that reads a run's folder accepts RUN as well as --run RUN."""
+    """vmcore-open, replay and replay-debug look for the folder of RUN, which is not there."""
     assert ended(*words) == 2
     assert "no run '1f3a'" in capsys.readouterr().err
 
@@ -247,7 +251,7 @@ def test_each_plain_word_after_kernel_test_becomes_a_test_option_of_its_own() ->
 def test_a_machine_option_with_an_invalid_number_ends_in_exit_code_2(
     option: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A number out of range names its option, and nothing is started."""
+    """The error for --cpus or --memory names the option and its limits, or asks for a number."""
     monkeypatch.chdir(ROOT / "tests" / "data" / "example_module")
 
     assert ended("test", option) == 2

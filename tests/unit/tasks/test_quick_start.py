@@ -37,5 +37,5 @@ def test_importing_the_tasks_imports_no_large_library(code: str) -> None:
 
 
 def test_the_import_of_a_large_library_is_noticed() -> None:
-    """The check of import times sees a module that imports a large library at its top."""
+    """The check of imported modules sees that harness.host.config imports pydantic."""
     assert "pydantic" in imported_by("import harness.host.config")

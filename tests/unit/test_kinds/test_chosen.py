@@ -139,6 +139,6 @@ def test_the_error_for_a_test_file_that_cannot_be_imported_names_it_and_the_caus
 
 
 def test_choosing_from_suites_without_any_test_raises_an_error(tmp_path: Path) -> None:
-    """Configured suites that have no test at all end in NoTests, whatever was selected."""
+    """A pytest folder without tests, as the only suite, ends in NoTests with the suite's name."""
     with pytest.raises(NoTests, match="no test was collected: guest"):
         names((TestSpec(name="guest", pytest=tmp_path),), tmp_path)

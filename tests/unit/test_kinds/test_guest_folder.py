@@ -125,5 +125,5 @@ def test_a_test_folder_without_an_executable_program_is_an_error(tmp_path: Path)
     """The error for a suite's folder in which no file may be executed names the folder."""
     (tmp_path / "README").write_text("nothing\n")
 
-    with pytest.raises(TestsBroken, match="no program that may be executed in"):
+    with pytest.raises(TestsBroken, match=f"no program that may be executed in {tmp_path}"):
         listed(tmp_path)
