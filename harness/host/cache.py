@@ -2,7 +2,7 @@
 """A cache of files that are costly to make, each named by a key of everything it depends on.
 
 A folder appears under its name only when it is complete, and is locked while it is made. Images,
-kernels and snapshots are kept here by `image`, `kernels` and `session`.
+kernels and other artefacts are kept here by `artefacts`, saved guests by `guest.snapshot`.
 """
 
 import errno

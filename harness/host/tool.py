@@ -143,9 +143,10 @@ def reading(
 
 
 def run_shown(command: Sequence[str], *, deadline_s: float, cwd: Path) -> int | None:
-    """Run a command that writes to this process's own output; return its status or None if killed.
+    """Run a command that writes to this process's own output; return its exit status.
 
-    Units: deadline_s is seconds for the whole run.
+    Units: deadline_s is seconds for the whole run; then the command is killed, and the result is
+        None.
     """
     try:
         done = subprocess.run(

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
     It cannot when memory, vmlinux or plugin cannot be used; the reason is written to stderr.
     `arguments` has one element, the `ShellRequest` as JSON. A module whose symbols do not fit is
-    reported on stderr, and the shell opens without them.
+    reported on stderr, and the shell opens without them. An error of a command is not caught.
     """
     request = ShellRequest(**json.loads(arguments[0]))
     logging.getLogger("drgn").setLevel(logging.ERROR)
@@ -71,8 +71,8 @@ def main(arguments: list[str]) -> int:
 def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
     """Open the memory with its symbols; return drgn's Program, and further names for the shell.
 
-    The names are those of the plugin and `cpus`. Each module whose symbols do not fit is reported
-    on stderr.
+    The names are `cpus`, and with a plugin its function `report`. Each module whose symbols do not
+    fit is reported on stderr.
     Raises: UsageError when the memory, the vmlinux or the plugin cannot be used.
     """
     prog = drgn_program.program(core=request.core, qmp=request.qmp)
