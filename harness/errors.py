@@ -152,11 +152,11 @@ class Lost(HarnessError):
 
 
 class ImageError(Lost):
-    """Raised when a guest image cannot be bootstrapped, verified or copied."""
+    """Raised when a guest image or build root cannot be made, verified or copied."""
 
 
 class KernelError(Lost):
-    """Raised when a kernel package cannot be resolved, fetched or unpacked."""
+    """Raised when a kernel, its packages or its symbols cannot be fetched, unpacked or built."""
 
 
 class CacheBusy(Lost):

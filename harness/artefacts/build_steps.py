@@ -40,7 +40,11 @@ class Job:
 
     @property
     def by_kbuild(self) -> bool:
-        """Whether kbuild alone builds the module, without commands from the module's own files."""
+        """Whether kbuild alone builds the module.
+
+        It does when the module has no dkms.conf, no make command of its own and no step before the
+        build.
+        """
         return self.conf is None and not self.spec.make and not self.spec.before
 
     @property

@@ -18,9 +18,12 @@ RAW_VMCORE = "vmcore.raw"
 
 
 class Cause(Enum):
-    """How a guest's crash was noticed: by a panic, a report, a hang, QEMU and so on.
+    """How a guest's crash was noticed; the error that ended the test or the guest decides.
 
-    When several witnesses noticed it, the earliest decides.
+    PANIC: the kernel died. REPORT: the kernel reported a fault and continues. HANG: the kernel
+    runs and does not answer. OVERDUE: a test did not end, and the kernel works. GONE: the guest
+    switched itself off or restarted. QEMU: the guest's QEMU ended. UNREACHABLE: anything else,
+    such as a guest that cannot be reached.
     """
 
     PANIC = "panic"
@@ -33,7 +36,11 @@ class Cause(Enum):
 
 
 class Blame(Enum):
-    """Who is at fault according to the evidence; UNDECIDED when the evidence names nobody."""
+    """Who is at fault for a crash according to the evidence.
+
+    It is the module under test, the rest of the kernel, or the harness (QEMU and libvirt
+    included); UNDECIDED when the evidence names nobody.
+    """
 
     MODULE = "module"
     KERNEL = "kernel"
@@ -95,9 +102,10 @@ class Crash:
 
     @property
     def fatal(self) -> bool:
-        """Whether the guest's kernel stopped because of this crash, as libvirt or it reported.
+        """Whether the guest's kernel stopped because of this crash.
 
-        When all fatal reports were caused by other tests, this crash is not fatal.
+        It did when the crash is a panic or the guest's end (`cause`), or when a report of the
+        crash is fatal. When all fatal reports were caused by other tests, this crash is not fatal.
         """
         ends = [one for one in self.reports if one.fatal]
         others = [one for one in ends if self.is_of_later_test(one)]

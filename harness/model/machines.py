@@ -151,10 +151,11 @@ class TargetSpec:
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether the machine of a running guest can be saved and restored.
+        """Whether a guest of this target is saved after its boot, so that later runs restore it.
 
-        The state of a host's device cannot be saved. Some device models of QEMU cannot be saved
-        either, and QEMU reports no error: its model `edu` is restored without its registers.
+        It is not when the target has devices of the host (`pci`), or any further arguments for
+        QEMU (`qemu`): QEMU saves some device models wrongly and reports no error. For example, its
+        model `edu` is restored without its registers.
         """
         return not self.pci and not self.qemu
 

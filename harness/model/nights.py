@@ -160,10 +160,12 @@ def completed(table: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def check(night: NightSpec, file: Path, configured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that every name in the table `nightly` of a configuration file is defined.
+    """Check the names in the table `nightly` of a configuration file.
 
-    `configured` are the tables targets, kernels and builds of the configuration, by their names.
-    Raises: ConfigError that names the key, the unknown name and the known ones.
+    A name in a matrix must be defined: targets, kernels and builds in `configured`, which has
+    those tables of the configuration; flavours and test sets in `night` itself. The name of a
+    flavour or a test set must not be empty, "plain" or "all", and must have no '/'.
+    Raises: ConfigError that names the key and the name; for an undefined one also the known names.
     """
     known = {
         **configured,

@@ -25,7 +25,10 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Verdict(Enum):
-    """The result of a run or of one test. Of several verdicts the last in this list wins."""
+    """The result of a run or of one test: skipped, passed, failed, crashed or lost.
+
+    They are listed in the order of their weight: of several verdicts the last one counts.
+    """
 
     SKIPPED = "skipped"
     PASSED = "passed"
@@ -35,7 +38,10 @@ class Verdict(Enum):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a process whose run ended with this verdict."""
+        """The exit code of a process whose run ended with this verdict.
+
+        It is 0 for skipped and passed, 1 for failed, 3 for crashed and 4 for lost.
+        """
         return {"skipped": 0, "passed": 0, "failed": 1, "crashed": 3, "lost": 4}[self.value]
 
 
@@ -267,7 +273,7 @@ class Kernel:
 
     `modules_disk` is a read-only ext4 file with /lib/modules/RELEASE; `kdir` is the folder to give
     to `make -C`. `cc` is the compiler for modules, "" for the kernel's own, and `build_root` is a
-    root file system with that compiler, or None where this host has the compiler.
+    root file system in which modules are built, or None where this host can build them itself.
     """
 
     name: str

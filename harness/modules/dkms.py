@@ -106,7 +106,8 @@ def _evaluate(conf: Path, release: str, kdir: Path, tree: Path) -> dict[str, lis
     """Let bash source a dkms.conf, and return the values it sets for a kernel, by key.
 
     A key such as "patch" has several values.
-    Raises: ConfigError when bash fails or does not end in time.
+    Raises: ConfigError when bash is missing, fails or does not end in time, and for a file that
+        begins with a byte order mark.
     """
     if conf.read_bytes()[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8:
         expected = "begins with a byte order mark, which bash takes for a part of the first line"

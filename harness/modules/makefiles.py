@@ -98,7 +98,11 @@ def make_command(file: Path) -> str:
 
 
 def _kernel_variables(file: Path) -> Iterator[str]:
-    """Yield NAME={kdir} or NAME={release} for variables that a Makefile takes from `uname -r`."""
+    """Yield NAME={kdir} or NAME={release} for each of a Makefile's variables that name the kernel.
+
+    {kdir} is for a value with a path of the kernel's headers, such as /lib/modules/.../build;
+    {release} is for a value that `uname -r` computes. KERNELRELEASE and PWD are left out.
+    """
     known: set[str] = set()
     for name, value in _ASSIGNED.findall(_text(file)):
         # A Makefile that finds KERNELRELEASE set believes that kbuild calls it.

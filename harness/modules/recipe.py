@@ -39,7 +39,7 @@ class Recipe:
 def of_folder(folder: Path) -> Recipe | None:
     """Return how the module in a folder is built; None when no build file says so.
 
-    Raises: ConfigError for a dkms.conf that cannot be read.
+    Raises: ConfigError for a dkms.conf that cannot be read or that builds no module.
     """
     if (folder / dkms.CONF).is_file():
         return of_dkms(folder / dkms.CONF)
