@@ -27,7 +27,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 class Verdict(Enum):
     """The result of a run or of one test: skipped, passed, failed, crashed or lost.
 
-    They are listed in the order of their weight: of several verdicts the last one counts.
+    Of several verdicts the one that comes last in this order counts.
     """
 
     SKIPPED = "skipped"
@@ -38,10 +38,7 @@ class Verdict(Enum):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a process whose run ended with this verdict.
-
-        It is 0 for skipped and passed, 1 for failed, 3 for crashed and 4 for lost.
-        """
+        """A run's exit code: 0 for skipped and passed, 1 failed, 3 crashed, 4 lost."""
         return {"skipped": 0, "passed": 0, "failed": 1, "crashed": 3, "lost": 4}[self.value]
 
 
