@@ -82,7 +82,7 @@ def check(bundle: Path, *, last: str | None = None) -> Checked:
 
 
 def lines(checked: Checked) -> tuple[str, ...]:
-    """Return the text that kext-check prints: each objection, or a summary when there is none."""
+    """Return the text that kext-check prints: objections and their number, or else a summary."""
     if not checked.passed:
         found = (f"{one.rule}: {one.reason}" for one in checked.findings)
         return (*found, f"{checked.bundle.name}: refused, {len(checked.findings)} objections")

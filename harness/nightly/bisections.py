@@ -18,11 +18,10 @@ Say = Callable[[str], None]
 
 
 def due(morning: Morning) -> tuple[tuple[Finding, Cause], ...]:
-    """Return tonight's failures that only a commit may have caused and no bisection explains yet.
+    """Return tonight's failures whose suspect is only the module's commits, if not bisected yet.
 
-    They are new or still there, with a test or the signature of a crash; a failure for which the
-    kernel is suspected, too, is left out. Each finding comes with its cause, which names the last
-    good and the first bad commit.
+    They are new or still there, with a test or the signature of a crash. Each finding comes with
+    its cause, which names the last good and the first bad commit.
     """
     return tuple(
         (one, one.cause)

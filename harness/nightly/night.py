@@ -148,7 +148,7 @@ def exit_code(history: History, night_id: str) -> int:
 
 
 def write_files(settings: Settings, history: History, night_id: str) -> tuple[Path, ...]:
-    """Write a night's report (page, mail, chat, feed), JUnit and KCIDB files.
+    """Write a night's report (page, mail, chat, annotations, feed), JUnit and KCIDB files.
 
     Return their paths.
     """

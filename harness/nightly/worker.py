@@ -137,8 +137,9 @@ def _earlier_result(job: _Job) -> CellResult | None:
 def _new_result(job: _Job, lock: int) -> CellResult | None:
     """Run the cell's command in a process, and return its result.
 
-    The result is None when the process was killed. `lock` is the descriptor of the cell's locked
-    file, which the cell inherits, so that the lock is held until it ends.
+    The result is None when a signal killed the process before it came to a verdict. `lock` is the
+    descriptor of the cell's locked file, which the cell inherits, so that the lock is held until
+    it ends.
     """
     run_id = registry.new_run_id()
     work = job.work

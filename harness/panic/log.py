@@ -40,8 +40,8 @@ class LogReader:
     """A reader that takes the blocks of one log and yields the kernel reports in it.
 
     After the first `detailed` reports, a report of Linux has only its kind, title and line; None
-    means no limit. After `read`, `suspects` are the lines with words of a crash, or empty if there
-    was a report.
+    means no limit. After `read`, `suspects` are the first 10 lines with words of a crash, or empty
+    if there was a report.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:

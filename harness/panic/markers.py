@@ -17,7 +17,10 @@ _WORD = "harness-"
 
 
 class MarkerKind(Enum):
-    """The kinds of lines that the harness writes into a guest's kernel log; values begin them."""
+    """The kinds of lines that the harness writes into a guest's kernel log.
+
+    Each value is the word with which such a line begins.
+    """
 
     TEST_BEGIN = "harness-test-begin"
     TEST_END = "harness-test-end"

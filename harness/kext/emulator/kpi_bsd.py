@@ -206,7 +206,7 @@ def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
     """Emulate kauth_listen_scope: register a kauth listener of the kext, and return its handle.
 
     `scope` is the address of the scope's name. Return NULL when there is no room: the model has 15
-    places in all, XNU 15 in each scope.
+    places in all, XNU 15 in each scope. A test can make it fail with NULL, too.
     """
     if len(kernel.state.listeners) >= _MOST_LISTENERS:
         return 0

@@ -38,7 +38,7 @@ def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) ->
     """Emulate sflt_register: register the socket filter whose sflt_filter is at `place`; return 0.
 
     It is attached to sockets of this domain, type and protocol that are created from now on.
-    Return EEXIST for a handle in use.
+    Return EEXIST for a handle in use. A test can make it fail with ENOMEM.
     Raises: RuleBroken for a filter that could never be unregistered, or has a wrong extension.
     """
     handle, flags = struct.unpack("<2I", kernel.cpu.read(place, 8))
@@ -125,7 +125,8 @@ def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int
 def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
     """Emulate sock_getsockname: write a socket's own sockaddr to the address `place`; return 0.
 
-    At most `most` bytes are written. The address is all zero when the socket is not bound.
+    At most `most` bytes are written. For a socket that is not bound, the sockaddr has only its
+    length and family; the rest is zero. A test can make it fail with ENOMEM.
     """
     found = _locked(kernel, so)
     size = 16 if found.domain == _AF_INET else 28
@@ -138,7 +139,8 @@ def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
 def getpeername(kernel: Core, so: int, place: int, most: int) -> int:
     """Emulate sock_getpeername: write the sockaddr of a socket's peer to the address `place`.
 
-    At most `most` bytes are written. Return 0, or ENOTCONN for a socket without a peer.
+    At most `most` bytes are written. Return 0, or ENOTCONN for a socket without a peer. A test can
+    make it fail with ENOMEM.
     """
     found = _locked(kernel, so)
     if not found.remote:

@@ -121,9 +121,9 @@ class Rate:
 class Finding:
     """One result of judging a night, such as a new failure or a slower test, with all its cells.
 
-    `since` is the night in which it began. `is_news` is false for what an earlier night reported.
-    `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `test` is the
-    name of a failed test as its run has it, `signature` that of a crash, "" for others.
+    `since` is the night in which it began. `is_news` is false for what the nights shortly before
+    reported. `rate` belongs to a flaky test, `change` to a duration, `cause` to a failure. `test`
+    is the name of a failed test as its run has it, `signature` that of a crash, "" for others.
     """
 
     kind: Kind
@@ -159,5 +159,5 @@ class Judgement:
 
     @property
     def news(self) -> tuple[Finding, ...]:
-        """The findings that no earlier night has reported."""
+        """The findings that the nights shortly before have not reported."""
         return tuple(one for one in self.findings if one.is_news)

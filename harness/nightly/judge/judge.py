@@ -2,7 +2,8 @@
 """Judge every night of a history against the nights before it. Pure.
 
 The nights are followed in their order. What the cells show is joined: one failure in thirty cells
-is one finding with thirty cells. A finding is news in the first night that reports it.
+is one finding with thirty cells. A finding is news in the first night that reports it. It is news
+again after a time without it: 30 nights for a flaky test or a drift, 5 for a step, 1 for a loss.
 """
 
 from collections import Counter

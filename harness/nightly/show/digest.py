@@ -20,7 +20,10 @@ _PLACE = re.compile(r"(?P<file>[^:\s]+):(?P<line>\d+)$")
 
 
 def markdown(morning: Morning) -> str:
-    """Return a night's report as Markdown: new and known findings, verdicts for each kernel."""
+    """Return a night's report as Markdown: new and known findings, verdicts for each kernel.
+
+    At its end are the cells that were left to the next night, if there are any.
+    """
     parts = [f"## {_escaped(morning.project)}, night {_escaped(morning.night.name)}"]
     parts.append(f"**{words.summary(morning)}**")
     if morning.address:

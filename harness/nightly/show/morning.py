@@ -34,7 +34,7 @@ class Morning:
 
     @property
     def news(self) -> tuple[Finding, ...]:
-        """The findings of this night that no earlier night has reported."""
+        """The findings of this night that the nights shortly before have not reported."""
         return self.judgements[-1].news
 
     @property

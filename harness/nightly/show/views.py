@@ -75,7 +75,10 @@ class Square:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """The page's table of a night's cells: rows are kernels, columns targets and test sets."""
+    """The page's table of a night's cells.
+
+    Rows are kernels, and columns are targets with their architecture and test set.
+    """
 
     columns: tuple[tuple[str, ...], ...]
     rows: tuple[tuple[str, tuple[tuple[Square, ...], ...]], ...]

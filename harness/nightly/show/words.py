@@ -163,7 +163,10 @@ def sentence(text: str) -> str:
 
 
 def summary(morning: Morning) -> str:
-    """Return one sentence with the number of new findings of a night, and of known ones."""
+    """Return one sentence with the number of new findings of a night, and of known ones.
+
+    Without new findings it says that nothing changed.
+    """
     news, known = len(morning.news), len(morning.known)
     begin = plural(news, "new finding") if news else "Nothing changed since the night before"
     return f"{begin}; {known} known from earlier nights" if known else begin

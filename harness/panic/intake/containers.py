@@ -50,7 +50,7 @@ _FEWEST_QUOTED = 3
 def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
     """Return the lines of a log, unpacked from JSON, HTML, quotations, tables and code.
 
-    A margin that lines have in common is removed, too.
+    The indentation of a whole report is removed, too.
     """
     found = list(_from_json(lines))
     if any(_ENTITY.search(line.text) or _BREAK.search(line.text) for line in found):
