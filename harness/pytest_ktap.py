@@ -40,7 +40,7 @@ class KtapPrinter:
         self._write(f"# harness: {what} {' '.join(message.split())}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Report at once a test file that cannot be imported."""
+        """Report at once a test file that cannot be imported: its error, then 'Bail out!'."""
         if report.failed:
             text = str(report.longrepr).splitlines()
             self._write(*(f"# {line}" for line in text), f"Bail out! {report.nodeid}")

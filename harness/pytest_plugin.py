@@ -256,7 +256,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Mark the begin and the end of a test that uses the guest in the guest's kernel log."""
+    """Mark the begin and the end of a test that uses the guest in the guest's kernel log.
+
+    A command that passes its deadline during the test is announced to the run. If the guest is
+    lost at the end of the test, pytest ends with exit code 4.
+    """
     state = item.config.stash[_STATE]
     # The connection stays open for later tests, so it does not show whether this test uses the
     # guest.

@@ -23,7 +23,10 @@ _LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"
 
 
 def site(project: Path) -> Iterator[str]:
-    """Build the site into build/site; yield the messages of mkdocs and every dead link."""
+    """Build the site into build/site; yield every dead link, or why mkdocs could not build it.
+
+    The reason is mkdocs' own messages and its status.
+    """
     out = build_folder.within(project, "site")
     command = (*_QUIET, sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(out))
     ended = process.run(command, cwd=project, deadline_s=_DEADLINE_S)

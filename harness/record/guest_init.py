@@ -48,9 +48,9 @@ poweroff -f
 class InitProgress:
     """The progress of a recorded guest, from the marks that its init has printed so far.
 
-    `stages` are "load", "command", "status" in this order, or "load", "refused". `status` is the
-    exit status of the command, or that of insmod after "refused"; None before either. `sections`
-    are the addresses of the module's sections by name.
+    `stages` are those that were reached: "load", "command", "status" in this order, or "load",
+    "refused". `status` is the exit status of the command, or that of insmod after "refused"; None
+    before either. `sections` are the addresses of the module's sections by name.
     """
 
     stages: tuple[str, ...] = ()

@@ -47,7 +47,11 @@ class Mode(Enum):
 
 
 class Ending(Enum):
-    """How the guest of a recording ended, for example by a panic or at the deadline."""
+    """How the guest of a recording ended: by itself, or at the deadline.
+
+    By itself, it finished its command, panicked, refused the module, or switched off or restarted
+    before the command had ended.
+    """
 
     FINISHED = "finished"
     PANIC = "panic"

@@ -208,7 +208,10 @@ def target_power(
     snapshot: str = "",
     revert: str = "",
 ) -> int:
-    """Switch a libvirt or VMware guest on or off, save its state, or restore it."""
+    """Switch a libvirt or VMware guest on or off, save its state, or restore it.
+
+    Afterwards, or without an option, print whether it is on, and its snapshots.
+    """
     from harness.targets import power
 
     if sum(map(bool, (on, off, snapshot, revert))) > 1:

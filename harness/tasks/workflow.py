@@ -127,7 +127,7 @@ def _run_once(context: TaskContext, options: dict[str, Any]) -> int:
 
 
 def _last_failed(asked: "KernelTestRequest") -> "KernelTestRequest":
-    """Return the request, limited to the tests that failed last, and print their names."""
+    """Return the request, limited to the tests that failed last, if any, and print their names."""
     from harness.runs import rerun
 
     narrowed = rerun.only_failed(asked)

@@ -106,7 +106,8 @@ class Measured:
 class Goal:
     """One goal of the ring's speed or exactness, the measured figures, and whether it is reached.
 
-    `held` is True when the figures reach the goal, None when the run could not measure it.
+    `held` is True when the figures reach the goal, False when they miss it, and None when the run
+    could not measure it.
     """
 
     text: str
@@ -172,7 +173,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def ratio(one: Cost, other: Cost) -> Interval:
-    """Return how many times as much a record costs with `one` as with `other`.
+    """Return how many times as much a record costs with `one` as with `other`, with the interval.
 
     The ratio is taken within each round; both are costs of one cell, so they have the same rounds.
     """

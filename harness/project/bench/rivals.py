@@ -32,7 +32,7 @@ class Rivals:
     """The rivals that this machine can measure: `lttng` is installed or not, `dpdk` is its folder.
 
     `dpdk` is None when libdpdk-dev could not be fetched. `missing` has, for each rival that cannot
-    be measured, what to do about it.
+    be measured, the reason and, if known, what to do about it.
     """
 
     lttng: bool

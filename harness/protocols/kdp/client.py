@@ -165,9 +165,9 @@ class KdpClient:
         return self.target
 
     def disconnect(self) -> None:
-        """Resume the kernel and end the session; after a panic it waits for the next debugger.
+        """Resume the kernel and end the session; without a session, nothing is sent.
 
-        Without a session, nothing is sent.
+        A kernel that has panicked does not run on; it waits for the next debugger.
         """
         if self._connected:
             self._connected = False

@@ -184,7 +184,10 @@ class IoPort:
 
 @dataclass(frozen=True, kw_only=True)
 class Msr:
-    """A model specific register; 8 bytes of `data` for a write."""
+    """A model specific register, and the logical CPU that has it.
+
+    `data` is empty for a read, and has 8 bytes for a write.
+    """
 
     address: int
     lcpu: int

@@ -113,7 +113,9 @@ class Seen:
     """The packets that the stub has handled, for the assertions of tests.
 
     `requests` are those that it executed. `lost` counts the packets that it lost on purpose, in
-    both directions. `resent` counts stored replies, and `thrown_away` discarded requests.
+    both directions. `resent` counts stored replies, `thrown_away` discarded requests, and
+    `exceptions_sent` each announcement of a stop or of the end, repeated ones included.
+    `connected` tells whether a debugger is connected now.
     """
 
     requests: list[Request] = field(default_factory=list)
