@@ -79,7 +79,7 @@ class Column:
 
     @property
     def is_stored(self) -> bool:
-        """Whether the column is stored, rather than computed."""
+        """Whether the table below the view has the column: not if it is computed, or empty."""
         return not self.select and bool(self.by)
 
     @property
@@ -231,8 +231,9 @@ _KEY = Column(
 
 
 def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
-    """Return the columns on who caused an event: start of the parent, files that both run.
+    """Return the columns on a process that caused an event, and on its parent.
 
+    They are the parent's start, and device and inode of the files that process and parent run.
     events: the event classes of the table that gets the columns.
     """
     parent = Column(

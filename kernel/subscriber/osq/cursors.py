@@ -96,7 +96,8 @@ class Cursors:
     def window(self, cursor: str, table: str, *, run: str, newest: int) -> Window:
         """Return the rows that a run gets: the same for each call of it, new ones for a new run.
 
-        A new run's window begins after the last row of the run before it.
+        A new run's window begins after the last row of the run before it, or at the first row when
+        the keys show that the store has been replaced.
         newest: the greatest key of the table now, at which a new window ends.
         """
         last = self._windows.get((cursor, table))

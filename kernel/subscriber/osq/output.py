@@ -123,8 +123,8 @@ class Printer:
 def shown(value: str) -> str:
     """Return a text in which escapes stand for the characters that a terminal would obey.
 
-    Where the text itself has such an escape, its backslash becomes one, so no two texts look
-    alike.
+    Where the text itself looks like such an escape, its backslash is escaped, too, so no two texts
+    look alike.
     """
     return _LIKE_AN_ESCAPE.sub(r"\\x5c", value).translate(_CONTROL)
 

@@ -74,7 +74,8 @@ def paths_of(
 ) -> Paths:
     """Return the patterns and watches for the keys of these names in the configuration.
 
-    Raises: ValueError for a pattern that is not absolute or has a wildcard in its first component.
+    Raises: ValueError for a pattern of file_paths that is not absolute or has a wildcard in its
+    first component.
     """
     roots: dict[str, bool] = {}
     for category, patterns in file_paths.items():

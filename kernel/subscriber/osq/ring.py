@@ -162,7 +162,10 @@ class Ring:
         self._check(f"subscribe to type {record_type}", status)
 
     def filter(self, one: Filter) -> None:
-        """Let the kernel make only the records that a filter passes, until the next `allocate`."""
+        """Let the kernel make, of the filter's type, only the records that the filter passes.
+
+        This lasts until the next `allocate`.
+        """
         status = lib.osq_client_filter(self._client, one.in_c())
         self._check(f"filter type {one.record_type}", status)
 

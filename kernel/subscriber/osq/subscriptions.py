@@ -14,7 +14,9 @@ _PROCESSES_ONLY: dict[str, int] = {
 def options_of(config: Config, record: str) -> int:
     """Return the options with which the daemon subscribes to a type of records, as bits of osq.h.
 
-    exec: with the environment; socket: which actions; fork, exit: without those of threads.
+    exec: the environment, if variables of it are configured. socket: the configured actions.
+    fork, exit: only processes, if threads are switched off. Without such an option, the result is
+    0.
     """
     if record == "exec":
         return int(lib.OSQ_EXEC_ENV) if config.environment_variables else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The check of what else records on this machine: audit and osqueryd."""
+"""The check of whether audit records on this machine, too. Some of osqueryd's tables need it."""
 
 from collections.abc import Iterator
 

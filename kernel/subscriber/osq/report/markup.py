@@ -21,7 +21,7 @@ def escaped(value: object) -> Html:
 
 
 def verbatim(text: str) -> Html:
-    """Return a text of this program (not of a record) as HTML, with its line breaks."""
+    """Return a text of this program (not of a record) as HTML: escaped, with its line breaks."""
     return Html(html.escape(text))
 
 

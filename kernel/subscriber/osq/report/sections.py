@@ -210,7 +210,8 @@ def _branch(one: Process, drawing: _Drawing, depth: int) -> Html:
 def _line(one: Process) -> Html:
     """Return the line on a process: time, programs, pid, user, and how it ended.
 
-    For a process without a program of its own, the program is the one that it was forked with.
+    For a process without an exec in the window, the program is the one that it was forked with, or
+    the one that it ran before the window.
     """
     known = one.programs[0] if one.programs else one.known
     facts = [f"pid {one.key[0]}"]

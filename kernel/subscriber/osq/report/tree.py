@@ -46,8 +46,8 @@ class Process:
 def processes_of(facts: Facts) -> list[Process]:
     """Return the top processes of the report's tree; all others are below them as `children`.
 
-    At the top is a process whose parent is not known. Processes that ran no program in the window,
-    nor has one below them, are left out: is_kept is False for them.
+    At the top is a process whose parent is not known. A process that ran no program in the window,
+    nor has one below it that did, has is_kept False; it is not returned, but may be in `children`.
     """
     by_key: dict[Key, Process] = {}
     for row in facts.processes.rows:
