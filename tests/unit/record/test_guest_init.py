@@ -63,7 +63,7 @@ def test_mark_returns_the_stage_of_a_console_line_that_the_init_printed_and_else
 
 @pytest.mark.parametrize("word", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "x"])
 def test_a_status_that_is_no_exit_status_is_ignored(word: str) -> None:
-    """A recorded guest may print any number as the command's status to its console."""
+    """A recorded guest that prints 'status x', '²' or 5,000 digits has no exit status."""
     progress = guest_init.read_console([f"[    1.2] harness-record status {word}"])
 
     assert progress.status is None

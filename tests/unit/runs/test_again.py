@@ -126,7 +126,7 @@ def test_a_temporary_file_that_is_gone_again_causes_no_run() -> None:
 
 
 def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
-    """With --watch, the KeyboardInterrupt of a run leaves the loop; between runs it does not."""
+    """With --watch, Ctrl-C while the tests run leaves the loop as a KeyboardInterrupt."""
 
     def run() -> int:
         raise KeyboardInterrupt
