@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run single cells of a night's plan on other machines, and merge their result files.
+"""Run one cell of a night's plan on this machine, and merge the result files of all machines.
 
 A machine that runs a cell leaves an SQLite file of the same kind as the history of all nights,
 with one night and one cell. Such files can be merged into the history in any order and any number

@@ -123,7 +123,7 @@ def run(settings: Settings, history: History, night_id: str, limits: Limits, say
 
 
 def _prune(settings: Settings, history: History, night_id: str, limits: Limits, say: Say) -> None:
-    """Remove runs of earlier nights when all runs take more disk space than `runs_mib` allows."""
+    """Remove runs of earlier nights while all nights take more disk space than `runs_mib`."""
     own = {one.run_id for one in history.results(night_id)}
     alive = {entry.run_id for entry in registry.list_entries(limits.runtime)}
     removed = night_runs.prune(

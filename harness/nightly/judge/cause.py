@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Decide what to bisect after a new failure: the module's commits or the kernel's versions. Pure.
+"""Decide what may have caused a new failure: the module's commits, the kernel, or both. Pure.
 
 The decision compares each failing cell with the cell as it was when the test last passed there.
 When both have changed, cells in which only one of them changed decide.
