@@ -108,7 +108,11 @@ def build_module(
 def _turn(
     spec: ModuleSpec, kernel: Kernel, out: Path, progress: Progress
 ) -> AbstractContextManager[None]:
-    """Return a lock, as a context manager, that lets one process at a time build this module."""
+    """Return a lock, as a context manager, that lets one process at a time build this module.
+
+    Raises: CacheBusy, on entry, when another process has the lock for longer than a build may
+    take.
+    """
     return cache.lock(
         out / f".{kernel.release}.lock",
         what=f"the build of {spec.name} for {kernel.release}",
@@ -185,7 +189,10 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
 
 
 def _is_whole(job: Job, site: _Site) -> bool:
-    """Return whether every module file that an earlier build stored still exists."""
+    """Return whether every module file that an earlier build stored still exists.
+
+    The result is False, too, when there is no list of these files or it is damaged.
+    """
     try:
         files, _ = built_files.loaded(job, site.folder)
     except (OSError, ValueError, KeyError):

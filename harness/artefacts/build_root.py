@@ -153,6 +153,7 @@ def _packages(
     They are the compiler `needed`, the libraries that kbuild's programs are linked against, and
     the given `packages`. The suite's linux-kbuild package depends on those libraries; it is left
     out when the suite no longer has it.
+    Raises: KernelError when the lists of another suite cannot be fetched; CacheBusy; Lost.
     """
     tools = kernel.vmlinuz.parent / "lib"
     kbuild = tuple(place.name for place in tools.glob("linux-kbuild-*"))

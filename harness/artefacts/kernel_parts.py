@@ -142,6 +142,7 @@ def _modules_disk(modules: Path, disk: Path) -> None:
     """Write an ext4 disk file with a kernel's modules, for the guest to mount.
 
     `modules` is the folder lib/modules/RELEASE; its parent folder becomes the disk's top folder.
+    Raises: KernelError with the message of mke2fs, Lost when the disk is full.
     """
     top = modules.parent
     size_mib = cache.size_bytes(top) // 2**20 * 11 // 10 + _DISK_SPARE_MIB

@@ -193,7 +193,10 @@ def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
 
 
 def _extract(file: Path, inside: Path) -> None:
-    """Unpack a Debian package with dpkg-deb, or an rpm with bsdtar, which reads rpm files."""
+    """Unpack a Debian package with dpkg-deb, or an rpm with bsdtar, which reads rpm files.
+
+    Raises: KernelError when the program is missing or fails.
+    """
     command: list[str | Path] = ["dpkg-deb", "--extract", file, inside]
     if file.suffix == ".rpm":
         command = [programs.find("bsdtar", error=KernelError), "-x", "-f", file, "-C", inside]
@@ -218,6 +221,7 @@ def _busybox(folder: Path) -> bytes:
     """Fetch the host distribution's busybox package, and return the bytes of the program.
 
     `folder` is used for temporary files.
+    Raises: KernelError when the package cannot be fetched or unpacked, or contains no busybox.
     """
     place = folder / "busybox"
     place.mkdir()

@@ -248,7 +248,10 @@ def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tup
 
 
 def _build(settings: Settings, environment: Environment, progress: Progress) -> ModuleBuild:
-    """Return the module for the default target, built as `kernel-test` will build it."""
+    """Return the module for the default target, built as `kernel-test` will build it.
+
+    Raises: BuildError when it does not build; the errors of fetching a kernel or a build root.
+    """
     name = settings.targets[settings.default_target].kernel
     root, shared = environment.cache, settings.shared_cache
     kernel = kernels.ensure(

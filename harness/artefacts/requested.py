@@ -22,6 +22,8 @@ def modules(
 
     If the request names the folder of an earlier run, these are the modules of that run. Otherwise
     they are built now. The programs for the tests are built in both cases.
+    Raises: BuildError when one does not build, or the earlier run's folder lacks a module; the
+        other errors of `build_module`.
     """
     module = request.settings.module
     if request.modules is not None:
@@ -36,7 +38,11 @@ def modules(
 
 
 def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress) -> ModuleBuild:
-    """Build the module for a kernel, and the programs that its tests need; return the module."""
+    """Build the module for a kernel, and the programs that its tests need; return the module.
+
+    Raises: BuildError when one does not build; the other errors of `build.build_module`, and
+        those of making a build root.
+    """
     settings = request.settings
     build = _build(request, settings.module, "kernel", kernel, progress)
     module_build.run_companions(settings.module, project=settings.root, known=build.words)

@@ -144,7 +144,10 @@ def _within(path: Path, root: Path) -> Path:
 
 
 def has_module(folder: Path) -> bool:
-    """Return whether a folder has a module's source that can be built without a configuration."""
+    """Return whether a folder has a module's source that can be built without a configuration.
+
+    Raises: ConfigError for a dkms.conf that cannot be read or that builds no module.
+    """
     names = (CONF, "Kbuild", "Makefile")
     return any((folder / name).is_file() for name in names) and (
         recipe.of_folder(folder) is not None

@@ -205,7 +205,10 @@ def _kill(running: "subprocess.Popen[bytes]") -> None:
 
 
 def _grouped(words: list[str], error: type[HarnessError]) -> list[str]:
-    """Return a command line that runs a tool in a process group which ends with this process."""
+    """Return a command line that runs a tool in a process group which ends with this process.
+
+    Raises: `error` when setpriv is not installed.
+    """
     setpriv = programs.find("setpriv", error=error)
     line = [setpriv, "--pdeathsig", "TERM", "--", "sh", "-c", _GROUP, "sh", str(os.getpid())]
     return [*line, *words]

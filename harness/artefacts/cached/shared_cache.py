@@ -86,6 +86,7 @@ def take(shelf: Shelf, final: Path, *, problem: Callable[[Path], str], progress:
     `problem` returns the reason why a folder is no whole artefact, or "". A damaged entry is
     reported and removed. The result is False when there is no whole entry, or none can be taken,
     which is reported. `final` is made or replaced only if the result is True.
+    Raises: Lost when this host's disk is full.
     """
     for entry in _entries(_LIST, shelf, progress) or ():
         with _scratch(final) as place:

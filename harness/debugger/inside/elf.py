@@ -49,7 +49,7 @@ class Image:
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        """Every section of the ELF file, in the file's order."""
+        """Every section of the ELF file, in the file's order; ValueError for a damaged file."""
         try:
             (start,) = struct.unpack_from("<Q", self._bytes, 0x28)
             size, count, names = struct.unpack_from("<HHH", self._bytes, 0x3A)
@@ -95,7 +95,10 @@ class Image:
         return by_name, code
 
     def _rows(self, section: Section) -> Iterator[tuple[str, int, int, int]]:
-        """Yield name, info, value and size of each named symbol in a section of symbols."""
+        """Yield name, info, value and size of each named symbol in a section of symbols.
+
+        Raises: ValueError for a damaged file.
+        """
         try:
             strings = self.sections[section.link]
             text = self._bytes[strings.offset : strings.offset + strings.size_bytes]

@@ -94,13 +94,19 @@ def module_at(view: View, address: int) -> Module:
 
 
 def modules(view: View) -> Iterator[Module]:
-    """Yield every loaded module, the newest first."""
+    """Yield every loaded module, the newest first.
+
+    Raises: OSError where memory is not mapped.
+    """
     for address in view.entries(view.symbol("modules"), "module.list"):
         yield module_at(view, address)
 
 
 def tasks(view: View) -> Iterator[Task]:
-    """Yield every thread of every process, the idle one first."""
+    """Yield every thread of every process, the idle one first.
+
+    Raises: OSError where memory is not mapped.
+    """
     init = view.symbol("init_task")
     yield _task(view, init)
     for leader in view.entries(view.at(init, "task_struct.tasks"), "task_struct.tasks"):

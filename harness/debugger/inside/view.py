@@ -80,12 +80,19 @@ class View:
         return int.from_bytes(self.read(address, size_bytes), "little", signed=signed)
 
     def field(self, base: int, path: str, *, signed: bool = False) -> int:
-        """Return the number in a member of the structure at `base`."""
+        """Return the number in a member of the structure at `base`.
+
+        `path` is as in `member`.
+        Raises: KeyError for an unknown member, OSError where nothing is mapped.
+        """
         member = self.member(path)
         return self.number(base + member.offset_bytes, member.size_bytes, signed=signed)
 
     def at(self, base: int, path: str) -> int:
-        """Return the address of a member of the structure at `base`."""
+        """Return the address of a member of the structure at `base`.
+
+        Raises: KeyError for an unknown member.
+        """
         return base + self.member(path).offset_bytes
 
     def string(self, address: int, max_bytes: int = 256) -> str:
@@ -97,7 +104,10 @@ class View:
         return data.partition(b"\0")[0].decode(errors="backslashreplace")
 
     def text(self, base: int, path: str) -> str:
-        """Return the C string in an array member of the structure at `base`."""
+        """Return the C string in an array member of the structure at `base`.
+
+        Raises: KeyError for an unknown member, OSError where nothing is mapped.
+        """
         member = self.member(path)
         return self.string(base + member.offset_bytes, member.size_bytes)
 
