@@ -56,7 +56,7 @@ def test_a_console_with_a_refused_module_gives_refused_and_no_sections() -> None
 
 
 def test_mark_returns_the_stage_of_a_console_line_that_the_init_printed_and_else_nothing() -> None:
-    """The stages load, command and status of a recorded guest come from its init script."""
+    """A recorded guest's line 'harness-record load' has the stage load; two other lines none."""
     assert [guest_init.mark(line) for line in CONSOLE[:2]] == ["", "load"]
     assert not guest_init.mark(CONSOLE[6])
 

@@ -57,7 +57,7 @@ def test_a_file_unfit_for_release_gives_one_line_with_its_name_and_the_reason(
 
 
 def test_file_that_needs_no_abi_number_passes_without_one() -> None:
-    """Only programs that use the driver need the release's ABI number to pass the check."""
+    """A program that does not use the driver passes the check without the release's ABI number."""
     assert objections("tool", ELF, stamped=False) == []
 
 

@@ -58,7 +58,7 @@ def test_a_signed_module_passes_lockdown_and_sig_enforce_but_not_modules_disable
 
 
 def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
-    """On a Linux target lockdown refuses a module, not Secure Boot itself."""
+    """A Linux target with Secure Boot gets one requirement about it, of state UNKNOWN."""
     requirements = rules.requirements(linux(secure_boot=True), signed=False)
 
     assert [one.state for one in requirements if "Secure Boot" in one.what] == [State.UNKNOWN]
