@@ -110,8 +110,7 @@ def _turn(
 ) -> AbstractContextManager[None]:
     """Return a lock, as a context manager, that lets one process at a time build this module.
 
-    Raises: CacheBusy, on entry, when another process has the lock for longer than a build may
-    take.
+    Raises: CacheBusy, on entry, when another process has it for longer than a build may take.
     """
     return cache.lock(
         out / f".{kernel.release}.lock",

@@ -33,7 +33,10 @@ def telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> list[s
 
 
 def shown(lines: Sequence[str], names: Mapping[Path, str]) -> list[str]:
-    """Return output lines in which paths of the copied source are replaced by the source's own."""
+    """Return output lines in which paths of the copied source are replaced by the source's own.
+
+    `names` gives the replacement of each folder; "" leaves the path relative to the folder.
+    """
     found = []
     for line in lines:
         for folder, name in names.items():

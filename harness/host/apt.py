@@ -105,7 +105,10 @@ def own_suite() -> str:
 
 
 def options() -> tuple[str, ...]:
-    """Return the host's apt options for fetching packages: proxies, certificates, date checks."""
+    """Return the host's apt options for fetching packages, such as proxies and certificates.
+
+    Each has the form NAME="VALUE".
+    """
     lines = _output("apt-config", "dump").splitlines()
     return tuple(line.rstrip(";").replace(' "', '="', 1) for line in lines if _OPTIONS.match(line))
 

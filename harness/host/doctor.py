@@ -25,7 +25,11 @@ _VERSION_S = 30.0
 
 
 class Level(Enum):
-    """How much a finding about this host hinders tests: not at all, by slowness, or wholly."""
+    """How much a finding about this host hinders tests.
+
+    GOOD: nothing is wrong. SLOW: tests run, and are slow or lack something optional, such as a
+    debugger. MISSING: tests cannot run.
+    """
 
     GOOD = "ok"
     SLOW = "note"

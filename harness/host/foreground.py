@@ -8,7 +8,11 @@ from types import FrameType
 
 
 def run(command: Sequence[str]) -> int:
-    """Run a program on the terminal and return its exit code."""
+    """Run a program on the terminal and return its exit code.
+
+    It is negative, the signal's number, for a program that a signal has ended. Meanwhile Ctrl-C is
+    ignored in this process and reaches the program.
+    """
     before = signal.signal(signal.SIGINT, _leave)
     try:
         return subprocess.run(command, check=False).returncode

@@ -124,7 +124,7 @@ def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove unpacked dumps from a crash's folder whose process has ended without doing so."""
+    """Remove unpacked dumps that processes left in a crash's folder when they ended."""
     for stale in folder.glob(".vmcore.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)

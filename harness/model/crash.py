@@ -38,8 +38,8 @@ class Cause(Enum):
 class Blame(Enum):
     """Who is at fault for a crash according to the evidence.
 
-    It is the module under test, the rest of the kernel, or the harness (QEMU and libvirt
-    included); UNDECIDED when the evidence names nobody.
+    It is the module under test, the rest of the kernel, or the harness (with its host, QEMU and
+    the connection to the guest); UNDECIDED when the evidence names nobody.
     """
 
     MODULE = "module"
@@ -114,7 +114,10 @@ class Crash:
         return self.cause in {Cause.PANIC, Cause.GONE} or bool(ends)
 
     def is_of_later_test(self, report: KernelReport) -> bool:
-        """Return whether a later test caused a kernel report; it is no part of this crash then."""
+        """Return whether a later test caused a kernel report, which is then no part of this crash.
+
+        What counts is the test of the report from which this report follows in the end.
+        """
         return self._first_of(report).test not in {"", self.test}
 
     def _first_of(self, report: KernelReport) -> KernelReport:

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class State(Enum):
-    """The state of a requirement of a target; UNKNOWN when it cannot be read."""
+    """The state of a requirement of a target: met, unmet, or UNKNOWN when it cannot be read."""
 
     MET = "ok"
     UNMET = "MISSING"
@@ -14,7 +14,11 @@ class State(Enum):
 
 
 class Who(Enum):
-    """Who can change a target's setting so that a requirement is met."""
+    """Who can change a target's setting so that a requirement is met.
+
+    It is a running system, a person in Recovery or the firmware's setup, a person at the target's
+    screen, or nobody.
+    """
 
     RUNNING = "a running system"
     RECOVERY = "a person in Recovery or the firmware's setup"
@@ -52,5 +56,5 @@ def lines(requirement: Requirement) -> tuple[str, ...]:
 
 
 def met(requirements: tuple[Requirement, ...]) -> bool:
-    """Return whether no requirement is known to be unmet."""
+    """Return whether no requirement is known to be unmet; an unknown state counts as met."""
     return all(one.state is not State.UNMET for one in requirements)

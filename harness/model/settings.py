@@ -51,7 +51,7 @@ class Accel(Enum):
 
 
 class System(Enum):
-    """The operating system of a target."""
+    """The operating system of a target: Linux or macOS."""
 
     LINUX = "linux"
     MACOS = "macos"
@@ -310,7 +310,7 @@ class ModuleBuild:
 
     @property
     def loaded(self) -> tuple[ModuleFile, ...]:
-        """Every module that is loaded, in the order of loading."""
+        """The files of every module that is loaded for this build, in the order of loading."""
         alone = ModuleFile(name=self.name, stripped=self.stripped, debug=self.debug)
         return self.files or (alone,)
 

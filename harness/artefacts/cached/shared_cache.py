@@ -67,7 +67,7 @@ class Shelf:
 
     @property
     def folder(self) -> Path:
-        """The folder of the entries of this kind."""
+        """The folder, in the shared cache, of all entries of this kind, such as images."""
         return self.shared / platform.machine() / self.kind
 
 

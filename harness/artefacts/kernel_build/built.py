@@ -44,8 +44,8 @@ def ensure(
     """Return a kernel built from source, from a cache or built now; its vmlinux is cached, too.
 
     Raises: KernelError for a missing program of the build, for a line of a fragment that is
-    malformed or that the source refuses, and for a source that does not build; CacheBusy; Lost
-    when the disk is full.
+        malformed or that the source refuses, and for a source that does not build; CacheBusy;
+        Lost when the disk is full.
     """
     compiler = spec.cc or "gcc"
     for one in (*_TOOLS, compiler):

@@ -58,7 +58,7 @@ def ensure(spec: KernelSpec, *, root: Path, progress: Progress) -> Source:
     """Return the source that a kernel is built from; a package's is fetched and unpacked once.
 
     Raises: KernelError when there is no such package, for a folder without a kernel's source, and
-    for a tree with a .config; CacheBusy; Lost when the disk is full.
+        for a tree with a .config; CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None:
         return _source(spec.tree, _state_of(spec.tree))

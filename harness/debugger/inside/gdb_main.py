@@ -45,7 +45,7 @@ class _Session:
         self._loaded[module.name] = text
 
     def remove(self, name: str) -> None:
-        """Remove a module's symbols."""
+        """Remove a module's symbols from gdb; do nothing if it has none."""
         text = self._loaded.pop(name, None)
         if text is not None:
             gdb.execute(f"remove-symbol-file -a {text:#x}", to_string=True)

@@ -54,7 +54,7 @@ class Session:
                 self.target.SetSectionLoadAddress(section, address)
 
     def remove(self, name: str) -> None:
-        """Remove a module's symbols."""
+        """Remove a module's symbols from lldb; do nothing if it has none."""
         for image in list(self._images(name)):
             self.target.ClearModuleLoadAddress(image)
             self.target.RemoveModule(image)
@@ -65,7 +65,10 @@ class Session:
             self.add(module)
 
     def hook(self, function: str, call: Callable[[int], None]) -> None:
-        """Have `call` called at each call of a kernel function, with its first argument."""
+        """Have `call` called at each call of a kernel function.
+
+        `call` gets the function's first argument. After it has returned, the kernel continues.
+        """
         breakpoint_ = self.target.BreakpointCreateByAddress(self.view.symbol(function))
         breakpoint_.AddName("harness")
         self.hooks[breakpoint_.GetID()] = call
