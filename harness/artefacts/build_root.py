@@ -102,8 +102,10 @@ def ensure(
 ) -> Path:
     """Return a build root with these packages, from a cache or bootstrapped now.
 
-    A build root is a small root file system of a Debian suite, in which modules are built.
-    Raises: ImageError when the bootstrap fails, CacheBusy, Lost when the disk is full.
+    A build root is a small root file system of a Debian suite, in which modules are built. Common
+    tools of builds, such as make, are added.
+    Raises: ImageError when the bootstrap fails, CacheBusy, Lost when the disk is full or the
+        host's apt has no lists.
     """
     sources = apt.debian_sources(suite)
     names = sorted({*_TOOLS, *packages})

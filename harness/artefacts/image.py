@@ -144,7 +144,7 @@ def ensure(
     """Return the image, from the cache, from the `shared` one, or bootstrapped now (minutes).
 
     Raises: ImageError when it cannot be made, CacheBusy while somebody else makes it, Lost when
-        the disk is full.
+        the disk is full or the host's apt has no lists.
     """
     sources = apt.cached_answer(
         root, f"sources-{spec.suite}", lambda: apt.debian_sources(spec.suite)

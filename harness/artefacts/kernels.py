@@ -38,8 +38,8 @@ def ensure(
     """Return a kernel from the cache, or from the `shared` one; or fetch, build or prepare it.
 
     For a meta package (linux-image-cloud-amd64) the kernel on which it depends today is returned.
-    Raises: KernelError when the kernel cannot be fetched or unpacked; CacheBusy; Lost when the
-        disk is full.
+    Raises: KernelError when the kernel cannot be fetched, unpacked, built or prepared; CacheBusy;
+        Lost when the disk is full or the host's apt has no lists.
     """
     if spec.source or spec.fragments:
         return built.ensure(name, spec, root=root, shared=shared, progress=progress)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read the configuration and the environment into checked values.
 
-No other module reads the process environment. A wrong key, type or path ends in a ConfigError
-that names the file, the key and what was expected; nothing else checks them again.
+No other module except `harness.hints` reads the process environment. A wrong key, type or path
+ends in a ConfigError that names the file, the key and what was expected; nothing else checks them
+again.
 """
 
 import json
