@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import cache
 
 _MOST_NAMES = 5
 
@@ -11,11 +12,12 @@ _MOST_NAMES = 5
 def create(runs: Path, name: str) -> Path:
     """Make the folder of a new run, and return it.
 
-    Raises: UsageError when a run of this name already has a folder.
+    Raises: UsageError when a run of this name already has a folder; Lost when the disk is full.
     """
     folder = runs / name
     try:
-        folder.mkdir(parents=True)
+        with cache.room(runs):
+            folder.mkdir(parents=True)
     except FileExistsError as error:
         if not folder.is_dir():
             raise

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of report.run_folders: a run is found by its name, the end of its name, or its folder."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import Lost, UsageError
 from harness.report import run_folders
 
 
@@ -68,3 +70,20 @@ def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path) -> None:
         run_folders.create(tmp_path / "build" / "runs", "mine")
 
     assert (folder / "report.json").read_text() == "earlier"
+
+
+def test_a_full_disk_is_an_error_that_names_the_folder_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the folder of a run cannot be made for want of space, the run is lost, with a hint."""
+
+    def mkdir(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+
+    with pytest.raises(Lost, match="the disk is full") as caught:
+        run_folders.create(tmp_path, "one")
+
+    assert str(tmp_path) in caught.value.message
+    assert "free some space" in caught.value.hint
