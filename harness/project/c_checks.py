@@ -73,7 +73,7 @@ def style(project: Path) -> Iterable[str]:
         return []
     command = [str(formatter), "--dry-run", "--Werror", *files]
     done = tool.run(command, deadline_s=_STYLE_S, error=Lost, check=False)
-    return [line for line in done.lines if ": error: " in line]
+    return _messages(done, "clang-format", r": error: ")
 
 
 def sparse(project: Path) -> Iterable[str]:
@@ -141,7 +141,19 @@ def clang_tidy(project: Path) -> Iterable[str]:
     command = [tidy, "--quiet", f"--checks={checks}", *files, "--", "-std=c11", *include]
     within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
     done = tool.run(command, deadline_s=_TIDY_S, error=Lost, check=False, within=within)
-    return [line for line in done.text.splitlines() if re.search(r": (warning|error): ", line)]
+    return _messages(done, "clang-tidy", r": (warning|error): ")
+
+
+def _messages(done: tool.Output, program: str, pattern: str) -> list[str]:
+    """Return the lines that match `pattern`; every line when a program fails without one.
+
+    The status None of a program that did not end in time is a failure, too.
+    """
+    lines = done.lines
+    found = [line for line in lines if re.search(pattern, line)]
+    if found or done.status == 0:
+        return found
+    return [*lines, f"{program} ended with status {done.status}"]
 
 
 def _sources(project: Path) -> list[Path]:

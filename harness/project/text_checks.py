@@ -54,9 +54,7 @@ def spelling(project: Path) -> Iterable[str]:
     done = tool.run(
         (program, *checked), deadline_s=_SPELLING_S, error=HarnessError, check=False, cwd=project
     )
-    if done.status and not done.stdout:
-        return [*done.lines, f"codespell ended with status {done.status}"]
-    return done.text.splitlines()
+    return _objections(done, "codespell")
 
 
 def clipped_words(project: Path) -> Iterator[str]:
@@ -112,8 +110,16 @@ def workflows(project: Path) -> Iterable[str]:
         *files,
     ]
     done = tool.run(command, deadline_s=_LINT_S, error=HarnessError, check=False, cwd=project)
-    if done.status and not done.stdout:
-        return [*done.lines, f"actionlint ended with status {done.status}"]
+    return _objections(done, "actionlint")
+
+
+def _objections(done: tool.Output, program: str) -> list[str]:
+    """Return the lines that a program printed, and that it failed if it failed without a line.
+
+    The status None of a program that did not end in time is a failure, too.
+    """
+    if done.status != 0 and not done.stdout:
+        return [*done.lines, f"{program} ended with status {done.status}"]
     return done.text.splitlines()
 
 

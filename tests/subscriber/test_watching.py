@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from osq.watching import Mount, fault_of, mounted_below, mounts_in, relevant
+from osq.watching import Fault, Mount, fault_of, mounted_below, mounts_in, relevant
 from tests.subscriber.host import environment
 
 ROOT = Path("/")
@@ -91,7 +91,7 @@ def test_file_systems_mounted_below_a_path_are_found_by_their_names_below_it(
     ]
 
 
-MOUNTINFO = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+MOUNTINFO = rb"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 23 22 0:20 / /proc rw - proc proc rw
 24 22 8:2 /x /srv/bo\040b\134 rw master:1 - btrfs /dev/sdb rw
 25 22 8:3 / /opt rw - xfs /dev/sdc rw
@@ -103,6 +103,23 @@ def test_mounts_are_read_without_the_kernels_own_and_with_their_blanks() -> None
     assert [(one.number, one.folder) for one in mounts_in(MOUNTINFO)] == [
         *(("22", "/"), ("24", "/srv/bo b\\"), ("25", "/opt"))
     ]
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"a\x0cb", b"\x1c", "\u2028".encode()])
+def test_a_mount_point_of_any_bytes_is_read_like_every_other(name: bytes) -> None:
+    """A user who may mount chooses bytes that are no text, or that end a line for Python."""
+    line = b"26 22 0:50 / /srv/" + name + b" rw - fuse me rw\n"
+
+    assert [os.fsencode(one.folder) for one in mounts_in(MOUNTINFO + line)] == [
+        *(b"/", b"/srv/bo b\\", b"/opt", b"/srv/" + name)
+    ]
+
+
+def test_a_fault_of_a_path_that_is_no_text_can_be_logged() -> None:
+    """The line of the log is UTF-8, whatever bytes the mount point has."""
+    fault = Fault(path=os.fsdecode(b"/srv/\xff"), reason="not watched")
+
+    assert str(fault) == "file_paths: /srv/\\xff: not watched"
 
 
 def test_only_mounts_at_above_and_below_a_watched_path_are_relevant() -> None:

@@ -19,17 +19,27 @@ from osq.errors import DeviceError, RingInvalid
 from osq.file_events import watch_actions
 from osq.paths import Paths
 from osq.ring import Ring
+from osq.values import text
 
 # The first process has the machine's view of its file systems.
 HOST_ROOT = Path("/proc/1/root")
 _MOUNTS = Path("/proc/self/mountinfo")
-_OCTAL = re.compile(r"\\([0-7]{3})")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 # File systems of the kernel's own, in which nobody keeps files.
 _VIRTUAL = frozenset(
     {
-        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts"),
-        *("efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "securityfs"),
-        *("selinuxfs", "sysfs", "tracefs"),
+        *(b"autofs", b"binfmt_misc", b"bpf", b"cgroup", b"cgroup2", b"configfs", b"debugfs"),
+        *(
+            b"devpts",
+            b"efivarfs",
+            b"fusectl",
+            b"hugetlbfs",
+            b"mqueue",
+            b"nsfs",
+            b"proc",
+            b"pstore",
+        ),
+        *(b"securityfs", b"selinuxfs", b"sysfs", b"tracefs"),
     }
 )
 Identity = tuple[int, int]
@@ -48,7 +58,8 @@ class Fault:
 
     def __str__(self) -> str:
         """Return the fault as a line of the daemon's log."""
-        return f"file_paths: {self.path}: {self.reason}"
+        # A mount point below the path may have bytes that are no text.
+        return text(os.fsencode(f"file_paths: {self.path}: {self.reason}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +82,7 @@ class Watches:
     def __init__(self, ring: Ring, paths: Paths, *, host_root: Path = HOST_ROOT) -> None:
         self._ring, self._paths, self._host_root = ring, paths, host_root
         self._relevant: frozenset[Mount] = frozenset()
-        self._mounts = _MOUNTS.open()
+        self._mounts = _MOUNTS.open("rb")
 
     def __enter__(self) -> Self:
         return self
@@ -161,16 +172,19 @@ def _identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def mounts_in(mountinfo: str) -> Iterator[Mount]:
-    """Yield the file systems in a text of /proc/self/mountinfo in which somebody may keep files.
+def mounts_in(mountinfo: bytes) -> Iterator[Mount]:
+    """Yield the file systems in the text of /proc/self/mountinfo in which somebody may keep files.
 
     Source: proc(5), /proc/pid/mountinfo; octal escapes stand for blanks and backslashes.
     """
-    for line in mountinfo.splitlines():
-        fields, _, source = line.partition(" - ")
-        number, _, _, _, folder = fields.split(" ")[:5]
-        if source.split(" ")[0] not in _VIRTUAL:
-            yield Mount(number=number, folder=_OCTAL.sub(lambda one: chr(int(one[1], 8)), folder))
+    # A user names his mount points with any bytes. The kernel escapes a newline, and no other end
+    # of a line.
+    for line in filter(None, mountinfo.split(b"\n")):
+        fields, _, source = line.partition(b" - ")
+        number, _, _, _, folder = fields.split(b" ")[:5]
+        if source.split(b" ")[0] not in _VIRTUAL:
+            name = _OCTAL.sub(lambda one: bytes([int(one[1], 8)]), folder)
+            yield Mount(number=number.decode(), folder=os.fsdecode(name))
 
 
 def mounted_below(path: str, folders: Iterable[str]) -> list[str]:

@@ -41,6 +41,20 @@ def test_the_spelling_check_without_codespell_says_that_dev_installs_it(
     assert "./dev installs it" in objection
 
 
+def test_a_spelling_check_that_does_not_end_in_time_is_an_objection(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A codespell that hangs is ended, and the check does not pass."""
+    (tree / "README.md").write_text("Good text.\n")
+    program = tmp_path_factory.mktemp("bin") / "codespell"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program.with_name("python")))
+    monkeypatch.setattr(text_checks, "_SPELLING_S", 0.2)
+
+    assert text_checks.spelling(tree) == ["codespell ended with status None"]
+
+
 def test_a_phrase_that_the_style_guide_forbids_is_reported_in_prose_only(tree: Path) -> None:
     """The check `words` names such a phrase in a page with its line, but not in code."""
     (tree / "page.md").write_text("A new page.\nIt begins anew.\n")

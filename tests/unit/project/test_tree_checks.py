@@ -213,6 +213,26 @@ def test_kernel_c_code_that_differs_from_the_clang_format_style_is_reported(tree
     assert any("bad.c:1:" in line for line in c_checks.style(tree))
 
 
+@pytest.mark.parametrize("name", ["clang-format", "clang-tidy"])
+def test_a_tool_for_c_that_is_killed_without_a_message_is_an_objection(
+    tree: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """The check names the program and how it ended, and does not pass."""
+    (tree / "kernel" / "core").mkdir(parents=True)
+    (tree / "kernel" / "core" / "good.c").write_text("int x;\n")
+    program = tmp_path_factory.mktemp("bin") / name
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program.with_name("python")))
+    monkeypatch.setattr("shutil.which", lambda _name: str(program))
+    check = c_checks.style if name == "clang-format" else c_checks.clang_tidy
+
+    assert list(check(tree)) == [f"{name} ended with status -9"]
+
+
 def test_a_syntax_error_in_any_script_for_sh_is_reported(tree: Path) -> None:
     """The check `shell` reads each sh script of the tree, and no file of another kind."""
     (tree / "good").write_text("#!/bin/sh\necho fine\n")
