@@ -43,9 +43,10 @@ CACHE_FOLDERS = (*_OF_ITEMS, *_WHOLE)
 
 @dataclass(frozen=True, kw_only=True)
 class CachedItem:
-    """One item in the cache, as the task image-list shows it.
+    """One item in the cache, as the task image-list shows it: its kind, name, size and folder.
 
-    `last_used` is in seconds since the epoch.
+    `key` is the hash in the folder's name, "" for a folder that is listed as a whole. `last_used`
+    is in seconds since the epoch.
     """
 
     kind: str

@@ -40,7 +40,11 @@ _SSH_S = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class AttachRequest:
-    """The options of a call of the task debug-attach."""
+    """The options of a call of debug-attach: the guest, the debugger, breakpoints, commands.
+
+    With `at_boot` a guest is booted for the debugger, on the given target and kernel. `vmlinux` is
+    used instead of the kernel symbols in the cache. `source` is the folder of the kernel's source.
+    """
 
     settings: Settings
     environment: Environment

@@ -106,11 +106,13 @@ class MemoryModule:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryView:
-    """All that drgn has read of a guest's memory; `problems` lists what it could not read.
+    """All that drgn has read of a guest's memory: kernel build, stacks, locks, log, modules.
 
-    `cpus` has the crashed CPU first. `symbols_match` is whether vmlinux is of the kernel in
-    memory, and None when there is no vmlinux or the memory could not be opened. `driver` are the
-    lines of the project's drgn plugin.
+    `problems` lists what it could not read. `cpus` has the stacks of the CPUs, the crashed CPU
+    first. `task` is the stack of the test's task, `blocked` has those of tasks in state D, `waits`
+    the locks that they wait for. `symbols_match` is whether vmlinux is of the kernel in memory,
+    and None when there is no vmlinux or the memory could not be opened. `driver` are the lines of
+    the project's drgn plugin.
     """
 
     release: str = ""

@@ -135,8 +135,9 @@ class Crash:
 class Expectation:
     """The crash that a test announces because the test causes it on purpose.
 
-    A field that is "" or None is not compared with the crash that happens.
-    `place` is compared with the end of the report's FILE:LINE.
+    It gives the crash's kind, function, place and module, and whether the kernel dies. A field
+    that is "" or None is not compared with the crash that happens. `place` is compared with the
+    end of the report's FILE:LINE.
     """
 
     kind: str

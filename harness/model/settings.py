@@ -344,7 +344,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """The result of one test, its diagnostic lines, and the kernel's reports during the test."""
+    """The result of one test: verdict, reason, time, diagnostic lines, kernel reports."""
 
     __test__: ClassVar[bool] = False
 

@@ -64,7 +64,10 @@ def placed(module: Module) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One thread of the guest's kernel: `address` is its task_struct."""
+    """One thread of the guest's kernel: its process number and its parent's, state, CPU and name.
+
+    `address` is that of its task_struct. `state` is the letter that ps shows.
+    """
 
     address: int
     pid: int
