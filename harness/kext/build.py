@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 from harness import hints
 from harness.errors import BuildError, ConfigError
@@ -65,7 +66,7 @@ def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild
     former content of `out` is removed.
     Raises: BuildError with the tool's output; ConfigError for an invalid Info.plist.
     """
-    information = _information(spec.plist)
+    information = read_information(spec.plist)
     shutil.rmtree(out, ignore_errors=True)
     objects = out / "objects"
     made = {
@@ -95,7 +96,7 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
     that it replaces, and `out` is a folder for temporary files.
     Raises: the errors of `build`.
     """
-    information = _information(spec.plist)
+    information = read_information(spec.plist)
     # The objects are copied, so that neither the changed object nor the link touches the real
     # build.
     shutil.copytree(objects / LINKED_ARCH, out / LINKED_ARCH)
@@ -116,7 +117,7 @@ def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
     is a folder for temporary files.
     Raises: the errors of `build`.
     """
-    information = _information(spec.plist)
+    information = read_information(spec.plist)
     macos = {LINKED_ARCH: spec.macos, **COMPILED_ARCHES}[arch]
     made = _compile(spec, information, out / arch, arch=arch, macos=macos)
     name = information["CFBundleExecutable"]
@@ -134,7 +135,7 @@ def name_of(spec: KextSpec) -> str:
 
     Raises: ConfigError for an invalid Info.plist.
     """
-    return _information(spec.plist)["CFBundleExecutable"]
+    return read_information(spec.plist)["CFBundleExecutable"]
 
 
 def uuid_of(data: bytes) -> str:
@@ -161,10 +162,14 @@ def lines(built: KextBuild) -> tuple[str, ...]:
     )
 
 
-def _information(plist: Path) -> dict[str, str]:
+def read_information(plist: Path) -> dict[str, str]:
+    """Return the names and the version that an Info.plist gives to a kext, by their keys.
+
+    Raises: ConfigError for a file that is no property list, or lacks one of them.
+    """
     try:
         values = plistlib.loads(plist.read_bytes())
-    except (OSError, ValueError, plistlib.InvalidFileException) as error:
+    except (OSError, ValueError, ExpatError, plistlib.InvalidFileException) as error:
         raise ConfigError(plist, "-", f"is not a property list: {error}") from error
     wanted = ("CFBundleExecutable", "CFBundleIdentifier", "CFBundleVersion")
     for key in wanted:

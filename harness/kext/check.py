@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from harness.kext import binary_rules, macho
 from harness.kext.binary_rules import Subject
@@ -100,9 +101,9 @@ def _information(bundle: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
     file = bundle / "Contents" / "Info.plist"
     try:
         plist = plistlib.loads(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None, [Finding(rule="layout", reason="there is no Contents/Info.plist")]
-    except (ValueError, plistlib.InvalidFileException) as error:
+    except (ValueError, ExpatError, plistlib.InvalidFileException) as error:
         return None, [Finding(rule="plist", reason=f"Info.plist cannot be read: {error}")]
     if not isinstance(plist, dict):
         return None, [Finding(rule="plist", reason="Info.plist is not a dictionary")]

@@ -30,6 +30,8 @@ VM_PROT_WRITE, VM_PROT_EXECUTE = 2, 4
 
 HEADER = struct.Struct("<8I")
 COMMAND = struct.Struct("<2I")
+# Of the load commands whose fields are read without a struct of their own. Source: loader.h.
+_LEAST_BYTES = {LC_UUID: 24, LC_VERSION_MIN_MACOSX: 16, LC_BUILD_VERSION: 24}
 SEGMENT = struct.Struct("<2I16s4Q4I")
 SECTION = struct.Struct("<16s16s2Q8I")
 SYMTAB = struct.Struct("<6I")
@@ -202,7 +204,9 @@ def _commands(data: bytes, count: int, size_bytes: int) -> Iterator[Command]:
     position, end = HEADER.size, HEADER.size + size_bytes
     for _ in range(count):
         number, length = COMMAND.unpack_from(data, position)
-        if length < COMMAND.size or position + length > min(end, len(data)):
+        if length < _LEAST_BYTES.get(number, COMMAND.size) or position + length > min(
+            end, len(data)
+        ):
             raise MachOMalformed(f"load command {number:#x} is {length} bytes long")
         yield Command(number=number, offset=position, data=data[position : position + length])
         position += length

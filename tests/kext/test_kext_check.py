@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.kext import check
+from harness.errors import ConfigError
+from harness.kext import build, check, macho
 from harness.kext.build import KextBuild
 from tests.command_line import ended
 from tests.kext.broken import BROKEN, write_broken
@@ -54,10 +55,45 @@ def test_check_names_the_broken_rule_for_each_kext_bundle_with_one_defect(
 
 
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
-    """For an empty folder kext-check reports that there is no Contents/Info.plist."""
+    """For an empty folder or a file kext-check reports that there is no Contents/Info.plist."""
+    (finding,) = check.check(tmp_path).findings
+    (tmp_path / "osq.kext").write_text("")
+    (other,) = check.check(tmp_path / "osq.kext").findings
+
+    assert finding.reason == other.reason == "there is no Contents/Info.plist"
+
+
+def test_an_info_plist_that_is_no_well_formed_xml_is_refused(tmp_path: Path) -> None:
+    """For a cut Info.plist kext-check has a finding, and kernel-build an error with the file."""
+    file = tmp_path / "Contents" / "Info.plist"
+    file.parent.mkdir()
+    file.write_text("<?xml version='1.0'?><plist version='1.0'><dict><key>CFBundle")
+
     (finding,) = check.check(tmp_path).findings
 
-    assert finding.reason == "there is no Contents/Info.plist"
+    assert finding.rule == "plist"
+    assert "cannot be read" in finding.reason
+    with pytest.raises(ConfigError, match="is not a property list"):
+        build.read_information(file)
+
+
+def test_kext_check_raises_no_exception_for_a_load_command_of_8_bytes(
+    built: KextBuild, tmp_path: Path
+) -> None:
+    """Each load command of the kext in turn is cut to its head, and no copy makes it raise."""
+    bundle = write_broken(built.bundle, tmp_path, lambda _draft: None)
+    binary = bundle / "Contents" / "MacOS" / "osq"
+    good = binary.read_bytes()
+    commands = macho.parse(good).commands
+    needed = {macho.LC_UUID, macho.LC_VERSION_MIN_MACOSX}
+
+    for command in commands:
+        binary.write_bytes(
+            good[: command.offset + 4] + (8).to_bytes(4, "little") + good[command.offset + 8 :]
+        )
+        findings = check.check(bundle).findings
+        assert findings or command.number not in needed, hex(command.number)
+    assert needed <= {one.number for one in commands}
 
 
 def test_kext_check_raises_no_exception_for_a_changed_byte_at_any_sampled_place_of_the_binary(
