@@ -60,6 +60,9 @@ def mirror(source: Path, target: Path) -> None:
 
 def _bring(source: Path, path: Path, copy: Path) -> None:
     original = source / path
+    if copy.is_dir() and not copy.is_symlink():
+        # A folder of the source has become a file. Objects of its files are not needed any more.
+        shutil.rmtree(copy)
     link = _inner_link(source, original)
     if link is not None:
         if not copy.is_symlink() or copy.readlink() != link:

@@ -64,7 +64,12 @@ def _names(settings: Settings) -> Problems:
     for name, count in Counter(names).items():
         yield "tests (name)", f"{count} suites are called {name!r}" if count > 1 else ""
     for name, kernel in settings.kernels.items():
-        words = {"package": kernel.package, "suite": kernel.suite, "cc": kernel.cc}
+        words = {
+            "package": kernel.package,
+            "source": kernel.source,
+            "suite": kernel.suite,
+            "cc": kernel.cc,
+        }
         for key, word in words.items():
             yield from _matching(f"kernels.{name}.{key}", [word] if word else [], _WORD)
     for name, build in settings.builds.items():

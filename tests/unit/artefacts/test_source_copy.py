@@ -2,6 +2,7 @@
 """Tests of artefacts.source_copy: source files are copied, and only changes are copied again."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -73,6 +74,25 @@ def test_an_update_copies_changed_files_and_removes_deleted_ones_from_the_copy(
     assert (copy / "sub" / "b.h").read_text() == "changed"
     assert (copy / "made.o").exists()
     assert ((copy / "a.c").stat().st_ino, (copy / "a.c").stat().st_mtime_ns) == before
+
+
+def test_an_update_follows_a_folder_that_has_become_a_file_and_back(
+    source: Path, tmp_path: Path
+) -> None:
+    """The copy has the source's file in place of its folder, and later the folder again."""
+    copy = tmp_path / "copy" / "src"
+    source_copy.mirror(source, copy)
+
+    shutil.rmtree(source / "sub")
+    (source / "sub").write_text("a file")
+    source_copy.mirror(source, copy)
+    assert (copy / "sub").read_text() == "a file"
+
+    (source / "sub").unlink()
+    (source / "sub").mkdir()
+    (source / "sub" / "c.h").write_text("again")
+    source_copy.mirror(source, copy)
+    assert (copy / "sub" / "c.h").read_text() == "again"
 
 
 def test_a_copy_keeps_links_inside_the_source_and_has_files_instead_of_links_to_outside(

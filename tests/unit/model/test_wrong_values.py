@@ -49,6 +49,7 @@ from harness.host import config
         ('kernels = { k = { tree = "~nobody-here" } }', "kernels.k.tree", "no such folder"),
         ('kernels = { k = { image = "gone" } }', "kernels.k.image", "no such file"),
         ('kernels = { k = { package = "-o x" } }', "kernels.k.package", "is no name"),
+        ('kernels = { k = { source = "--x" } }', "kernels.k.source", "is no name"),
         ('kernels = { "../k" = { package = "x" } }', "kernels", "'../k' is no name"),
         ('builds = { b = { headers = "" } }', "builds.b.headers", "'' is no name"),
         ('targets = { t = { arch = "arm64" } }', "targets.t.arch", "'arm64' is not x86_64"),
