@@ -27,7 +27,7 @@ def test_each_load_and_unload_of_a_module_makes_three_records_with_size_and_tain
     script = f"""
 for round in $(seq {rounds}); do
 	insmod {OTHER} i_know_this_is_a_test=1 || exit 1
-	echo $(cat /sys/module/osq_test/coresize /sys/module/osq_test/taint)
+	cd /sys/module/osq_test && echo $(cat coresize taint version srcversion) && cd /
 	rmmod osq_test || exit 2
 done
 """
@@ -38,11 +38,12 @@ done
     found = of(seen.records, "osq_test")
     assert [one["action"] for one in found] == ["loading", "loaded", "unloading"] * rounds
     for number, line in enumerate(said):
-        size, taints = line.split()
+        size, taints, version, srcversion = line.split()
         for one in found[3 * number : 3 * number + 3]:
             assert one["size_bytes"] == int(size)
             assert one["taints"] == sum(1 << _TAINTS[letter] for letter in taints)
-            assert (one["srcversion"], one["version"], one["flags"]) == ("", "", 0)
+            assert (one["version"], one["srcversion"]) == (version, srcversion)
+            assert one["flags"] == 0
     release = guest.run("uname -r", deadline_s=20).stdout.split(".")
     keeps = (int(release[0]), int(release[1])) < KEEPS_NO_ARGS
     args = ["i_know_this_is_a_test=1" if keeps else "", "", ""] * rounds
@@ -71,6 +72,21 @@ rmmod tcp_illinois
         assert (one["version"], one["srcversion"]) == (version, srcversion)
         assert (one["size_bytes"], one["taints"]) == (int(size), 0)
     assert found[0]["pid"] == found[1]["pid"] != found[2]["pid"]
+
+
+def test_the_records_of_a_module_without_a_version_have_no_version(
+    guest: Guest, tail: Tailing
+) -> None:
+    """tcp_westwood names no version, so the kernel shows none in sysfs, nor do the records."""
+    script = "modprobe tcp_westwood; ls /sys/module/tcp_westwood; rmmod tcp_westwood"
+    with tail("--type module") as running:
+        listed = guest.run(script, deadline_s=40).stdout.split()
+        seen = running.finish()
+
+    found = of(seen.records, "tcp_westwood")
+    assert "coresize" in listed
+    assert "version" not in listed
+    assert [(one["version"], one["srcversion"]) for one in found] == [("", "")] * 3
 
 
 def test_a_module_whose_init_fails_has_a_loading_and_an_unloading_record_but_no_loaded_record(
