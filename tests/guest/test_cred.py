@@ -132,7 +132,7 @@ osqcreds exec {rounds} /usr/local/bin/osqcreds
 def test_credential_changes_that_the_probe_misses_increase_the_missed_counter(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """Calls that the probe is made to miss count in SYNC, in STATS and after unsubscribing."""
+    """Calls missed while subscribed count in SYNC and STATS, and still after unsubscribing."""
     variant("test").load()
 
     said = json.loads(guest.run("osqmiss 50", deadline_s=60).stdout)

@@ -80,7 +80,7 @@ def test_to_repeat_a_crash_only_the_test_in_which_it_happened_is_chosen(
 def test_rerun_on_another_kernel_release_is_refused_unless_the_module_is_built_from_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Apt's newer kernel does not fit the run's stored module; --rebuild names it as different."""
+    """Apt's kernel is too new for the stored module; --rebuild says that it builds another one."""
     asked = request(tmp_path, monkeypatch, FakeKernel(release="6.1.0-56"))
 
     with pytest.raises(UsageError, match=r"6\.1\.0-50, and apt offers 6\.1\.0-56"):

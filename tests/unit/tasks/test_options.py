@@ -136,10 +136,10 @@ def test_debug_attach_accepts_breakpoints_and_commands_for_a_target_that_the_use
 
 
 @pytest.mark.parametrize("other", ["break_at_boot", "vscode", "dap", "drgn", "via"])
-def test_debug_attach_refuses_options_for_harness_guests_with_a_target_that_the_user_boots(
+def test_debug_attach_refuses_a_second_way_to_debug_beside_a_target_that_the_user_boots(
     other: str,
 ) -> None:
-    """Each option for a harness guest is an error with a target that the user boots."""
+    """With such a target, --break-at-boot, --vscode, --dap, --drgn and --via kdp are errors."""
     given = {"target": "mac", other: "kdp" if other == "via" else True}
 
     with pytest.raises(UsageError, match="two ways to debug: one of them is expected"):

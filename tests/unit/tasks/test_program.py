@@ -197,8 +197,10 @@ echo "${COMPREPLY[@]}"
 """
 
 
-def test_bash_with_the_completion_script_completes_ke_to_keep_and_kernel(tmp_path: Path) -> None:
-    """Bash accepts the printed completion script, and completes a program that has a path."""
+def test_bash_with_the_completion_script_completes_an_option_of_a_program_with_a_path(
+    tmp_path: Path,
+) -> None:
+    """For `./dev kernel-test --ke`, bash accepts the script and offers --keep and --kernel."""
     program = tmp_path / "dev"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tasks.py"}" "$@"\n')
     program.chmod(0o755)

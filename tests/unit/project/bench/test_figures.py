@@ -100,8 +100,10 @@ def test_opposite_errors_of_two_loads_do_not_cancel() -> None:
     assert held(*lines)[2] is False
 
 
-def test_lttng_has_the_sums_of_all_loads_without_its_false_bit() -> None:
-    """LTTng's counts of all loads are added up, without bit 63, which is set in one of them."""
+def test_lttngs_discarded_events_are_summed_over_its_channels_without_a_wrong_2_to_the_63() -> (
+    None
+):
+    """LTTng counts 2^63 too many for one channel; made records are still read plus discarded."""
     drops = [2**63 + 4, 6]
     lines = [
         load("lttng-ust", read=0, drops=0),
