@@ -196,10 +196,11 @@ def _halt(scene: Scene) -> bool:
 
 
 def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
-    """Return the kernel's reports of a crash and, for a hang, the tasks that make no progress.
+    """Return the kernel's reports of a crash and, if the guest hangs, the tasks without progress.
 
-    An overdue test and a lost connection are treated as a hang. For a panic without a report on
-    the console, the last fatal report of the kernel's log in memory is taken.
+    After an overdue test or a lost connection, only those of these tasks that stand in the module
+    under test are taken. For a panic without a report on the console, the last fatal report of the
+    kernel's log in memory is taken.
     """
     answer, view = evidence.answer, evidence.view
     reports = related(scene.session.watch.reports)

@@ -163,10 +163,10 @@ class _Planner:
         return not self._waiting and not self._running
 
     def reap(self) -> None:
-        """Forget the workers that ended, report their verdicts, and queue what must run again.
+        """Take the workers that ended off the list; report the verdict of each one's cell.
 
-        A job without a result is started again, because its worker was killed; after too many it
-        is lost.
+        A cell that failed or crashed is queued again `nightly.retries` times. A cell without a
+        result is queued again, too, as when its worker was killed; after too many it is "lost".
         """
         for one in [one for one in self._running if one.process.poll() is not None]:
             self._running.remove(one)

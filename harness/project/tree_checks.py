@@ -235,11 +235,11 @@ def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def second_ways(project: Path) -> Iterator[str]:
-    """Yield every module that implements what another module of the harness provides for all.
+    """Yield a message for each action that a module does itself, but another one provides.
 
-    This covers running a tool, starting a process, locking a file, replacing a file, reading TOML,
-    and naming the folder of results and the loopback address. Code that runs inside a debugger
-    cannot import those modules.
+    The actions are running a tool, starting a process, locking a file, replacing a file, reading
+    TOML, and spelling the folder of results or the loopback address. `_ONE_WAY` lists for each one
+    the modules that may do it.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()

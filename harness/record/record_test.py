@@ -132,9 +132,10 @@ def judge(test: Recordable, recorded: Recorded) -> TestResult:
 
 
 def _by_ktap(test: Recordable, recorded: Recorded) -> TestResult:
-    """Return the result of a suite that prints KTAP, judged by the KTAP lines in the console.
+    """Return the result of a suite that prints KTAP: passed if no case in the console failed.
 
-    One failed case fails the suite, and so does a console without any result.
+    It fails, too, when the recorded run ended with an exit code other than 0, as after a crash,
+    and when the console has no result. Skipped cases do not fail it.
     """
     parser = ktap.Parser()
     console = recorded.folder / recording.CONSOLE

@@ -56,10 +56,11 @@ def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str)
 def command_words(
     command: Sequence[str] | None, context: ParserContext, *, option: str
 ) -> tuple[str, ...]:
-    """Return the words after `--` as the option that takes a command; () where there are none.
+    """Return the words after `--` as one word, `--OPTION=LINE`; () if there is no `--`.
 
-    One word is a line for the shell, several are a program and its arguments.
-    Raises: ParseError when the task takes no command, or when none follows.
+    A single word is LINE as it is, a line for the shell; several are a program and its arguments,
+    and are quoted.
+    Raises: ParseError when the task takes no command, or when none follows `--`.
     """
     if command is None:
         return ()

@@ -54,7 +54,7 @@ class Totals:
 
     @property
     def dropped_sum(self) -> int:
-        """The number of attempts that were dropped, for any reason."""
+        """The events of this session that the driver tried to record and dropped, in sum."""
         return sum(self.dropped)
 
     @property

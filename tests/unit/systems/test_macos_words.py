@@ -57,7 +57,7 @@ def test_a_refusal_quotes_the_line_with_the_reason() -> None:
 def test_kext_unload_output_is_parsed_to_an_unload_state_and_unknown_to_refused(
     text: str, state: UnloadState
 ) -> None:
-    """kextunload's texts mean busy, needs a reboot or not loaded; an unknown one, refused."""
+    """Kextunload's texts mean busy, needs a reboot or not loaded; an unknown one, refused."""
     assert kext_words.unload_meaning(text, 71).state is state
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks of the driver, its device, and the process that reads it."""
+"""What `osq doctor` reports about the driver: whether it is loaded, and who reads its device.
+
+Each function yields findings: what is right, or what is missing and the command that repairs it.
+"""
 
 import stat
 from collections.abc import Iterator
