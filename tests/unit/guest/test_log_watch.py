@@ -64,6 +64,23 @@ def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
     assert report.fatal
 
 
+def test_of_kmemleaks_lines_the_leak_itself_is_a_report_and_the_count_of_leaks_is_not() -> None:
+    """The count, of a kernel with KASAN, names no function and includes the kernel's own leaks."""
+    watch = fed(
+        "[  506.329075] kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+        "[  523.538450] harness-test-begin t::leak",
+        "[  523.548753] unreferenced object 0xffff888006d01300 (size 128):",
+        '[  523.554270]   comm "bash", pid 171, jiffies 4295011708',
+        "[  523.574421]   backtrace:",
+        "[  523.579073]     [<00000000769a4b8e>] kmalloc_trace+0x26/0xd0",
+        "[  523.582971]     [<000000008f988aeb>] flaws_leak+0x36 [flaws]",
+        "[  523.620474] harness-test-end t::leak",
+    )
+
+    (report,) = watch.reports
+    assert (report.function, report.test) == ("flaws_leak", "t::leak")
+
+
 def test_a_report_explained_before_is_dropped_but_the_same_text_in_later_lines_is_new() -> None:
     """A report that an earlier call returned is dropped; equal text in later lines is new."""
     (first,) = fed(*WARNING).reports
