@@ -209,7 +209,7 @@ class RichView:
         self._progress = _Progress()
         self._live = Live(
             console=self._console,
-            # The picture is made anew at each refresh, so that its times move while nothing is
+            # The picture is made again at each refresh, so that its times move while nothing is
             # reported.
             get_renderable=self._picture,
             refresh_per_second=_REFRESH_PER_S,
