@@ -43,7 +43,7 @@ class _Standing:
     def frames(self) -> tuple[Frame, ...]:
         traces = frames.read(self.lines)
         # The instruction pointer is where the task is. A frame with '?' may be left over from an
-        # older call, and would charge the module with a hang that is none of its own.
+        # older call, and would charge the module with a hang that it did not cause.
         return (*traces.pointer, *(frame for frame in traces.own if frame.reliable))
 
     @property
