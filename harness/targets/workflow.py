@@ -146,7 +146,7 @@ def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> Non
             waiting = any(_LATER in line for line in said)
         else:
             said = setup.configure_for_debug(guest, link=target.link)
-            waiting = bool(setup.in_force(guest, link=target.link))
+            waiting = bool(setup.not_in_force(guest, link=target.link))
         _all(said, say)
     if not waiting:
         say("nothing waits for a restart")
@@ -160,7 +160,7 @@ def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> Non
 
 def _check_in_force(target: RemoteSpec, say: Say) -> None:
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
-        missing = SETUPS[target.system].in_force(guest, link=target.link)
+        missing = SETUPS[target.system].not_in_force(guest, link=target.link)
     if missing:
         raise ModuleError(
             f"{target.name} was started without {' '.join(missing)}",

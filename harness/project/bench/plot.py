@@ -45,7 +45,7 @@ def svg(measured: figures.Measured) -> str:
     SubElement(root, "title").text = "Nanoseconds for one record, by its size"
     SubElement(root, "style").text = _STYLE
     SubElement(root, "rect", {"class": "back", "width": str(width), "height": str(height)})
-    _legend(root, sorted({one.engine for one in measured.costs}, key=list(_COLOURS).index))
+    _legend(root, _ordered({one.engine for one in measured.costs}))
     for place, ((ring, producers), costs) in enumerate(panels.items()):
         left = _MARGIN_LEFT + (place % columns) * (_PANEL_W + _MARGIN_LEFT)
         top = _MARGIN_TOP + (place // columns) * (_PANEL_H + _MARGIN_BOTTOM + 24)
@@ -54,6 +54,12 @@ def svg(measured: figures.Measured) -> str:
         _panel(group, costs)
     indent(root)
     return tostring(root, encoding="unicode") + "\n"
+
+
+def _ordered(engines: set[str]) -> list[str]:
+    """Return the engines in the order of their colours; those without one come last."""
+    known = [name for name in _COLOURS if name in engines]
+    return known + sorted(engines.difference(_COLOURS))
 
 
 def _legend(root: Element, engines: list[str]) -> None:

@@ -139,7 +139,7 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
     return tuple(done)
 
 
-def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
+def not_in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
     """Return the debug settings that are missing in the running kernel; () when all are in force.
 
     They are words of its command line, and sysctls as 'NAME = VALUE'. The word nokaslr is expected

@@ -101,7 +101,7 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
     return _take_back(shell, "debug")
 
 
-def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
+def not_in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
     """Return the boot arguments for debugging that are missing in the running kernel.
 
     The result is () when it has all of them. `link` is as in `configure_for_debug`.

@@ -250,7 +250,6 @@ static const struct file_operations osq_fops = {
 	.poll = osq_poll,
 	.unlocked_ioctl = osq_opening_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = noop_llseek,
 };
 
 void osq_device_peek(struct osq_stats *stats)

@@ -156,7 +156,7 @@ def test_debug_setup_sets_panic_sysctls_at_once_but_not_nokaslr_and_undo_restore
 
     setup.configure_for_debug(shell, link="")
     setup.configure_for_debug(shell, link="")
-    missing = setup.in_force(shell, link="")
+    missing = setup.not_in_force(shell, link="")
     during = dict(shell.sysctls)
     setup.unconfigure(shell)
 
@@ -173,7 +173,7 @@ def test_without_grub_the_instructions_list_kernel_command_line_options_to_add()
 
     instructions = setup.configure_for_debug(shell, link="ttyS0,115200")
 
-    assert setup.in_force(shell, link="") == ()
+    assert setup.not_in_force(shell, link="") == ()
     assert any('cmdline = "nokaslr"' in line for line in instructions)
     assert any("kgdboc" in line and "ttyS0,115200" in line for line in instructions)
     assert not any("update-grub" in line for line in shell.changes)

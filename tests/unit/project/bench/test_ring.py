@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,7 +11,7 @@ import pytest
 
 from harness.errors import KernelError
 from harness.host import apt, system_packages
-from harness.project.bench import figures, ring, rivals
+from harness.project.bench import figures, plot, ring, rivals
 
 PROJECT = Path(__file__).resolve().parents[4]
 OWN = {"floor", "ours", "original"}
@@ -73,23 +74,34 @@ def test_lttng_records_what_bench_ring_makes(tmp_path: Path) -> None:
     assert figures.LTTNG in {one.engine for one in results.measured.costs}
 
 
+def with_loads(alone: ring.Results, *loads: figures.Load) -> ring.Results:
+    """Return the results with other loads."""
+    measured = figures.Measured(clock_ns=1.0, costs=alone.measured.costs, loads=loads)
+    return replace(alone, measured=measured)
+
+
 def test_a_load_with_an_error_of_ours_is_not_exact(alone: ring.Results) -> None:
     """If one record of our ring is missing in one load, is_exact is false for the benchmark."""
     (first, *others) = alone.measured.loads
     bad = figures.Load(engine=figures.OURS, cell=first.cell, made=10, read=8, drops=1, error=1)
-    measured = figures.Measured(clock_ns=1.0, costs=alone.measured.costs, loads=(bad, *others))
 
-    assert not ring.is_exact(
-        ring.Results(
-            measured=measured,
-            goals=(),
-            limits=(),
-            machine={},
-            missing={},
-            figures_file=alone.figures_file,
-            plot_file=alone.plot_file,
-        )
+    assert not ring.is_exact(with_loads(alone, bad, *others))
+
+
+def test_a_benchmark_without_a_load_of_our_ring_is_not_exact(alone: ring.Results) -> None:
+    """Nobody knows whether our ring lost records if it had no load."""
+    assert not ring.is_exact(with_loads(alone))
+
+
+def test_an_engine_that_has_no_colour_is_drawn_last(alone: ring.Results) -> None:
+    """The plot of an engine that plot.py does not know has that engine at the legend's end."""
+    unknown = replace(alone.measured.costs[0], engine="another")
+    drawn = ET.fromstring(  # noqa: S314 - drawn here
+        plot.svg(replace(alone.measured, costs=(*alone.measured.costs, unknown)))
     )
+    words = [node.text for node in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+    assert words.index("another") == len(OWN)
 
 
 def test_missing_rivals_are_named_with_what_brings_them(
