@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-NAMES = ("Kbuild", "Makefile", "GNUmakefile", "makefile")
+# kbuild reads the first of them that is there; make prefers the last.
+NAMES = ("Kbuild", "Makefile", "makefile", "GNUmakefile")
 _CONTINUED = re.compile(r"\\\n\s*")
 _COMMENT = re.compile(r"(?<!\\)#.*")
 _OBJECTS = re.compile(

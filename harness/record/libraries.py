@@ -16,12 +16,14 @@ def libraries(program: Path) -> tuple[Path, ...]:
     """Return every library of a program, its loader included; () for a static program or a script.
 
     Raises: UsageError with the names of the libraries that this host does not have, or when ldd
-        is not installed.
+        is not installed, fails or does not end in time.
     """
-    # ldd calls a script 'not a dynamic executable', too; it runs if the guest has its interpreter.
     done = tool.run(["ldd", program], deadline_s=_DEADLINE_S, error=UsageError, check=False)
-    if done.status != 0:
+    # It says so of a script, too, which runs if the guest has its interpreter.
+    if any("not a dynamic executable" in line for line in done.lines):
         return ()
+    if done.status != 0:
+        raise UsageError(f"ldd cannot read {program}", evidence=done.lines)
     found = _LIBRARY.findall(done.text)
     missing = [name for name, path in found if path == "not found"]
     if missing:

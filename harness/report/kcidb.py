@@ -113,10 +113,12 @@ def _issue(crash: Crash) -> dict[str, Any]:
 
 
 def _incident(crash: Crash, report: RunReport) -> dict[str, Any]:
-    names = [result.name for result in report.results]
+    # Tests of two suites may have one name.
+    places = [number for number, result in enumerate(report.results) if result.name == crash.test]
+    crashed = [n for n in places if report.results[n].verdict is Verdict.CRASHED]
     where = (
-        {"test_id": _test_id(report, names.index(crash.test))}
-        if crash.test in names
+        {"test_id": _test_id(report, (crashed or places)[0])}
+        if places
         # A crash between tests belongs to no test, so its incident names the build.
         else {"build_id": f"{ORIGIN}:{report.run_id}-build"}
     )

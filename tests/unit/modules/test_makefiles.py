@@ -28,6 +28,13 @@ def test_modules_are_found_in_each_form_of_an_obj_m_line(tmp_path: Path) -> None
     assert makefiles.modules(tmp_path) == ("a-b", "c", "d", "e", "h")
 
 
+def test_of_several_makefiles_the_one_that_make_reads_is_taken(tmp_path: Path) -> None:
+    """GNUmakefile is preferred to makefile, and makefile to Makefile."""
+    for name in ("Makefile", "makefile", "GNUmakefile"):
+        file = write(tmp_path / name, "all:\n")
+        assert makefiles.makefile(tmp_path) == file
+
+
 def test_only_a_file_with_obj_m_is_a_kbuild_file(tmp_path: Path) -> None:
     """A Makefile without obj-m is not a Kbuild file; a file Kbuild with obj-m is one."""
     write(tmp_path / "Makefile", "all:\n\tmake -C src\n")

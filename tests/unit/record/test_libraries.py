@@ -37,6 +37,12 @@ def test_static_program_and_script_have_no_libraries(tmp_path: Path) -> None:
     assert libraries.libraries(script) == ()
 
 
+def test_a_program_that_ldd_cannot_read_is_refused(tmp_path: Path) -> None:
+    """If ldd fails, the program is not taken for one that needs no libraries."""
+    with pytest.raises(UsageError, match=r"ldd cannot read .*/gone"):
+        libraries.libraries(tmp_path / "gone")
+
+
 def test_a_program_whose_library_is_missing_is_refused_and_the_library_is_named(
     tmp_path: Path,
 ) -> None:

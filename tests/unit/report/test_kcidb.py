@@ -71,6 +71,19 @@ def test_the_kcidb_incident_of_a_crash_between_tests_refers_to_the_build_and_no_
     assert data["incidents"][0]["build_id"] == data["builds"][0]["id"]
 
 
+def test_the_kcidb_incident_of_a_name_that_two_suites_have_refers_to_the_test_that_crashed(
+    tmp_path: Path,
+) -> None:
+    """If two suites have a test of one name, the incident refers to the one that crashed."""
+    name = crash().test
+    passed = TestResult(name=name, suite="first", verdict=Verdict.PASSED)
+    crashed = TestResult(name=name, suite="second", verdict=Verdict.CRASHED)
+
+    data = render(report_of(tmp_path / "run-1", results=(passed, crashed)))
+
+    assert data["incidents"][0]["test_id"] == data["tests"][1]["id"] != data["tests"][0]["id"]
+
+
 def test_the_kcidb_file_is_json(tmp_path: Path) -> None:
     """The KCIDB file in the run's folder is the rendered object as JSON."""
     report = report_of(tmp_path)
