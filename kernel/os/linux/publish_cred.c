@@ -12,7 +12,6 @@
  */
 #include <linux/audit.h>
 #include <linux/cred.h>
-#include <linux/kprobes.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/string.h>
@@ -20,9 +19,7 @@
 
 #include "compat.h"
 #include "osq_linux.h"
-#include "osq_test_build.h"
-
-#define HOOK "commit_creds"
+#include "osq_probes.h"
 
 static struct osq_ring *target;
 static u64 chosen; /* OSQ_CRED_OPT; 0: all */
@@ -105,40 +102,22 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-static struct kprobe hook;
+static struct osq_probe probes[] = {
+	{ .symbol = "commit_creds", .handler = on_commit },
+};
 
 /* osq_publish_cred_probe - see struct osq_publisher. */
 bool osq_publish_cred_probe(void)
 {
-	return osq_probes_have_arguments() && !osq_test_hides(HOOK);
+	return osq_probes_exist(probes, ARRAY_SIZE(probes));
 }
 
-/*
- * osq_publish_cred_start - see struct osq_publisher.
- *
- * Return: 0; -EOPNOTSUPP where there are no probes; the error of
- * register_kprobe, such as -EINVAL for a function that must not be probed.
- */
+/* osq_publish_cred_start - see struct osq_publisher and osq_probes_start. */
 int osq_publish_cred_start(struct osq_ring *ring, u64 options)
 {
-	int err;
-
-	if (!osq_publish_cred_probe())
-		return -EOPNOTSUPP;
 	target = ring;
 	osq_publish_cred_configure(options);
-	/*
-	 * Values that a registration left in the structure would disturb the
-	 * next one.
-	 */
-	hook = (struct kprobe){ .symbol_name = HOOK, .pre_handler = on_commit };
-	err = register_kprobe(&hook);
-	if (err)
-		return err;
-	err = osq_hook_check_start();
-	if (err)
-		unregister_kprobe(&hook);
-	return err;
+	return osq_probes_start(probes, ARRAY_SIZE(probes));
 }
 
 /* osq_publish_cred_configure - see struct osq_publisher. */
@@ -147,23 +126,14 @@ void osq_publish_cred_configure(u64 options)
 	WRITE_ONCE(chosen, options);
 }
 
-/*
- * osq_publish_cred_stop - see struct osq_publisher.
- *
- * unregister_kprobe waits for RCU, and a handler runs with preemption off.
- */
+/* osq_publish_cred_stop - see struct osq_publisher. */
 void osq_publish_cred_stop(void)
 {
-	osq_hook_check_stop();
-	unregister_kprobe(&hook);
+	osq_probes_stop(probes, ARRAY_SIZE(probes));
 }
 
-/*
- * osq_publish_cred_missed - see struct osq_publisher.
- *
- * The kernel skips a probe on a CPU that runs another probe's handler.
- */
+/* osq_publish_cred_missed - see struct osq_publisher. */
 u64 osq_publish_cred_missed(void)
 {
-	return READ_ONCE(hook.nmissed);
+	return osq_probes_missed(probes, ARRAY_SIZE(probes));
 }

@@ -15,7 +15,6 @@
  */
 #include <linux/audit.h>
 #include <linux/cred.h>
-#include <linux/kprobes.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
@@ -25,10 +24,7 @@
 
 #include "compat.h"
 #include "osq_linux.h"
-#include "osq_test_build.h"
-
-#define ACCESS_HOOK "security_ptrace_access_check"
-#define TRACEME_HOOK "security_ptrace_traceme"
+#include "osq_probes.h"
 
 static struct osq_ring *target_ring;
 static u64 chosen; /* OSQ_PTRACE_OPT; 0: all */
@@ -112,41 +108,30 @@ static int on_traceme(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-static struct kprobe access_hook, traceme_hook;
-static struct kprobe *hooks[] = { &access_hook, &traceme_hook };
+static struct osq_probe probes[] = {
+	{ .symbol = "security_ptrace_access_check", .handler = on_access },
+	{ .symbol = "security_ptrace_traceme", .handler = on_traceme },
+};
 
 /* osq_publish_ptrace_probe - see struct osq_publisher. */
 bool osq_publish_ptrace_probe(void)
 {
-	return osq_probes_have_arguments() && IS_ENABLED(CONFIG_SECURITY) &&
-	       !osq_test_hides(ACCESS_HOOK);
+	return IS_ENABLED(CONFIG_SECURITY) &&
+	       osq_probes_exist(probes, ARRAY_SIZE(probes));
 }
 
 /*
  * osq_publish_ptrace_start - see struct osq_publisher.
  *
- * Return: 0; -EOPNOTSUPP where there are no such hooks; the error of
- * register_kprobes.
+ * Return: 0; -EOPNOTSUPP where there are no such hooks; as osq_probes_start.
  */
 int osq_publish_ptrace_start(struct osq_ring *ring, u64 options)
 {
-	int err;
-
 	if (!osq_publish_ptrace_probe())
 		return -EOPNOTSUPP;
 	target_ring = ring;
 	osq_publish_ptrace_configure(options);
-	access_hook = (struct kprobe){ .symbol_name = ACCESS_HOOK,
-				       .pre_handler = on_access };
-	traceme_hook = (struct kprobe){ .symbol_name = TRACEME_HOOK,
-					.pre_handler = on_traceme };
-	err = register_kprobes(hooks, ARRAY_SIZE(hooks));
-	if (err)
-		return err;
-	err = osq_hook_check_start();
-	if (err)
-		unregister_kprobes(hooks, ARRAY_SIZE(hooks));
-	return err;
+	return osq_probes_start(probes, ARRAY_SIZE(probes));
 }
 
 /* osq_publish_ptrace_configure - see struct osq_publisher. */
@@ -155,19 +140,14 @@ void osq_publish_ptrace_configure(u64 options)
 	WRITE_ONCE(chosen, options);
 }
 
-/*
- * osq_publish_ptrace_stop - see struct osq_publisher.
- *
- * unregister_kprobes waits for RCU, and a handler runs with preemption off.
- */
+/* osq_publish_ptrace_stop - see struct osq_publisher. */
 void osq_publish_ptrace_stop(void)
 {
-	osq_hook_check_stop();
-	unregister_kprobes(hooks, ARRAY_SIZE(hooks));
+	osq_probes_stop(probes, ARRAY_SIZE(probes));
 }
 
 /* osq_publish_ptrace_missed - see struct osq_publisher. */
 u64 osq_publish_ptrace_missed(void)
 {
-	return READ_ONCE(access_hook.nmissed) + READ_ONCE(traceme_hook.nmissed);
+	return osq_probes_missed(probes, ARRAY_SIZE(probes));
 }
