@@ -9,6 +9,7 @@ static const char *const actions[] = {
 	[OSQ_MODULE_LOADING] = "loading",
 	[OSQ_MODULE_LOADED] = "loaded",
 	[OSQ_MODULE_UNLOADING] = "unloading",
+	[OSQ_MODULE_FAILED] = "failed",
 };
 
 static const char *action_name(unsigned int action)
@@ -29,6 +30,7 @@ int json_module(FILE *out, const struct osq_record *record)
 		{ "version", &module->version },
 		{ "srcversion", &module->srcversion },
 		{ "args", &module->args },
+		{ "path", &module->path },
 	};
 	size_t count = sizeof(fields) / sizeof(fields[0]);
 	size_t i;
@@ -42,9 +44,12 @@ int json_module(FILE *out, const struct osq_record *record)
 	json_actor(out, &module->actor);
 	fprintf(out,
 		",\"action\":\"%s\",\"taints\":%llu,\"size_bytes\":%llu,"
-		"\"args_bytes\":%u",
+		"\"args_bytes\":%u,\"error\":%u,\"file_dev\":%llu,"
+		"\"file_ino\":%llu",
 		action_name(module->action), (unsigned long long)module->taints,
-		(unsigned long long)module->size_bytes, module->args_bytes);
+		(unsigned long long)module->size_bytes, module->args_bytes,
+		module->error, (unsigned long long)module->file_dev,
+		(unsigned long long)module->file_ino);
 	for (i = 0; i < count; i++) {
 		fprintf(out, ",\"%s\":", fields[i].name);
 		json_string(out, osq_client_bytes(record, fields[i].span),

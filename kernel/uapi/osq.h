@@ -133,7 +133,7 @@ typedef int64_t __s64;
 #else
 #define OSQ_ABI_VERSION OSQ_ABI_RELEASE
 #endif
-#define OSQ_SCHEMA_VERSION 5
+#define OSQ_SCHEMA_VERSION 6
 
 /* The ring's size in bytes is a power of two between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
@@ -298,6 +298,7 @@ enum osq_module_action {
 	OSQ_MODULE_LOADING = 1, /* in place, its init is about to run */
 	OSQ_MODULE_LOADED = 2, /* its init has succeeded */
 	OSQ_MODULE_UNLOADING = 3, /* removed, or its init has failed */
+	OSQ_MODULE_FAILED = 4, /* the call that was to load one has failed */
 };
 
 /* OSQ_TYPE_MODULE: the head's process loads or unloads a kernel module. */
@@ -312,6 +313,11 @@ struct osq_module {
 	struct osq_span srcversion;
 	struct osq_span args; /* the parameters that it is loaded with */
 	struct osq_actor actor;
+	/* Of LOADING and FAILED: the file that finit_module was given. */
+	__u64 file_dev, file_ino; /* as in osq_exec; 0, 0: none, or unknown */
+	struct osq_span path; /* as seen from this process's own root */
+	__u32 error; /* FAILED: errno of the call */
+	__u32 reserved; /* 0 */
 };
 
 enum osq_cred_action {
@@ -524,7 +530,7 @@ struct osq_subscribe {
 #define OSQ_EXIT_PROCESSES 0x1
 /* The requested actions; none means all. */
 #define OSQ_MODULE_OPT(action) (1ull << (action))
-#define OSQ_MODULE_OPT_ALL 0xeull
+#define OSQ_MODULE_OPT_ALL 0x1eull
 #define OSQ_CRED_OPT(action) (1ull << (action))
 #define OSQ_CRED_OPT_ALL 0xeull
 #define OSQ_PTRACE_OPT(action) (1ull << (action))
@@ -738,11 +744,12 @@ OSQ_ASSERT_OFFSET(osq_file, action, 104);
 OSQ_ASSERT_OFFSET(osq_file, dev, 128);
 OSQ_ASSERT_OFFSET(osq_file, path, 144);
 OSQ_ASSERT_OFFSET(osq_file, actor, 160);
-OSQ_ASSERT_SIZE(osq_module, 152);
+OSQ_ASSERT_SIZE(osq_module, 184);
 OSQ_ASSERT_OFFSET(osq_module, taints, 72);
 OSQ_ASSERT_OFFSET(osq_module, name, 88);
 OSQ_ASSERT_OFFSET(osq_module, args, 112);
 OSQ_ASSERT_OFFSET(osq_module, actor, 120);
+OSQ_ASSERT_OFFSET(osq_module, path, 168);
 OSQ_ASSERT_SIZE(osq_ptrace, 160);
 OSQ_ASSERT_OFFSET(osq_ptrace, target_start_boot_ns, 96);
 OSQ_ASSERT_OFFSET(osq_ptrace, actor, 128);

@@ -82,51 +82,80 @@ static void test_a_record_without_the_actor_is_refused(void)
 	}
 }
 
+/* With any of its spans outside of the record, there is no line. */
+static void expect_spans_are_checked(struct osq_record *record,
+				     struct osq_span *spans[], size_t count)
+{
+	char line[2048];
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct osq_span good = *spans[i];
+
+		spans[i]->len = record->len;
+		EXPECT_EQ(print(record, line, sizeof(line)), -1);
+		*spans[i] = good;
+	}
+}
+
+/* A later version's action has a line, too. */
+static void expect_unknown_action(struct osq_record *record, u32 *action)
+{
+	char line[2048] = "";
+
+	*action = 77;
+	EXPECT_EQ(print(record, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "\"action\":\"unknown\""));
+}
+
 enum {
 	TAIL = sizeof(struct osq_module)
 };
 
-/* A module's line has its four texts; with a bad span there is no line. */
+static struct {
+	struct osq_module module;
+	char tail[16];
+} loaded = { .module = { .head = { .type = OSQ_TYPE_MODULE,
+				   .len = sizeof(loaded) },
+			 .action = OSQ_MODULE_LOADED,
+			 .taints = 0x3000,
+			 .size_bytes = 1ull << 32,
+			 .name = { TAIL, 3 },
+			 .version = { TAIL + 3, 0 },
+			 .srcversion = { TAIL + 3, 2 },
+			 .args = { TAIL + 5, 3 },
+			 .path = { TAIL + 8, 5 },
+			 .file_dev = 1ull << 35,
+			 .file_ino = 12,
+			 .error = 8,
+			 .args_bytes = 700 },
+	     .tail = "osqABa=1/o.ko" };
+
+/* A module's line has its five texts; with a bad span there is no line. */
 static void test_a_module_is_printed(void)
 {
-	static struct {
-		struct osq_module module;
-		char tail[16];
-	} made = { .module = { .head = { .type = OSQ_TYPE_MODULE,
-					 .len = sizeof(made) },
-			       .action = OSQ_MODULE_LOADED,
-			       .taints = 0x3000,
-			       .size_bytes = 1ull << 32,
-			       .name = { TAIL, 3 },
-			       .version = { TAIL + 3, 0 },
-			       .srcversion = { TAIL + 3, 2 },
-			       .args = { TAIL + 5, 3 },
-			       .args_bytes = 700 },
-		   .tail = "osqABa=1" };
-	struct osq_span *spans[] = { &made.module.name, &made.module.version,
-				     &made.module.srcversion,
-				     &made.module.args };
+	struct osq_module *module = &loaded.module;
+	struct osq_span *spans[] = { &module->name, &module->version,
+				     &module->srcversion, &module->args,
+				     &module->path };
 	char line[2048] = "";
-	size_t i;
 
-	EXPECT_EQ(print(&made.module.head, line, sizeof(line)), 0);
+	EXPECT_EQ(print(&module->head, line, sizeof(line)), 0);
 	EXPECT(strstr(line, "{\"type\":\"module\","));
 	EXPECT(strstr(line, ",\"action\":\"loaded\",\"taints\":12288,"
 			    "\"size_bytes\":4294967296,\"args_bytes\":700,"
+			    "\"error\":8,\"file_dev\":34359738368,"
+			    "\"file_ino\":12,"
 			    "\"name\":\"osq\",\"version\":\"\","
-			    "\"srcversion\":\"AB\",\"args\":\"a=1\"}\n"));
-	for (i = 0; i < 4; i++) {
-		struct osq_span good = *spans[i];
-
-		spans[i]->len = sizeof(made);
-		EXPECT_EQ(print(&made.module.head, line, sizeof(line)), -1);
-		*spans[i] = good;
-	}
-	made.module.action = 77;
-	EXPECT_EQ(print(&made.module.head, line, sizeof(line)), 0);
-	EXPECT(strstr(line, "\"action\":\"unknown\""));
-	made.module.head.len = 104;
-	EXPECT_EQ(print(&made.module.head, line, sizeof(line)), -1);
+			    "\"srcversion\":\"AB\",\"args\":\"a=1\","
+			    "\"path\":\"/o.ko\"}\n"));
+	expect_spans_are_checked(&module->head, spans, 5);
+	module->action = OSQ_MODULE_FAILED;
+	EXPECT_EQ(print(&module->head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "\"action\":\"failed\""));
+	expect_unknown_action(&module->head, &module->action);
+	module->head.len = 104;
+	EXPECT_EQ(print(&module->head, line, sizeof(line)), -1);
 }
 
 /* A line of ptrace names the call, the caller and the target. */

@@ -171,5 +171,5 @@ def test_each_load_and_unload_logs_only_the_modules_two_lines_and_no_device_is_l
     lines = [line.partition("] ")[2] for line in kmod.kernel_log(guest)[before:]]
     # The kernel prints this when an emulated clock was late.
     ours = [line for line in lines if not line.startswith(("harness-", "hrtimer: interrupt took"))]
-    assert ours == ["osq: loaded, ABI 0x2, schema 5", "osq: unloaded"] * rounds
+    assert ours == ["osq: loaded, ABI 0x2, schema 6", "osq: unloaded"] * rounds
     assert guest.run("test -e /dev/osquery", deadline_s=20, check=False).status != 0

@@ -34,7 +34,7 @@ def start_and_stop(boot: Boot) -> None:
     assert (node.name, node.mode, node.uid, node.gid) == ("osquery", 0o600, 0, 0)
     assert kernel.stop() == KERN_SUCCESS
     kernel.unload()
-    assert kernel.log == ["osq: loaded, ABI 0x2, schema 5\n", "osq: unloaded\n"]
+    assert kernel.log == ["osq: loaded, ABI 0x2, schema 6\n", "osq: unloaded\n"]
 
 
 def image_can_be_started_again(boot: Boot) -> None:

@@ -95,20 +95,35 @@ def test_a_module_events_row_has_the_modules_name_source_version_and_taints(fold
     """A decoded module record becomes such a row of kmodule_events; taints of 2 ** 63 fit, too."""
     event = a_record(
         "module",
-        spans={"name": b"osq", "version": b"", "srcversion": b"AB", "args": b"a=1"},
+        spans={"name": b"osq", "srcversion": b"AB", "args": b"a=1", "path": b"/o.ko"},
         seq=2,
         pid=5,
         action=lib.OSQ_MODULE_LOADED,
         taints=1 << 63,
         size_bytes=65536,
         actor=ACTOR,
+        file_dev=8 << 32,
+        file_ino=2**64 - 1,
     )
-    sql = """SELECT action, name, version, srcversion, args, taints, size_bytes, path
-        FROM kmodule_events"""
+    sql = """SELECT action, name, version, srcversion, args, taints, size_bytes, path,
+        file, file_device, file_inode, error FROM kmodule_events"""
 
     assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
-        ("loaded", "osq", "", "AB", "a=1", -(1 << 63), 65536, "/usr/bin/printf")
+        (
+            *("loaded", "osq", "", "AB", "a=1", -(1 << 63), 65536, "/usr/bin/printf"),
+            *("/o.ko", 8 << 32, -1, 0),
+        )
     ]
+
+
+def test_a_load_of_a_module_that_failed_has_its_error_and_file_and_no_name(folder: Path) -> None:
+    """A load that failed has a row of its own with the error of the call."""
+    spans = {"args": b"", "path": b"/tmp/bad.ko"}
+    action = lib.OSQ_MODULE_FAILED
+    event = a_record("module", spans=spans, seq=1, pid=5, action=action, error=8)
+    sql = "SELECT action, name, file, error FROM kmodule_events"
+
+    assert ask(stored(folder, event), sql) == [("failed", "", "/tmp/bad.ko", 8)]
 
 
 def test_old_and_new_credentials_are_stored_in_separate_columns(folder: Path) -> None:

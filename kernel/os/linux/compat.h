@@ -150,6 +150,19 @@ static inline void osq_encode_end(bool traded)
 	}
 #endif
 
+/*
+ * OSQ_CALL - the function of a system call, and OSQ_CALL_32 that of 32-bit
+ * programs, where it is another one.
+ */
+#if defined(CONFIG_X86_64)
+#define OSQ_CALL(name) "__x64_sys_" name
+#define OSQ_CALL_32(name) "__ia32_sys_" name
+#elif defined(CONFIG_ARM64)
+#define OSQ_CALL(name) "__arm64_sys_" name
+#else
+#define OSQ_CALL(name) "sys_" name
+#endif
+
 /* Since 6.4 a module has more parts; only those that stay after init count. */
 static inline u64 osq_module_core_bytes(const struct module *module)
 {

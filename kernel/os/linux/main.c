@@ -74,6 +74,8 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_module_start,
 		.configure = osq_publish_module_configure,
 		.stop = osq_publish_module_stop,
+		.missed = osq_publish_module_missed,
+		.is_off = osq_publish_module_is_off,
 	},
 	{
 		.name = "cred",

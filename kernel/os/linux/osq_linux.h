@@ -206,6 +206,8 @@ void osq_publish_file_stop(void);
 int osq_publish_module_start(struct osq_ring *ring, u64 options);
 void osq_publish_module_configure(u64 options);
 void osq_publish_module_stop(void);
+u64 osq_publish_module_missed(void);
+bool osq_publish_module_is_off(void);
 bool osq_publish_cred_probe(void);
 int osq_publish_cred_start(struct osq_ring *ring, u64 options);
 void osq_publish_cred_configure(u64 options);

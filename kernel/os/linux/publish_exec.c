@@ -22,7 +22,7 @@
 #include <linux/user_namespace.h>
 
 #include "compat.h"
-#include "osq_linux.h"
+#include "osq_encode.h"
 
 /*
  * Together with path, cwd and the fixed part, these limits fill the largest
@@ -40,15 +40,6 @@ static_assert(sizeof(struct osq_exec) + 2 * OSQ_PATH_BUFFER_BYTES +
 static struct osq_ring *target;
 static struct tracepoint *hook;
 static u64 chosen; /* OSQ_EXEC_* */
-
-/* Append @len bytes to the record; the caller has checked the room. */
-static void *append(struct osq_exec *exec, struct osq_span *span, u32 len)
-{
-	span->off = exec->head.len;
-	span->len = len;
-	exec->head.len += len;
-	return (u8 *)exec + span->off;
-}
 
 static void put_ids(struct osq_exec *exec, struct task_struct *task)
 {
@@ -85,23 +76,6 @@ static void put_file(struct osq_exec *exec, const struct file *file)
 	exec->ctime_ns = timespec64_to_ns(&ctime);
 }
 
-/* The caller is in osq_encode_begin. */
-static bool put_path(struct osq_scratch *scratch, struct osq_span *span,
-		     const struct path *what)
-{
-	struct osq_exec *exec = &scratch->exec;
-	char *path = d_path(what, scratch->path, OSQ_PATH_BUFFER_BYTES);
-	u32 len;
-
-	if (IS_ERR(path)) {
-		append(exec, span, 0);
-		return false;
-	}
-	len = strlen(path);
-	memcpy(append(exec, span, len), path, len);
-	return true;
-}
-
 /* A memfd has a name that only the kernel gives, and no folder. */
 static bool is_memfd(const struct dentry *dentry)
 {
@@ -117,9 +91,10 @@ static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
 	struct osq_exec *exec = &scratch->exec;
 	struct path cwd = osq_fs_pwd(task->fs);
 
-	if (!put_path(scratch, &exec->path, &bprm->file->f_path))
+	if (!osq_append_path(&exec->head, &exec->path, &bprm->file->f_path,
+			     scratch->path))
 		exec->head.flags |= OSQ_FLAG_NO_PATH;
-	if (!put_path(scratch, &exec->cwd, &cwd))
+	if (!osq_append_path(&exec->head, &exec->cwd, &cwd, scratch->path))
 		exec->head.flags |= OSQ_FLAG_NO_CWD;
 	/*
 	 * d_path marks a deleted file in its text, so the flag is exact. A
@@ -149,7 +124,7 @@ static void put_cgroup(struct osq_scratch *scratch, struct task_struct *task)
 {
 	u32 len = osq_cgroup_path(task, scratch->path);
 
-	memcpy(append(&scratch->exec, &scratch->exec.cgroup, len),
+	memcpy(osq_append(&scratch->head, &scratch->exec.cgroup, len),
 	       scratch->path + OSQ_CGROUP_MAX_BYTES - len, len);
 }
 
@@ -159,7 +134,7 @@ static void put_filename(struct osq_exec *exec, const char *filename)
 
 	if (filename[len])
 		exec->head.flags |= OSQ_FLAG_TRUNC_FILENAME;
-	memcpy(append(exec, &exec->filename, len), filename, len);
+	memcpy(osq_append(&exec->head, &exec->filename, len), filename, len);
 }
 
 /*
@@ -171,7 +146,7 @@ static void put_filename(struct osq_exec *exec, const char *filename)
 static bool put_resident(struct osq_exec *exec, struct osq_span *span,
 			 unsigned long start, u32 size)
 {
-	u8 *to = append(exec, span, 0);
+	u8 *to = osq_append(&exec->head, span, 0);
 
 	while (span->len < size) {
 		unsigned long from = start + span->len;

@@ -4,14 +4,19 @@
  * the kernel's own chain of notifiers.
  *
  * The chain is called in the process that loads or unloads, outside of all
- * locks but its own, and for each module, so nothing can be missed.
+ * locks but its own, and for each module, so nothing can be missed. Calls that
+ * fail are told by module_calls.c.
  */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kdev_t.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/string.h>
 
 #include "compat.h"
-#include "osq_linux.h"
+#include "osq_encode.h"
+#include "osq_module_calls.h"
 
 /*
  * modinfo's texts can have any length; these limits are enough for the usual
@@ -21,12 +26,9 @@
 #define SRCVERSION_MAX_BYTES 64u
 #define ARGS_MAX_BYTES 512u
 
-/* Small enough for the stack of a process that loads a module. */
-struct module_record {
-	struct osq_module module;
-	char tail[MODULE_NAME_LEN + VERSION_MAX_BYTES + SRCVERSION_MAX_BYTES +
-		  ARGS_MAX_BYTES];
-};
+static_assert(sizeof(struct osq_module) + MODULE_NAME_LEN + VERSION_MAX_BYTES +
+		      SRCVERSION_MAX_BYTES + ARGS_MAX_BYTES <=
+	      OSQ_PROBE_RECORD_MAX_BYTES);
 
 static struct osq_ring *target;
 static u64 chosen; /* OSQ_MODULE_OPT; 0: all */
@@ -46,70 +48,157 @@ static u32 action_of(unsigned long state)
 	}
 }
 
-/* Append @text, or nothing for NULL; the tail has room for @most bytes. */
-static void append(struct module_record *record, struct osq_span *span,
-		   const char *text, u32 most)
-{
-	struct osq_record *head = &record->module.head;
+/* What a record tells of. */
+struct facts {
+	const struct module *module; /* NULL: none was made of the call */
+	enum osq_module_call call; /* as far as it is needed */
+	u32 action;
+	u32 error;
+};
 
-	span->off = head->len;
-	span->len = text ? strnlen(text, most) : 0;
-	memcpy((u8 *)record + span->off, text ?: "", span->len);
-	head->len += span->len;
+static void put_file(struct osq_module *record, const struct file *file,
+		     char *buffer)
+{
+	const struct inode *inode = file_inode(file);
+	dev_t dev = inode->i_sb->s_dev;
+
+	record->file_dev = (u64)MAJOR(dev) << 32 | MINOR(dev);
+	record->file_ino = inode->i_ino;
+	if (!osq_append_path(&record->head, &record->path, &file->f_path,
+			     buffer))
+		record->head.flags |= OSQ_FLAG_NO_PATH;
 }
 
-/* Once they are parsed, the kernel has cut them into pieces. */
-static void put_args(struct module_record *record, const char *args)
+/* Once they are parsed, the kernel has cut its own parameters into pieces. */
+static const char *own_args(const struct facts *facts)
 {
-	struct osq_module *module = &record->module;
-
-	if (module->action != OSQ_MODULE_LOADING)
-		args = NULL;
-	append(record, &module->args, args, ARGS_MAX_BYTES);
-	module->args_bytes = args ? strlen(args) : 0;
-	if (module->args_bytes > module->args.len)
-		module->head.flags |= OSQ_FLAG_TRUNC_ARGV;
+	return facts->action == OSQ_MODULE_LOADING
+		       ? osq_module_args(facts->module)
+		       : NULL;
 }
 
-static void encode(struct module_record *record, const struct module *module,
-		   u32 action)
+static void put_call(struct osq_module *record, const struct facts *facts,
+		     char *buffer)
 {
-	osq_head_fill(&record->module.head, sizeof(record->module),
-		      OSQ_TYPE_MODULE, &record->module.actor);
-	record->module.action = action;
-	record->module.taints = module->taints;
-	record->module.size_bytes = osq_module_core_bytes(module);
-	append(record, &record->module.name, module->name, MODULE_NAME_LEN);
-	append(record, &record->module.version, module->version,
-	       VERSION_MAX_BYTES);
-	append(record, &record->module.srcversion, module->srcversion,
-	       SRCVERSION_MAX_BYTES);
-	put_args(record, osq_module_args(module));
+	const char *own = own_args(facts);
+	const char __user *args;
+	struct file *file = osq_module_call_args(facts->call, &args);
+
+	osq_append(&record->head, &record->args, 0);
+	osq_append(&record->head, &record->path, 0);
+	if (own) {
+		osq_append_text(&record->head, &record->args, own,
+				ARGS_MAX_BYTES);
+		record->args_bytes = strlen(own);
+		if (record->args_bytes > record->args.len)
+			record->head.flags |= OSQ_FLAG_TRUNC_ARGV;
+	} else if (args) {
+		record->head.flags |= osq_append_user_text(
+			&record->head, &record->args, args, ARGS_MAX_BYTES);
+		record->args_bytes = record->args.len;
+	}
+	if (!file)
+		return;
+	put_file(record, file, buffer);
+	fput(file);
+}
+
+static void encode(struct osq_record *head, char *buffer, const void *data)
+{
+	struct osq_module *record = (struct osq_module *)head;
+	const struct facts *facts = data;
+	const struct module *module = facts->module;
+
+	osq_head_fill(head, sizeof(*record), OSQ_TYPE_MODULE, &record->actor);
+	record->action = facts->action;
+	record->error = facts->error;
+	if (module) {
+		record->taints = module->taints;
+		record->size_bytes = osq_module_core_bytes(module);
+	}
+	osq_append_text(head, &record->name, module ? module->name : NULL,
+			MODULE_NAME_LEN);
+	osq_append_text(head, &record->version, module ? module->version : NULL,
+			VERSION_MAX_BYTES);
+	osq_append_text(head, &record->srcversion,
+			module ? module->srcversion : NULL,
+			SRCVERSION_MAX_BYTES);
+	put_call(record, facts, buffer);
+}
+
+static bool is_wanted(u32 action)
+{
+	u64 asked = READ_ONCE(chosen);
+
+	return (!asked || asked & OSQ_MODULE_OPT(action)) &&
+	       osq_filter_pass_task(target, OSQ_TYPE_MODULE, current);
 }
 
 static int on_module(struct notifier_block *block, unsigned long state,
 		     void *data)
 {
-	u32 action = action_of(state);
-	u64 asked = READ_ONCE(chosen);
-	struct module_record record;
+	struct facts facts = { .module = data, .action = action_of(state) };
 
-	if (!action || (asked && !(asked & OSQ_MODULE_OPT(action))) ||
-	    !osq_filter_pass_task(target, OSQ_TYPE_MODULE, current))
+	if (!facts.action || !is_wanted(facts.action))
 		return NOTIFY_DONE;
-	encode(&record, data, action);
-	osq_publish(target, &record.module.head, OSQ_RANK_ROOT);
+	if (facts.action == OSQ_MODULE_LOADING)
+		facts.call = osq_module_call_kind();
+	osq_encode_and_publish(target, OSQ_TYPE_MODULE, encode, &facts,
+			       OSQ_RANK_ROOT);
 	return NOTIFY_DONE;
+}
+
+/* Any user can make calls that fail, in any number. */
+static void on_failure(enum osq_module_call call, u32 error)
+{
+	struct facts facts = { .call = call,
+			       .action = OSQ_MODULE_FAILED,
+			       .error = error };
+
+	if (is_wanted(OSQ_MODULE_FAILED))
+		osq_encode_in_probe(target, OSQ_TYPE_MODULE, encode, &facts,
+				    osq_rank_of_caller());
 }
 
 static struct notifier_block notifier = { .notifier_call = on_module };
 
-/* osq_publish_module_start - see struct osq_publisher. Return: 0; -ENOMEM. */
+/*
+ * Without kretprobes the other actions are recorded, unless FAILED alone is
+ * wanted.
+ */
+static int start_calls(u64 options)
+{
+	int err = osq_module_calls_start(on_failure);
+
+	if (err == -EOPNOTSUPP && options != OSQ_MODULE_OPT(OSQ_MODULE_FAILED))
+		return 0;
+	return err;
+}
+
+/*
+ * osq_publish_module_start - see struct osq_publisher.
+ *
+ * Return: 0; -ENOMEM; -EOPNOTSUPP where FAILED alone is wanted and there are no
+ * kretprobes.
+ */
 int osq_publish_module_start(struct osq_ring *ring, u64 options)
 {
+	int err = osq_scratch_open();
+
+	if (err)
+		return err;
 	target = ring;
 	osq_publish_module_configure(options);
-	return register_module_notifier(&notifier);
+	err = start_calls(options);
+	if (err)
+		goto close;
+	err = register_module_notifier(&notifier);
+	if (!err)
+		return 0;
+	osq_module_calls_stop();
+close:
+	osq_scratch_close();
+	return err;
 }
 
 /* osq_publish_module_configure - see struct osq_publisher. */
@@ -127,4 +216,18 @@ void osq_publish_module_configure(u64 options)
 void osq_publish_module_stop(void)
 {
 	unregister_module_notifier(&notifier);
+	osq_module_calls_stop();
+	osq_scratch_close();
+}
+
+/* osq_publish_module_missed - see struct osq_publisher. */
+u64 osq_publish_module_missed(void)
+{
+	return osq_module_calls_missed();
+}
+
+/* osq_publish_module_is_off - see struct osq_publisher; of FAILED alone. */
+bool osq_publish_module_is_off(void)
+{
+	return osq_module_calls_are_off();
 }

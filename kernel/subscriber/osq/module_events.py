@@ -24,13 +24,20 @@ def _col(name: str, kind: SqlType, by: str | Source, source: str) -> Column:
 _COLUMNS = (
     _col(
         *("action", "TEXT", lambda e, _: _ACTIONS.get(e.action, "")),
-        "module.action: loading, loaded, unloading",
+        "module.action: loading, loaded, unloading, failed",
     ),
     _col("name", "TEXT", lambda e, _: text(e.name), "module.name, as in /proc/modules"),
     _col("version", "TEXT", lambda e, _: text(e.version), "module.version; empty: it has none"),
     _col("srcversion", "TEXT", lambda e, _: text(e.srcversion), "module.srcversion"),
     _col("args", "TEXT", lambda e, _: text(e.args), "module.args: its parameters, when loading"),
     _col("args_size", "BIGINT", "args_bytes", "module.args_bytes, before any cut"),
+    _col("file", "TEXT", lambda e, _: text(e.path), "module.path: what it is loaded from"),
+    _col(
+        *("file_device", "BIGINT", lambda e, _: signed(e.file_dev)),
+        "module.file_dev; 0: from memory, or unknown",
+    ),
+    _col("file_inode", "BIGINT", lambda e, _: signed(e.file_ino), "module.file_ino"),
+    _col("error", "BIGINT", "error", "module.error: errno of a load that failed; 0 else"),
     _col(
         *("taints", "BIGINT", lambda e, _: signed(e.taints)),
         "module.taints: bits as in /proc/sys/kernel/tainted",

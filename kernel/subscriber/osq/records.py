@@ -174,7 +174,7 @@ class File(Event, Acted):
 
 @dataclass(frozen=True, kw_only=True)
 class Module(Event, Acted):
-    """A kernel module is about to be loaded, was loaded, or is being unloaded."""
+    """A kernel module is loaded or unloaded, or a call that was to load one has failed."""
 
     action: int
     args_bytes: int
@@ -184,6 +184,10 @@ class Module(Event, Acted):
     version: bytes
     srcversion: bytes
     args: bytes
+    file_dev: int
+    file_ino: int
+    path: bytes
+    error: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from osq.tables import TABLES
 
 APPLICATION_ID = 0x6F737173  # "osqs"
 # This rises with every change of a table; tests/subscriber/test_store.py enforces that.
-VERSION = 9
+VERSION = 10
 _BUSY_S = 5.0
 _BEGUN = "its daemon makes them at its start: is osq-subscriber running?"
 _LOG_BYTES = 8 << 20
