@@ -149,6 +149,15 @@ void json_head(FILE *out, const struct osq_record *record, const char *type)
 		fputs(",\"cut\":true", out);
 }
 
+void json_caller(FILE *out, const struct osq_caller *caller)
+{
+	fprintf(out,
+		",\"syscall\":%u,\"uid\":%u,\"euid\":%u,\"auid\":%u,"
+		"\"session\":%u",
+		caller->syscall, caller->uid, caller->euid, caller->auid,
+		caller->session);
+}
+
 void json_actor(FILE *out, const struct osq_actor *actor)
 {
 	fprintf(out,

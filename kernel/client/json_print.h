@@ -17,6 +17,9 @@ void json_head(FILE *out, const struct osq_record *record, const char *type);
 /* Print the programs of the record's process and of its parent. */
 void json_actor(FILE *out, const struct osq_actor *actor);
 
+/* Print the ids of the record's process, and its system call. */
+void json_caller(FILE *out, const struct osq_caller *caller);
+
 /*
  * Print bytes as one string; json_print.c has the form of bytes that are not
  * UTF-8. A terminal obeys nothing in it.

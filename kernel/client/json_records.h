@@ -20,7 +20,8 @@
 	X(FILE, file)     \
 	X(MODULE, module) \
 	X(CRED, cred)     \
-	X(PTRACE, ptrace)
+	X(PTRACE, ptrace) \
+	X(NAMESPACE, namespace)
 
 /* Each returns 0, or -1 as json_record does. */
 #define DECLARE(TYPE, kind) \

@@ -156,6 +156,7 @@ enum osq_type {
 	OSQ_TYPE_MODULE = 7,
 	OSQ_TYPE_CRED = 8,
 	OSQ_TYPE_PTRACE = 9,
+	OSQ_TYPE_NAMESPACE = 10,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -381,6 +382,56 @@ struct osq_ptrace {
 	struct osq_actor actor;
 };
 
+/* The process of a record, beyond its head. */
+struct osq_caller {
+	__u32 syscall; /* its number, of the caller's kind; ~0: in none */
+	__u32 uid, euid; /* in the initial user namespace */
+	__u32 auid; /* login uid, ~0 when not set */
+	__u32 session; /* audit session, ~0 when not set */
+	__u32 reserved; /* 0 */
+};
+
+enum osq_namespace_action {
+	OSQ_NAMESPACE_MOUNT = 1, /* mount; mount_flags tell of what kind */
+	OSQ_NAMESPACE_MOVE = 2, /* move_mount: a new mount, or one that moves */
+	OSQ_NAMESPACE_UMOUNT = 3,
+	OSQ_NAMESPACE_PIVOT = 4, /* pivot_root */
+	OSQ_NAMESPACE_CHROOT = 5,
+	OSQ_NAMESPACE_SWITCH = 6, /* setns, unshare: other namespaces */
+};
+
+/* The namespaces that a SWITCH replaces. */
+#define OSQ_NS_MNT 0x1
+#define OSQ_NS_PID 0x2
+#define OSQ_NS_NET 0x4
+#define OSQ_NS_UTS 0x8
+#define OSQ_NS_IPC 0x10
+#define OSQ_NS_CGROUP 0x20
+#define OSQ_NS_TIME 0x40
+
+/*
+ * OSQ_TYPE_NAMESPACE: the head's process is about to change what it sees of the
+ * machine. A SWITCH cannot fail any more; the kernel or a security module may
+ * still refuse each other action.
+ */
+struct osq_namespace {
+	struct osq_record head;
+	struct osq_caller caller;
+	__u64 mount_flags; /* of mount and umount, as passed */
+	__u64 dev; /* of the file system; 0: mount and SWITCH */
+	__u32 action; /* enum osq_namespace_action */
+	__u32 changed; /* OSQ_NS_*, of SWITCH */
+	/* Inode numbers as in osq_exec; of SWITCH afterwards. */
+	__u32 mnt_ns, net_ns, uts_ns, ipc_ns, user_ns, cgroup_ns;
+	/* Those that the next children will be in. */
+	__u32 pid_ns, time_ns;
+	/* Where, or the new root, as seen from this process's own root. */
+	struct osq_span path;
+	struct osq_span source; /* of mount as passed; else the kernel's name */
+	struct osq_span fs; /* the kind of file system, of mount as passed */
+	struct osq_actor actor;
+};
+
 /*
  * The action on a file. A new name is a CREATE for every kind of file (mode has
  * the kind: a file, a folder, a symbolic link, a node), except for a hard link;
@@ -535,6 +586,8 @@ struct osq_subscribe {
 #define OSQ_CRED_OPT_ALL 0xeull
 #define OSQ_PTRACE_OPT(action) (1ull << (action))
 #define OSQ_PTRACE_OPT_ALL 0x6ull
+#define OSQ_NAMESPACE_OPT(action) (1ull << (action))
+#define OSQ_NAMESPACE_OPT_ALL 0x7eull
 
 #define OSQ_WATCH_MAX 128u /* at a time */
 #define OSQ_WATCH_PATH_BYTES 4096u
@@ -753,6 +806,12 @@ OSQ_ASSERT_OFFSET(osq_module, path, 168);
 OSQ_ASSERT_SIZE(osq_ptrace, 160);
 OSQ_ASSERT_OFFSET(osq_ptrace, target_start_boot_ns, 96);
 OSQ_ASSERT_OFFSET(osq_ptrace, actor, 128);
+OSQ_ASSERT_SIZE(osq_caller, 24);
+OSQ_ASSERT_SIZE(osq_namespace, 200);
+OSQ_ASSERT_OFFSET(osq_namespace, mount_flags, 88);
+OSQ_ASSERT_OFFSET(osq_namespace, mnt_ns, 112);
+OSQ_ASSERT_OFFSET(osq_namespace, path, 144);
+OSQ_ASSERT_OFFSET(osq_namespace, actor, 168);
 OSQ_ASSERT_SIZE(osq_cred_side, 88);
 OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
 OSQ_ASSERT_SIZE(osq_cred, 288);

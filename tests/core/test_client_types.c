@@ -15,7 +15,7 @@ static const struct {
 } kinds[] = {
 	KIND(EXEC, exec),     KIND(FORK, fork),	    KIND(EXIT, exit),
 	KIND(SOCKET, socket), KIND(FILE, file),	    KIND(MODULE, module),
-	KIND(CRED, cred),     KIND(PTRACE, ptrace),
+	KIND(CRED, cred),     KIND(PTRACE, ptrace), KIND(NAMESPACE, namespace),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -193,11 +193,61 @@ static void test_ptrace_is_printed(void)
 	EXPECT(strstr(line, "\"action\":\"unknown\""));
 }
 
+enum {
+	NAMESPACE = sizeof(struct osq_namespace)
+};
+
+static struct {
+	struct osq_namespace one;
+	char tail[16];
+} change = { .one = { .head = { .type = OSQ_TYPE_NAMESPACE,
+				.len = sizeof(change) },
+		      .caller = { 165, 1, 2, 3, 4, 0 },
+		      .mount_flags = 1ull << 33,
+		      .dev = 5,
+		      .action = OSQ_NAMESPACE_MOUNT,
+		      .changed = OSQ_NS_PID | OSQ_NS_TIME,
+		      .mnt_ns = 6,
+		      .net_ns = 7,
+		      .uts_ns = 8,
+		      .ipc_ns = 9,
+		      .user_ns = 10,
+		      .cgroup_ns = 11,
+		      .pid_ns = 12,
+		      .time_ns = 13,
+		      .path = { NAMESPACE, 4 },
+		      .source = { NAMESPACE + 4, 3 },
+		      .fs = { NAMESPACE + 7, 5 } },
+	     .tail = "/mntsrctmpfs" };
+
+/* A line has where, what and who; with a bad span there is no line. */
+static void test_a_change_of_namespaces_is_printed(void)
+{
+	struct osq_namespace *one = &change.one;
+	struct osq_span *spans[] = { &one->path, &one->source, &one->fs };
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&one->head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"namespace\","));
+	EXPECT(strstr(line,
+		      ",\"action\":\"mount\",\"syscall\":165,\"uid\":1,"
+		      "\"euid\":2,\"auid\":3,\"session\":4,"
+		      "\"mount_flags\":8589934592,\"dev\":5,"
+		      "\"changed\":[\"pid\",\"time\"],\"mnt_ns\":6,"
+		      "\"net_ns\":7,\"uts_ns\":8,\"ipc_ns\":9,"
+		      "\"user_ns\":10,\"cgroup_ns\":11,\"pid_ns\":12,"
+		      "\"time_ns\":13,\"path\":\"/mnt\",\"source\":\"src\","
+		      "\"fs\":\"tmpfs\"}\n"));
+	expect_spans_are_checked(&one->head, spans, 3);
+	expect_unknown_action(&one->head, &one->action);
+}
+
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_every_type_tells_who_acts),
 	KTAP_TEST(test_a_record_without_the_actor_is_refused),
 	KTAP_TEST(test_a_module_is_printed),
 	KTAP_TEST(test_ptrace_is_printed),
+	KTAP_TEST(test_a_change_of_namespaces_is_printed),
 };
 
 KTAP_MAIN(tests)

@@ -32,6 +32,7 @@ WORKLOADS = (
     Workload(types=(2, 3, 4), loop="osqprobe storm 1000000"),
     Workload(types=(8,), loop="while :; do osqcreds run 4; done"),
     Workload(types=(9,), loop="while :; do osqgrab; done"),
+    Workload(types=(10,), loop="while :; do osqmounts /tmp/storm; done"),
     Workload(types=(7,), loop=f"while :; do modprobe {MODULE}; rmmod {MODULE}; done"),
 )
 
@@ -65,6 +66,7 @@ kill $loops
 pkill -x osqprobe
 pkill -x osqcreds
 pkill -x osqgrab
+rmdir /tmp/storm 2> /dev/null
 wait
 rmmod {MODULE} 2> /dev/null
 echo whole

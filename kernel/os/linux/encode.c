@@ -1,13 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* encode.c - records with strings: where they are encoded, and how. */
+#include <linux/audit.h>
+#include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/sched/task_stack.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
+
+#include <asm/syscall.h>
 
 #include "compat.h"
 #include "osq_encode.h"
+
+/* osq_caller_fill - fill in the facts about this process. Context: any. */
+void osq_caller_fill(struct osq_caller *caller)
+{
+	struct user_namespace *ns = &init_user_ns;
+	bool calls = !(current->flags & (PF_KTHREAD | PF_IO_WORKER));
+
+	caller->syscall = calls ? syscall_get_nr(current, task_pt_regs(current))
+				: ~0u;
+	caller->uid = from_kuid(ns, current_uid());
+	caller->euid = from_kuid(ns, current_euid());
+	caller->auid = from_kuid(ns, audit_get_loginuid(current));
+	caller->session = audit_get_sessionid(current);
+}
 
 /*
  * osq_append - add @len bytes to the record, for the caller to fill in. The

@@ -60,8 +60,8 @@ static bool look(void)
 	call_me();
 	off = atomic_read(&hits) == before;
 	if (off && !is_off)
-		pr_warn(OSQ_NAME ": kprobes are switched off: nothing is known "
-				 "of sockets, credentials and ptrace\n");
+		pr_warn(OSQ_NAME ": kprobes are switched off: only execs, "
+				 "forks, exits, files and modules are known\n");
 	if (!off && is_off)
 		pr_notice(OSQ_NAME ": kprobes work again\n");
 	is_off = off;

@@ -101,6 +101,18 @@ const struct osq_publisher osq_publishers[] = {
 		.missed = osq_publish_ptrace_missed,
 		.is_off = osq_hook_check_is_off,
 	},
+	{
+		.name = "namespace",
+		.type = OSQ_TYPE_NAMESPACE,
+		.options = OSQ_NAMESPACE_OPT_ALL,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_namespace_probe,
+		.start = osq_publish_namespace_start,
+		.configure = osq_publish_namespace_configure,
+		.stop = osq_publish_namespace_stop,
+		.missed = osq_publish_namespace_missed,
+		.is_off = osq_hook_check_is_off,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",

@@ -9,6 +9,7 @@
 #include <linux/proc_ns.h>
 #include <linux/sched.h>
 #include <linux/string.h>
+#include <linux/time_namespace.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 #include <linux/utsname.h>
@@ -77,6 +78,37 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
 	else
 		exec->head.flags |= OSQ_FLAG_NO_MNT_NS;
 	exec->cgroup_id = number_of_cgroup(task);
+}
+
+static u32 number_of_time(const struct nsproxy *all)
+{
+#ifdef CONFIG_TIME_NS
+	return all->time_ns_for_children->ns.inum;
+#else
+	return 0;
+#endif
+}
+
+/*
+ * osq_namespaces_after - fill in those of @all, and the caller's user namespace.
+ * Context: any; @all cannot go away meanwhile.
+ */
+void osq_namespaces_after(struct osq_namespace *record,
+			  const struct nsproxy *all)
+{
+	record->pid_ns = all->pid_ns_for_children->ns.inum;
+	record->time_ns = number_of_time(all);
+	record->user_ns = current_user_ns()->ns.inum;
+	record->uts_ns = all->uts_ns->ns.inum;
+#ifdef CONFIG_IPC_NS
+	record->ipc_ns = all->ipc_ns->ns.inum;
+#endif
+	record->net_ns = all->net_ns->ns.inum;
+	record->cgroup_ns = all->cgroup_ns->ns.inum;
+	if (mnt_ns_known)
+		record->mnt_ns = ((struct ns_common *)all->mnt_ns)->inum;
+	else
+		record->head.flags |= OSQ_FLAG_NO_MNT_NS;
 }
 
 /*

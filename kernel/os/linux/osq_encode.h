@@ -19,6 +19,7 @@ struct path;
 typedef void osq_encoder(struct osq_record *head, char *path,
 			 const void *facts);
 
+void osq_caller_fill(struct osq_caller *caller);
 void *osq_append(struct osq_record *head, struct osq_span *span, u32 len);
 void osq_append_text(struct osq_record *head, struct osq_span *span,
 		     const char *text, u32 most);

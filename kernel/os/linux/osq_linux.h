@@ -21,6 +21,7 @@ struct attribute_group;
 struct cpu_scratch;
 struct cred;
 struct dentry;
+struct nsproxy;
 struct task_struct;
 struct tracepoint;
 struct work_struct;
@@ -130,6 +131,8 @@ void osq_program_of_locked(const struct task_struct *task, u64 *dev, u64 *ino);
 void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
+void osq_namespaces_after(struct osq_namespace *record,
+			  const struct nsproxy *all);
 #define OSQ_CGROUP_MAX_BYTES 1024u
 u32 osq_cgroup_path(struct task_struct *task, char *to);
 
@@ -218,5 +221,10 @@ int osq_publish_ptrace_start(struct osq_ring *ring, u64 options);
 void osq_publish_ptrace_configure(u64 options);
 void osq_publish_ptrace_stop(void);
 u64 osq_publish_ptrace_missed(void);
+bool osq_publish_namespace_probe(void);
+int osq_publish_namespace_start(struct osq_ring *ring, u64 options);
+void osq_publish_namespace_configure(u64 options);
+void osq_publish_namespace_stop(void);
+u64 osq_publish_namespace_missed(void);
 
 #endif

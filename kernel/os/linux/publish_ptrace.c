@@ -13,17 +13,13 @@
  * The kernel holds the lock of the target's memory while it asks, since it
  * reads whether the target may be dumped; and for TRACEME, tasklist_lock.
  */
-#include <linux/audit.h>
 #include <linux/cred.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task_stack.h>
 #include <linux/user_namespace.h>
 
-#include <asm/syscall.h>
-
 #include "compat.h"
-#include "osq_linux.h"
+#include "osq_encode.h"
 #include "osq_probes.h"
 
 static struct osq_ring *target_ring;
@@ -38,15 +34,14 @@ static bool is_chosen(u32 action)
 
 static void put_caller(struct osq_ptrace *record)
 {
-	struct user_namespace *ns = &init_user_ns;
-	bool calls = !(current->flags & (PF_KTHREAD | PF_IO_WORKER));
+	struct osq_caller caller;
 
-	record->syscall = calls ? syscall_get_nr(current, task_pt_regs(current))
-				: ~0u;
-	record->uid = from_kuid(ns, current_uid());
-	record->euid = from_kuid(ns, current_euid());
-	record->auid = from_kuid(ns, audit_get_loginuid(current));
-	record->session = audit_get_sessionid(current);
+	osq_caller_fill(&caller);
+	record->syscall = caller.syscall;
+	record->uid = caller.uid;
+	record->euid = caller.euid;
+	record->auid = caller.auid;
+	record->session = caller.session;
 }
 
 static void put_target(struct osq_ptrace *record,

@@ -41,7 +41,7 @@ Decoder = Callable[[bytes], Event | None]
 
 _CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q", (8, True): "q"}
 # The members of a record whose fields keep their own names.
-_UNNAMED = frozenset({"head", "actor"})
+_UNNAMED = frozenset({"head", "actor", "caller"})
 _HEAD_BYTES: int = ffi.sizeof("struct osq_record")
 _TYPE = struct.Struct("<4xH")
 

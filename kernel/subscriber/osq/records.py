@@ -252,6 +252,38 @@ class Ptrace(Event, Acted):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Called:
+    """The system call of an event's thread, and its ids."""
+
+    syscall: int
+    uid: int
+    euid: int
+    auid: int
+    session: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace(Event, Acted, Called):
+    """A process is about to change what it sees: mounts, its root or its namespaces."""
+
+    action: int
+    mount_flags: int
+    dev: int
+    changed: int
+    mnt_ns: int
+    net_ns: int
+    uts_ns: int
+    ipc_ns: int
+    user_ns: int
+    cgroup_ns: int
+    pid_ns: int
+    time_ns: int
+    path: bytes
+    source: bytes
+    fs: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unknown(Event):
     """A record of a type that this version does not know, of which only the head is decoded."""
 

@@ -7,6 +7,7 @@ from osq.credential_events import CREDENTIAL_EVENTS
 from osq.file_events import FILE_EVENTS
 from osq.loss_events import LOSS_EVENTS
 from osq.module_events import MODULE_EVENTS
+from osq.namespace_events import NAMESPACE_EVENTS
 from osq.process_events import PROCESS_EVENTS
 from osq.ptrace_events import PTRACE_EVENTS
 from osq.socket_events import SOCKET_EVENTS
@@ -19,6 +20,7 @@ EVENT_TABLES: tuple[Table, ...] = (
     MODULE_EVENTS,
     CREDENTIAL_EVENTS,
     PTRACE_EVENTS,
+    NAMESPACE_EVENTS,
     LOSS_EVENTS,
 )
 # tests/subscriber/test_store.py ties the store's version to these tables.

@@ -292,6 +292,7 @@ PUBLISHER(file, FILE)
 PUBLISHER(module, MODULE)
 PUBLISHER(cred, CRED)
 PUBLISHER(ptrace, PTRACE)
+PUBLISHER(namespace, NAMESPACE)
 
 const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
@@ -337,5 +338,10 @@ const struct osq_publisher osq_publishers[] = {
 	  .options = OSQ_PTRACE_OPT_ALL,
 	  .start = ptrace_start,
 	  .stop = ptrace_stop },
+	{ .name = "namespace",
+	  .type = OSQ_TYPE_NAMESPACE,
+	  .options = OSQ_NAMESPACE_OPT_ALL,
+	  .start = namespace_start,
+	  .stop = namespace_stop },
 	{ 0 },
 };

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of the tables of what changes the machine or other processes: namespaces and the like."""
+
+from pathlib import Path
+
+from _libosq import lib
+from tests.subscriber.events import a_record, an_exec
+from tests.subscriber.host import ask
+from tests.subscriber.test_event_tables import ACTOR, FILE, stored
+
+
+def test_a_namespace_events_row_has_where_what_and_the_namespaces_that_changed(
+    folder: Path,
+) -> None:
+    """A mount has its target, source and kind; a switch has the kinds that it replaces."""
+    mount = a_record(
+        "namespace",
+        spans={"path": b"/mnt", "source": b"/dev/sdb", "fs": b"ext4"},
+        seq=2,
+        pid=5,
+        actor=ACTOR,
+        caller={"syscall": 165, "uid": 1, "euid": 2, "auid": 3, "session": 4},
+        action=lib.OSQ_NAMESPACE_MOUNT,
+        mount_flags=2**63,
+    )
+    switch = a_record(
+        "namespace",
+        seq=3,
+        pid=6,
+        action=lib.OSQ_NAMESPACE_SWITCH,
+        changed=lib.OSQ_NS_MNT | lib.OSQ_NS_NET,
+        mnt_ns=7,
+        user_ns=8,
+        pid_ns=9,
+    )
+    sql = """SELECT action, target, source, fs, mount_flags, changed, mnt_ns, user_ns, pid_ns,
+        path, syscall, uid, euid, auid, session_id FROM knamespace_events ORDER BY eid"""
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), mount, switch), sql) == [
+        (
+            *("mount", "/mnt", "/dev/sdb", "ext4", -(2**63), "", 0, 0, 0),
+            *("/usr/bin/printf", 165, 1, 2, 3, 4),
+        ),
+        ("switch", "", "", "", 0, "mnt,net", 7, 8, 9, None, 0, 0, 0, 0, 0),
+    ]
