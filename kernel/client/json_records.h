@@ -12,16 +12,17 @@
  * json_kind, which prints such a record as a line of the type "kind". The names
  * of types, osqtail's help and the choice of the function follow from this list.
  */
-#define JSON_RECORDS(X)   \
-	X(EXEC, exec)     \
-	X(FORK, fork)     \
-	X(EXIT, exit)     \
-	X(SOCKET, socket) \
-	X(FILE, file)     \
-	X(MODULE, module) \
-	X(CRED, cred)     \
-	X(PTRACE, ptrace) \
-	X(NAMESPACE, namespace)
+#define JSON_RECORDS(X)         \
+	X(EXEC, exec)           \
+	X(FORK, fork)           \
+	X(EXIT, exit)           \
+	X(SOCKET, socket)       \
+	X(FILE, file)           \
+	X(MODULE, module)       \
+	X(CRED, cred)           \
+	X(PTRACE, ptrace)       \
+	X(NAMESPACE, namespace) \
+	X(BPF, bpf)
 
 /* Each returns 0, or -1 as json_record does. */
 #define DECLARE(TYPE, kind) \

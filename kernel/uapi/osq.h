@@ -157,6 +157,7 @@ enum osq_type {
 	OSQ_TYPE_CRED = 8,
 	OSQ_TYPE_PTRACE = 9,
 	OSQ_TYPE_NAMESPACE = 10,
+	OSQ_TYPE_BPF = 11,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -432,6 +433,33 @@ struct osq_namespace {
 	struct osq_actor actor;
 };
 
+enum osq_bpf_action {
+	OSQ_BPF_LOAD = 1, /* the verifier has passed a new program */
+	OSQ_BPF_OPEN = 2, /* a descriptor of a program that is there */
+	OSQ_BPF_ATTACH = 3, /* bpf is asked to attach it */
+};
+
+/*
+ * OSQ_TYPE_BPF: the head's process is about to get a descriptor of a BPF
+ * program, or to attach one. An attachment may still be refused.
+ */
+struct osq_bpf {
+	struct osq_record head;
+	struct osq_caller caller;
+	__u32 action; /* enum osq_bpf_action */
+	__u32 command; /* the first argument of bpf */
+	__u32 prog_id; /* of the program; 0: unknown */
+	__u32 prog_type; /* BPF_PROG_TYPE_* */
+	__u32 attach_type; /* enum bpf_attach_type */
+	__u32 target_fd; /* ATTACH: as passed; by type also an interface */
+	__u32 insns; /* how many instructions */
+	__u32 reserved; /* 0 */
+	__u8 tag[8]; /* of the instructions, as bpftool has it */
+	struct osq_span name; /* of the program */
+	struct osq_span target; /* the function or raw tracepoint it is for */
+	struct osq_actor actor;
+};
+
 /*
  * The action on a file. A new name is a CREATE for every kind of file (mode has
  * the kind: a file, a folder, a symbolic link, a node), except for a hard link;
@@ -588,6 +616,8 @@ struct osq_subscribe {
 #define OSQ_PTRACE_OPT_ALL 0x6ull
 #define OSQ_NAMESPACE_OPT(action) (1ull << (action))
 #define OSQ_NAMESPACE_OPT_ALL 0x7eull
+#define OSQ_BPF_OPT(action) (1ull << (action))
+#define OSQ_BPF_OPT_ALL 0xeull
 
 #define OSQ_WATCH_MAX 128u /* at a time */
 #define OSQ_WATCH_PATH_BYTES 4096u
@@ -812,6 +842,10 @@ OSQ_ASSERT_OFFSET(osq_namespace, mount_flags, 88);
 OSQ_ASSERT_OFFSET(osq_namespace, mnt_ns, 112);
 OSQ_ASSERT_OFFSET(osq_namespace, path, 144);
 OSQ_ASSERT_OFFSET(osq_namespace, actor, 168);
+OSQ_ASSERT_SIZE(osq_bpf, 176);
+OSQ_ASSERT_OFFSET(osq_bpf, tag, 120);
+OSQ_ASSERT_OFFSET(osq_bpf, name, 128);
+OSQ_ASSERT_OFFSET(osq_bpf, actor, 144);
 OSQ_ASSERT_SIZE(osq_cred_side, 88);
 OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
 OSQ_ASSERT_SIZE(osq_cred, 288);

@@ -16,6 +16,7 @@ static const struct {
 	KIND(EXEC, exec),     KIND(FORK, fork),	    KIND(EXIT, exit),
 	KIND(SOCKET, socket), KIND(FILE, file),	    KIND(MODULE, module),
 	KIND(CRED, cred),     KIND(PTRACE, ptrace), KIND(NAMESPACE, namespace),
+	KIND(BPF, bpf),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -242,12 +243,52 @@ static void test_a_change_of_namespaces_is_printed(void)
 	expect_unknown_action(&one->head, &one->action);
 }
 
+/* A line has the program and what it is for; a bad span gives no line. */
+static void test_a_bpf_program_is_printed(void)
+{
+	enum {
+		END = sizeof(struct osq_bpf)
+	};
+	static struct {
+		struct osq_bpf bpf;
+		char tail[8];
+	} made = { .bpf = { .head = { .type = OSQ_TYPE_BPF,
+				      .len = sizeof(made) },
+			    .caller = { 321, 1, 2, 3, 4, 0 },
+			    .action = OSQ_BPF_ATTACH,
+			    .command = 17,
+			    .prog_id = 5,
+			    .prog_type = 6,
+			    .attach_type = 7,
+			    .target_fd = ~0u,
+			    .insns = 8,
+			    .tag = { 0x0a, 0xff, 0, 1, 2, 3, 4, 5 },
+			    .name = { END, 3 },
+			    .target = { END + 3, 4 } },
+		   .tail = "runexec" };
+	struct osq_span *spans[] = { &made.bpf.name, &made.bpf.target };
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&made.bpf.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"bpf\","));
+	EXPECT(strstr(line,
+		      ",\"action\":\"attach\",\"syscall\":321,\"uid\":1,"
+		      "\"euid\":2,\"auid\":3,\"session\":4,\"command\":17,"
+		      "\"prog_id\":5,\"prog_type\":6,\"attach_type\":7,"
+		      "\"target_fd\":-1,\"insns\":8,"
+		      "\"tag\":\"0aff000102030405\",\"name\":\"run\","
+		      "\"target\":\"exec\"}\n"));
+	expect_spans_are_checked(&made.bpf.head, spans, 2);
+	expect_unknown_action(&made.bpf.head, &made.bpf.action);
+}
+
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_every_type_tells_who_acts),
 	KTAP_TEST(test_a_record_without_the_actor_is_refused),
 	KTAP_TEST(test_a_module_is_printed),
 	KTAP_TEST(test_ptrace_is_printed),
 	KTAP_TEST(test_a_change_of_namespaces_is_printed),
+	KTAP_TEST(test_a_bpf_program_is_printed),
 };
 
 KTAP_MAIN(tests)

@@ -43,3 +43,30 @@ def test_a_namespace_events_row_has_where_what_and_the_namespaces_that_changed(
         ),
         ("switch", "", "", "", 0, "mnt,net", 7, 8, 9, None, 0, 0, 0, 0, 0),
     ]
+
+
+def test_a_bpf_events_row_has_the_program_as_bpftool_shows_it(folder: Path) -> None:
+    """A row of bpf has the program's number, its tag in hexadecimal, and what it is for."""
+    event = a_record(
+        "bpf",
+        spans={"name": b"run", "target": b"sched_switch"},
+        seq=2,
+        pid=5,
+        actor=ACTOR,
+        caller={"syscall": 321, "uid": 1, "euid": 2, "auid": 3, "session": 4},
+        action=lib.OSQ_BPF_ATTACH,
+        command=17,
+        prog_id=9,
+        prog_type=6,
+        tag=bytes(range(250, 256)) + b"\0\1",
+        insns=2,
+    )
+    sql = """SELECT action, command, prog_id, prog_type, insns, tag, name, target, path, uid, euid,
+        auid, session_id FROM kbpf_events"""
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
+        (
+            *("attach", 17, 9, 6, 2, "fafbfcfdfeff0001", "run", "sched_switch"),
+            *("/usr/bin/printf", 1, 2, 3, 4),
+        )
+    ]

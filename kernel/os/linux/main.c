@@ -113,6 +113,18 @@ const struct osq_publisher osq_publishers[] = {
 		.missed = osq_publish_namespace_missed,
 		.is_off = osq_hook_check_is_off,
 	},
+	{
+		.name = "bpf",
+		.type = OSQ_TYPE_BPF,
+		.options = OSQ_BPF_OPT_ALL,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_bpf_probe,
+		.start = osq_publish_bpf_start,
+		.configure = osq_publish_bpf_configure,
+		.stop = osq_publish_bpf_stop,
+		.missed = osq_publish_bpf_missed,
+		.is_off = osq_hook_check_is_off,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",

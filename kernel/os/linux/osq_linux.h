@@ -226,5 +226,10 @@ int osq_publish_namespace_start(struct osq_ring *ring, u64 options);
 void osq_publish_namespace_configure(u64 options);
 void osq_publish_namespace_stop(void);
 u64 osq_publish_namespace_missed(void);
+bool osq_publish_bpf_probe(void);
+int osq_publish_bpf_start(struct osq_ring *ring, u64 options);
+void osq_publish_bpf_configure(u64 options);
+void osq_publish_bpf_stop(void);
+u64 osq_publish_bpf_missed(void);
 
 #endif

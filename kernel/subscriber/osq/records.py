@@ -284,6 +284,22 @@ class Namespace(Event, Acted, Called):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bpf(Event, Acted, Called):
+    """A BPF program is about to be handed out, or attached; tag is bytes."""
+
+    action: int
+    command: int
+    prog_id: int
+    prog_type: int
+    attach_type: int
+    target_fd: int
+    insns: int
+    tag: tuple[int, ...]
+    name: bytes
+    target: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unknown(Event):
     """A record of a type that this version does not know, of which only the head is decoded."""
 

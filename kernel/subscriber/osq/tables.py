@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The list of all tables; a new table is added here and nowhere else."""
 
+from osq.bpf_events import BPF_EVENTS
 from osq.columns import Table
 from osq.completeness import STATS
 from osq.credential_events import CREDENTIAL_EVENTS
@@ -21,6 +22,7 @@ EVENT_TABLES: tuple[Table, ...] = (
     CREDENTIAL_EVENTS,
     PTRACE_EVENTS,
     NAMESPACE_EVENTS,
+    BPF_EVENTS,
     LOSS_EVENTS,
 )
 # tests/subscriber/test_store.py ties the store's version to these tables.

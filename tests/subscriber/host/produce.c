@@ -293,6 +293,7 @@ PUBLISHER(module, MODULE)
 PUBLISHER(cred, CRED)
 PUBLISHER(ptrace, PTRACE)
 PUBLISHER(namespace, NAMESPACE)
+PUBLISHER(bpf, BPF)
 
 const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
@@ -343,5 +344,10 @@ const struct osq_publisher osq_publishers[] = {
 	  .options = OSQ_NAMESPACE_OPT_ALL,
 	  .start = namespace_start,
 	  .stop = namespace_stop },
+	{ .name = "bpf",
+	  .type = OSQ_TYPE_BPF,
+	  .options = OSQ_BPF_OPT_ALL,
+	  .start = bpf_start,
+	  .stop = bpf_stop },
 	{ 0 },
 };
