@@ -22,7 +22,8 @@
 	X(CRED, cred)           \
 	X(PTRACE, ptrace)       \
 	X(NAMESPACE, namespace) \
-	X(BPF, bpf)
+	X(BPF, bpf)             \
+	X(KEXEC, kexec)
 
 /* Each returns 0, or -1 as json_record does. */
 #define DECLARE(TYPE, kind) \

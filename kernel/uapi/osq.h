@@ -158,6 +158,7 @@ enum osq_type {
 	OSQ_TYPE_PTRACE = 9,
 	OSQ_TYPE_NAMESPACE = 10,
 	OSQ_TYPE_BPF = 11,
+	OSQ_TYPE_KEXEC = 12,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -457,6 +458,28 @@ struct osq_bpf {
 	__u8 tag[8]; /* of the instructions, as bpftool has it */
 	struct osq_span name; /* of the program */
 	struct osq_span target; /* the function or raw tracepoint it is for */
+	struct osq_actor actor;
+};
+
+enum osq_kexec_action {
+	OSQ_KEXEC_BY_MEMORY = 1, /* kexec_load */
+	OSQ_KEXEC_BY_FILE = 2, /* kexec_file_load */
+	OSQ_KEXEC_UNLOAD = 3, /* kexec_load of nothing */
+};
+
+/*
+ * OSQ_TYPE_KEXEC: the head's process gives the kernel another one to start
+ * later. It has the right to; the image may still be refused.
+ */
+struct osq_kexec {
+	struct osq_record head;
+	struct osq_caller caller;
+	__u32 action; /* enum osq_kexec_action */
+	__u32 reserved; /* 0 */
+	__u64 kexec_flags; /* as passed */
+	__u64 file_dev, file_ino; /* of BY_FILE, as in osq_exec */
+	struct osq_span path; /* as seen from this process's own root */
+	struct osq_span cmdline; /* of BY_FILE: the new kernel's */
 	struct osq_actor actor;
 };
 
@@ -846,6 +869,9 @@ OSQ_ASSERT_SIZE(osq_bpf, 176);
 OSQ_ASSERT_OFFSET(osq_bpf, tag, 120);
 OSQ_ASSERT_OFFSET(osq_bpf, name, 128);
 OSQ_ASSERT_OFFSET(osq_bpf, actor, 144);
+OSQ_ASSERT_SIZE(osq_kexec, 168);
+OSQ_ASSERT_OFFSET(osq_kexec, path, 120);
+OSQ_ASSERT_OFFSET(osq_kexec, actor, 136);
 OSQ_ASSERT_SIZE(osq_cred_side, 88);
 OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
 OSQ_ASSERT_SIZE(osq_cred, 288);

@@ -16,7 +16,7 @@ static const struct {
 	KIND(EXEC, exec),     KIND(FORK, fork),	    KIND(EXIT, exit),
 	KIND(SOCKET, socket), KIND(FILE, file),	    KIND(MODULE, module),
 	KIND(CRED, cred),     KIND(PTRACE, ptrace), KIND(NAMESPACE, namespace),
-	KIND(BPF, bpf),
+	KIND(BPF, bpf),	      KIND(KEXEC, kexec),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -282,6 +282,38 @@ static void test_a_bpf_program_is_printed(void)
 	expect_unknown_action(&made.bpf.head, &made.bpf.action);
 }
 
+/* A line has the file and the command line; a bad span gives no line. */
+static void test_a_kernel_for_kexec_is_printed(void)
+{
+	enum {
+		END = sizeof(struct osq_kexec)
+	};
+	static struct {
+		struct osq_kexec kexec;
+		char tail[8];
+	} made = { .kexec = { .head = { .type = OSQ_TYPE_KEXEC,
+					.len = sizeof(made) },
+			      .caller = { 320, 1, 2, 3, 4, 0 },
+			      .action = OSQ_KEXEC_BY_FILE,
+			      .kexec_flags = 4,
+			      .file_dev = 5,
+			      .file_ino = 6,
+			      .path = { END, 2 },
+			      .cmdline = { END + 2, 5 } },
+		   .tail = "/kquiet" };
+	struct osq_span *spans[] = { &made.kexec.path, &made.kexec.cmdline };
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&made.kexec.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"kexec\","));
+	EXPECT(strstr(line, ",\"action\":\"by_file\",\"syscall\":320,\"uid\":1,"
+			    "\"euid\":2,\"auid\":3,\"session\":4,"
+			    "\"kexec_flags\":4,\"file_dev\":5,\"file_ino\":6,"
+			    "\"path\":\"/k\",\"cmdline\":\"quiet\"}\n"));
+	expect_spans_are_checked(&made.kexec.head, spans, 2);
+	expect_unknown_action(&made.kexec.head, &made.kexec.action);
+}
+
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_every_type_tells_who_acts),
 	KTAP_TEST(test_a_record_without_the_actor_is_refused),
@@ -289,6 +321,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_ptrace_is_printed),
 	KTAP_TEST(test_a_change_of_namespaces_is_printed),
 	KTAP_TEST(test_a_bpf_program_is_printed),
+	KTAP_TEST(test_a_kernel_for_kexec_is_printed),
 };
 
 KTAP_MAIN(tests)

@@ -70,3 +70,27 @@ def test_a_bpf_events_row_has_the_program_as_bpftool_shows_it(folder: Path) -> N
             *("/usr/bin/printf", 1, 2, 3, 4),
         )
     ]
+
+
+def test_a_kexec_events_row_has_the_file_and_the_command_line_of_the_new_kernel(
+    folder: Path,
+) -> None:
+    """A row of kexec has the file, the command line and who gave them."""
+    event = a_record(
+        "kexec",
+        spans={"path": b"/boot/k", "cmdline": b"quiet"},
+        seq=2,
+        pid=5,
+        actor=ACTOR,
+        caller={"syscall": 320, "uid": 1, "euid": 2, "auid": 3, "session": 4},
+        action=lib.OSQ_KEXEC_BY_FILE,
+        kexec_flags=2**63,
+        file_dev=7,
+        file_ino=8,
+    )
+    sql = """SELECT action, file, file_device, file_inode, cmdline, kexec_flags, path, uid, euid,
+        auid, session_id FROM kkexec_events"""
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
+        ("by_file", "/boot/k", 7, 8, "quiet", -(2**63), "/usr/bin/printf", 1, 2, 3, 4)
+    ]

@@ -125,6 +125,16 @@ const struct osq_publisher osq_publishers[] = {
 		.missed = osq_publish_bpf_missed,
 		.is_off = osq_hook_check_is_off,
 	},
+	{
+		.name = "kexec",
+		.type = OSQ_TYPE_KEXEC,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_kexec_probe,
+		.start = osq_publish_kexec_start,
+		.stop = osq_publish_kexec_stop,
+		.missed = osq_publish_kexec_missed,
+		.is_off = osq_hook_check_is_off,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",

@@ -231,5 +231,9 @@ int osq_publish_bpf_start(struct osq_ring *ring, u64 options);
 void osq_publish_bpf_configure(u64 options);
 void osq_publish_bpf_stop(void);
 u64 osq_publish_bpf_missed(void);
+bool osq_publish_kexec_probe(void);
+int osq_publish_kexec_start(struct osq_ring *ring, u64 options);
+void osq_publish_kexec_stop(void);
+u64 osq_publish_kexec_missed(void);
 
 #endif

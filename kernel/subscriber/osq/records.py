@@ -300,6 +300,18 @@ class Bpf(Event, Acted, Called):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kexec(Event, Acted, Called):
+    """A process gives the kernel another one to start later."""
+
+    action: int
+    kexec_flags: int
+    file_dev: int
+    file_ino: int
+    path: bytes
+    cmdline: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unknown(Event):
     """A record of a type that this version does not know, of which only the head is decoded."""
 

@@ -6,6 +6,7 @@ from osq.columns import Table
 from osq.completeness import STATS
 from osq.credential_events import CREDENTIAL_EVENTS
 from osq.file_events import FILE_EVENTS
+from osq.kexec_events import KEXEC_EVENTS
 from osq.loss_events import LOSS_EVENTS
 from osq.module_events import MODULE_EVENTS
 from osq.namespace_events import NAMESPACE_EVENTS
@@ -23,6 +24,7 @@ EVENT_TABLES: tuple[Table, ...] = (
     PTRACE_EVENTS,
     NAMESPACE_EVENTS,
     BPF_EVENTS,
+    KEXEC_EVENTS,
     LOSS_EVENTS,
 )
 # tests/subscriber/test_store.py ties the store's version to these tables.

@@ -294,6 +294,7 @@ PUBLISHER(cred, CRED)
 PUBLISHER(ptrace, PTRACE)
 PUBLISHER(namespace, NAMESPACE)
 PUBLISHER(bpf, BPF)
+PUBLISHER(kexec, KEXEC)
 
 const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
@@ -349,5 +350,9 @@ const struct osq_publisher osq_publishers[] = {
 	  .options = OSQ_BPF_OPT_ALL,
 	  .start = bpf_start,
 	  .stop = bpf_stop },
+	{ .name = "kexec",
+	  .type = OSQ_TYPE_KEXEC,
+	  .start = kexec_start,
+	  .stop = kexec_stop },
 	{ 0 },
 };
