@@ -23,7 +23,8 @@
 	X(PTRACE, ptrace)       \
 	X(NAMESPACE, namespace) \
 	X(BPF, bpf)             \
-	X(KEXEC, kexec)
+	X(KEXEC, kexec)         \
+	X(SIGNAL, signal)
 
 /* Each returns 0, or -1 as json_record does. */
 #define DECLARE(TYPE, kind) \

@@ -159,6 +159,7 @@ enum osq_type {
 	OSQ_TYPE_NAMESPACE = 10,
 	OSQ_TYPE_BPF = 11,
 	OSQ_TYPE_KEXEC = 12,
+	OSQ_TYPE_SIGNAL = 13,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -480,6 +481,28 @@ struct osq_kexec {
 	__u64 file_dev, file_ino; /* of BY_FILE, as in osq_exec */
 	struct osq_span path; /* as seen from this process's own root */
 	struct osq_span cmdline; /* of BY_FILE: the new kernel's */
+	struct osq_actor actor;
+};
+
+/* The process that a record's process acts on. */
+struct osq_target {
+	__u32 pid; /* in the initial pid namespace */
+	__u32 tid;
+	__u64 start_boot_ns; /* of the process pid */
+	__u64 dev, ino; /* as in osq_actor: what it runs */
+	__u32 uid, euid;
+};
+
+/*
+ * OSQ_TYPE_SIGNAL: the head's process is about to send a signal to another one.
+ * Its ids permit this; a security module may still refuse.
+ */
+struct osq_signal {
+	struct osq_record head;
+	struct osq_caller caller;
+	__u32 signal; /* its number, never 0 */
+	__u32 reserved; /* 0 */
+	struct osq_target target;
 	struct osq_actor actor;
 };
 
@@ -872,6 +895,10 @@ OSQ_ASSERT_OFFSET(osq_bpf, actor, 144);
 OSQ_ASSERT_SIZE(osq_kexec, 168);
 OSQ_ASSERT_OFFSET(osq_kexec, path, 120);
 OSQ_ASSERT_OFFSET(osq_kexec, actor, 136);
+OSQ_ASSERT_SIZE(osq_target, 40);
+OSQ_ASSERT_SIZE(osq_signal, 168);
+OSQ_ASSERT_OFFSET(osq_signal, target, 96);
+OSQ_ASSERT_OFFSET(osq_signal, actor, 136);
 OSQ_ASSERT_SIZE(osq_cred_side, 88);
 OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
 OSQ_ASSERT_SIZE(osq_cred, 288);

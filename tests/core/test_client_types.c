@@ -16,7 +16,7 @@ static const struct {
 	KIND(EXEC, exec),     KIND(FORK, fork),	    KIND(EXIT, exit),
 	KIND(SOCKET, socket), KIND(FILE, file),	    KIND(MODULE, module),
 	KIND(CRED, cred),     KIND(PTRACE, ptrace), KIND(NAMESPACE, namespace),
-	KIND(BPF, bpf),	      KIND(KEXEC, kexec),
+	KIND(BPF, bpf),	      KIND(KEXEC, kexec),   KIND(SIGNAL, signal),
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -314,6 +314,28 @@ static void test_a_kernel_for_kexec_is_printed(void)
 	expect_unknown_action(&made.kexec.head, &made.kexec.action);
 }
 
+/* A line names the signal, who sends it, and the target. */
+static void test_a_signal_is_printed(void)
+{
+	struct osq_signal made = {
+		.head = { .type = OSQ_TYPE_SIGNAL, .len = sizeof(made) },
+		.caller = { 62, 1, 2, 3, 4, 0 },
+		.signal = 9,
+		.target = { 5, 6, 1ull << 40, 7, 8, 9, 10 },
+	};
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&made.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"signal\","));
+	EXPECT(strstr(line,
+		      ",\"syscall\":62,\"uid\":1,\"euid\":2,\"auid\":3,"
+		      "\"session\":4,\"signal\":9,\"target_pid\":5,"
+		      "\"target_tid\":6,"
+		      "\"target_start_boot_ns\":1099511627776,"
+		      "\"target_dev\":7,\"target_ino\":8,\"target_uid\":9,"
+		      "\"target_euid\":10}\n"));
+}
+
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_every_type_tells_who_acts),
 	KTAP_TEST(test_a_record_without_the_actor_is_refused),
@@ -322,6 +344,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_change_of_namespaces_is_printed),
 	KTAP_TEST(test_a_bpf_program_is_printed),
 	KTAP_TEST(test_a_kernel_for_kexec_is_printed),
+	KTAP_TEST(test_a_signal_is_printed),
 };
 
 KTAP_MAIN(tests)

@@ -35,6 +35,7 @@ WORKLOADS = (
     Workload(types=(10,), loop="while :; do osqmounts /tmp/storm; done"),
     Workload(types=(11,), loop="while :; do osqbpf /sys/fs/cgroup; done"),
     Workload(types=(12,), loop="while :; do osqkexec /etc/hostname; done"),
+    Workload(types=(13,), loop="while :; do osqsignal; done"),
     Workload(types=(7,), loop=f"while :; do modprobe {MODULE}; rmmod {MODULE}; done"),
 )
 

@@ -94,3 +94,23 @@ def test_a_kexec_events_row_has_the_file_and_the_command_line_of_the_new_kernel(
     assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
         ("by_file", "/boot/k", 7, 8, "quiet", -(2**63), "/usr/bin/printf", 1, 2, 3, 4)
     ]
+
+
+def test_a_signal_events_row_has_the_signal_and_its_target(folder: Path) -> None:
+    """A row of signals has the number, who sends it, and the whole target."""
+    event = a_record(
+        "signal",
+        seq=2,
+        pid=5,
+        actor=ACTOR,
+        caller={"syscall": 62, "uid": 1, "euid": 2, "auid": 3, "session": 4},
+        signal=9,
+        target={"pid": 6, "tid": 7, "start_boot_ns": 8, "dev": 9, "ino": 2**64 - 1, "uid": 10},
+    )
+    sql = """SELECT signal, path, syscall, uid, euid, auid, session_id, target_pid, target_tid,
+        target_start_ntime, target_device, target_inode, target_uid, target_euid
+        FROM ksignal_events"""
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
+        (9, "/usr/bin/printf", 62, 1, 2, 3, 4, 6, 7, 8, 9, -1, 10, 0)
+    ]

@@ -121,7 +121,7 @@ def test_osq_plugin_for_a_crashed_guests_memory_shows_device_owner_and_pending_r
     assert "generation 1, owner osqtail (pid" in lines[0]
     assert lines[1] == (
         "osq: publishers on: exec; off: fork, exit, socket, file, module, cred, ptrace, "
-        "namespace, bpf, kexec"
+        "namespace, bpf, kexec, signal"
     )
     assert "ring of 1048576 bytes: read 0, commit " in lines[2]
     assert [line.rpartition(": ")[2] for line in lines[3:5]] == ["the counters add up"] * 2

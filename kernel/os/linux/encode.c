@@ -5,6 +5,8 @@
 #include <linux/dcache.h>
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -27,6 +29,23 @@ void osq_caller_fill(struct osq_caller *caller)
 	caller->euid = from_kuid(ns, current_euid());
 	caller->auid = from_kuid(ns, audit_get_loginuid(current));
 	caller->session = audit_get_sessionid(current);
+}
+
+/*
+ * osq_target_fill - fill in the facts about another process, except for its
+ * program. Context: @task cannot go away meanwhile.
+ */
+void osq_target_fill(struct osq_target *target, const struct task_struct *task)
+{
+	const struct cred *cred;
+
+	*target = (struct osq_target){ .pid = task->tgid, .tid = task->pid };
+	rcu_read_lock();
+	target->start_boot_ns = READ_ONCE(task->group_leader)->start_boottime;
+	cred = __task_cred(task);
+	target->uid = from_kuid(&init_user_ns, cred->uid);
+	target->euid = from_kuid(&init_user_ns, cred->euid);
+	rcu_read_unlock();
 }
 
 /*

@@ -135,6 +135,16 @@ const struct osq_publisher osq_publishers[] = {
 		.missed = osq_publish_kexec_missed,
 		.is_off = osq_hook_check_is_off,
 	},
+	{
+		.name = "signal",
+		.type = OSQ_TYPE_SIGNAL,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_signal_probe,
+		.start = osq_publish_signal_start,
+		.stop = osq_publish_signal_stop,
+		.missed = osq_publish_signal_missed,
+		.is_off = osq_hook_check_is_off,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",

@@ -20,6 +20,7 @@ typedef void osq_encoder(struct osq_record *head, char *path,
 			 const void *facts);
 
 void osq_caller_fill(struct osq_caller *caller);
+void osq_target_fill(struct osq_target *target, const struct task_struct *task);
 void *osq_append(struct osq_record *head, struct osq_span *span, u32 len);
 void osq_append_text(struct osq_record *head, struct osq_span *span,
 		     const char *text, u32 most);

@@ -125,6 +125,7 @@ void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
 int osq_programs_open(void);
 void osq_programs_close(void);
 void osq_programs_fill(struct osq_actor *actor, struct task_struct *parent);
+void osq_program_of_other(struct task_struct *task, u64 *dev, u64 *ino);
 void osq_program_of_locked(const struct task_struct *task, u64 *dev, u64 *ino);
 
 /* namespaces.c */
@@ -235,5 +236,9 @@ bool osq_publish_kexec_probe(void);
 int osq_publish_kexec_start(struct osq_ring *ring, u64 options);
 void osq_publish_kexec_stop(void);
 u64 osq_publish_kexec_missed(void);
+bool osq_publish_signal_probe(void);
+int osq_publish_signal_start(struct osq_ring *ring, u64 options);
+void osq_publish_signal_stop(void);
+u64 osq_publish_signal_missed(void);
 
 #endif

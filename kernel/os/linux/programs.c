@@ -183,6 +183,21 @@ void osq_program_of_locked(const struct task_struct *task, u64 *dev, u64 *ino)
 }
 
 /*
+ * osq_program_of_other - the program of a task that is not current; 0, 0 when
+ * its lock is not to be had. Context: @task cannot go away; nothing sleeps.
+ */
+void osq_program_of_other(struct task_struct *task, u64 *dev, u64 *ino)
+{
+	struct program program;
+
+	rcu_read_lock();
+	program = program_of_other(task);
+	rcu_read_unlock();
+	*dev = program.dev;
+	*ino = program.ino;
+}
+
+/*
  * osq_programs_open - remember the programs of threads that end, until
  * osq_programs_close. On a kernel without the hook nothing is remembered.
  *

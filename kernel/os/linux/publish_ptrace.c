@@ -45,19 +45,16 @@ static void put_caller(struct osq_ptrace *record)
 }
 
 static void put_target(struct osq_ptrace *record,
-		       const struct task_struct *target)
+		       const struct task_struct *task)
 {
-	const struct cred *cred;
+	struct osq_target target;
 
-	record->target_pid = target->tgid;
-	record->target_tid = target->pid;
-	rcu_read_lock();
-	record->target_start_boot_ns =
-		READ_ONCE(target->group_leader)->start_boottime;
-	cred = __task_cred(target);
-	record->target_uid = from_kuid(&init_user_ns, cred->uid);
-	record->target_euid = from_kuid(&init_user_ns, cred->euid);
-	rcu_read_unlock();
+	osq_target_fill(&target, task);
+	record->target_pid = target.pid;
+	record->target_tid = target.tid;
+	record->target_start_boot_ns = target.start_boot_ns;
+	record->target_uid = target.uid;
+	record->target_euid = target.euid;
 }
 
 /* Context: the target cannot go away meanwhile. */

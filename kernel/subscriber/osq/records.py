@@ -312,6 +312,20 @@ class Kexec(Event, Acted, Called):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signal(Event, Acted, Called):
+    """A process is about to send a signal to another one, the target."""
+
+    signal: int
+    target_pid: int
+    target_tid: int
+    target_start_boot_ns: int
+    target_dev: int
+    target_ino: int
+    target_uid: int
+    target_euid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unknown(Event):
     """A record of a type that this version does not know, of which only the head is decoded."""
 

@@ -12,6 +12,7 @@ from osq.module_events import MODULE_EVENTS
 from osq.namespace_events import NAMESPACE_EVENTS
 from osq.process_events import PROCESS_EVENTS
 from osq.ptrace_events import PTRACE_EVENTS
+from osq.signal_events import SIGNAL_EVENTS
 from osq.socket_events import SOCKET_EVENTS
 
 # Tables that are filled from the ring.
@@ -25,6 +26,7 @@ EVENT_TABLES: tuple[Table, ...] = (
     NAMESPACE_EVENTS,
     BPF_EVENTS,
     KEXEC_EVENTS,
+    SIGNAL_EVENTS,
     LOSS_EVENTS,
 )
 # tests/subscriber/test_store.py ties the store's version to these tables.

@@ -295,6 +295,7 @@ PUBLISHER(ptrace, PTRACE)
 PUBLISHER(namespace, NAMESPACE)
 PUBLISHER(bpf, BPF)
 PUBLISHER(kexec, KEXEC)
+PUBLISHER(signal, SIGNAL)
 
 const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
@@ -354,5 +355,9 @@ const struct osq_publisher osq_publishers[] = {
 	  .type = OSQ_TYPE_KEXEC,
 	  .start = kexec_start,
 	  .stop = kexec_stop },
+	{ .name = "signal",
+	  .type = OSQ_TYPE_SIGNAL,
+	  .start = signal_start,
+	  .stop = signal_stop },
 	{ 0 },
 };
