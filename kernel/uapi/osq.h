@@ -277,6 +277,8 @@ struct osq_exec {
 	/* Path of that group; its names tell containers. Empty: too long. */
 	struct osq_span cgroup;
 	struct osq_actor actor;
+	/* The file that was asked for, where its interpreter runs; 0, 0: none. */
+	__u64 script_dev, script_ino;
 };
 
 /*
@@ -845,7 +847,7 @@ OSQ_ASSERT_SIZE(osq_actor, 32);
 OSQ_ASSERT_SIZE(osq_lost, 168);
 OSQ_ASSERT_OFFSET(osq_lost, first_seq, 64);
 OSQ_ASSERT_OFFSET(osq_lost, dropped, 96);
-OSQ_ASSERT_SIZE(osq_exec, 304);
+OSQ_ASSERT_SIZE(osq_exec, 320);
 OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
 OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
 OSQ_ASSERT_OFFSET(osq_exec, path, 168);

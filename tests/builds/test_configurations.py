@@ -10,7 +10,7 @@ USERS = {
     "IPV6": ("socket_record.o", "socket_hooks.o"),
     "CGROUPS": ("namespaces.o", "filter.o", "main.o"),
     "ARGUMENTS": ("socket_hooks.o", "probes.o", "publish_cred.o", "publish_ptrace.o"),
-    "KPROBES": ("socket_hooks.o", "probes.o", "module_calls.o", "publish_ptrace.o", "programs.o"),
+    "KPROBES": ("socket_hooks.o", "probes.o", "module_calls.o", "scripts.o", "programs.o"),
 }
 
 

@@ -324,7 +324,7 @@ static u64 read_garbled(const u8 *good, char *line, size_t size)
 }
 
 /* As many fill a small ring. */
-#define GOOD_RECORDS 25
+#define GOOD_RECORDS 23
 
 /* A garbled ring never makes the reader access memory outside of it. */
 static void test_garbage_does_not_crash(void)

@@ -85,7 +85,36 @@ def test_an_environment_above_the_limit_is_truncated_and_the_record_has_a_flag(
     record = next(one for one in seen.execs_of("/usr/bin/true") if one["envc"] == 1)
     assert record["env_bytes"] == len("V=") + 30000 + 1
     assert record["flags"] == 0x20
-    assert len(record["env"][0]) == 6864
+    assert len(record["env"][0]) == 6848
+
+
+def test_a_script_has_its_own_file_in_the_record_of_its_interpreter(
+    guest: Guest, tail: Tailing
+) -> None:
+    """Each record of a script has the script's inode; that of a program has none.
+
+    Of a script whose interpreter is a script, it is the one that was asked for. A failed exec of
+    another script by the same thread leaves nothing behind.
+    """
+    script = """
+printf '#!/bin/sh\\n:\\n' > /tmp/one; printf '#!/tmp/one\\n' > /tmp/two
+printf '#!/no/such\\n' > /tmp/bad; chmod 755 /tmp/one /tmp/two /tmp/bad
+stat -c %i /tmp/one /tmp/two
+/tmp/one; /tmp/two; sh -c 'exec /tmp/bad'; bash -c 'shopt -s execfail; exec /tmp/bad; exec true'
+rm /tmp/one /tmp/two /tmp/bad
+"""
+    with tail() as running:
+        numbers = guest.run(script, deadline_s=20).stdout.split()
+        seen = running.finish()
+
+    of = {one["filename"]: one for one in seen.records if one["type"] == "exec"}
+    one, two = of["/tmp/one"], of["/tmp/two"]
+    assert [one["script_ino"], two["script_ino"]] == [int(number) for number in numbers]
+    assert one["script_dev"] == two["script_dev"] != 0
+    assert one["path"] == two["path"] != "/tmp/one"
+    assert one["ino"] == two["ino"] != one["script_ino"]
+    (program,) = seen.execs_of("/usr/bin/true")
+    assert (program["script_dev"], program["script_ino"]) == (0, 0)
 
 
 def test_a_records_cwd_namespaces_and_cgroup_equal_those_in_proc(

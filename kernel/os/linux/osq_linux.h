@@ -128,6 +128,13 @@ void osq_programs_fill(struct osq_actor *actor, struct task_struct *parent);
 void osq_program_of_other(struct task_struct *task, u64 *dev, u64 *ino);
 void osq_program_of_locked(const struct task_struct *task, u64 *dev, u64 *ino);
 
+/* scripts.c */
+struct linux_binprm;
+int osq_scripts_open(void);
+void osq_scripts_close(void);
+void osq_script_fill(struct osq_exec *exec, const struct linux_binprm *bprm,
+		     pid_t old_tid);
+
 /* namespaces.c */
 void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);

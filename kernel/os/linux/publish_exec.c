@@ -30,7 +30,7 @@
  */
 #define FILENAME_MAX_BYTES 4096u
 #define ARGV_MAX_BYTES 12288u
-#define ENV_MAX_BYTES 6864u
+#define ENV_MAX_BYTES 6848u
 
 static_assert(sizeof(struct osq_exec) + 2 * OSQ_PATH_BUFFER_BYTES +
 		      FILENAME_MAX_BYTES + ARGV_MAX_BYTES + ENV_MAX_BYTES +
@@ -221,6 +221,7 @@ static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 	put_ids(exec, task);
 	put_file(exec, bprm->file);
 	osq_namespaces_fill(exec, task);
+	osq_script_fill(exec, bprm, old_tid);
 	put_paths(scratch, task, bprm);
 	if (!path_passes(scratch, task, bprm->file))
 		return false;
@@ -274,11 +275,17 @@ int osq_publish_exec_start(struct osq_ring *ring, u64 options)
 	err = osq_scratch_open();
 	if (err)
 		return err;
+	err = osq_scripts_open();
+	if (err)
+		goto close_scratch;
 	target = ring;
 	osq_publish_exec_configure(options);
 	err = tracepoint_probe_register(hook, on_exec, NULL);
-	if (err)
-		osq_scratch_close();
+	if (!err)
+		return 0;
+	osq_scripts_close();
+close_scratch:
+	osq_scratch_close();
 	return err;
 }
 
@@ -298,5 +305,6 @@ void osq_publish_exec_stop(void)
 {
 	tracepoint_probe_unregister(hook, on_exec, NULL);
 	tracepoint_synchronize_unregister();
+	osq_scripts_close();
 	osq_scratch_close();
 }

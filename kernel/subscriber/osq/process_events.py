@@ -240,6 +240,14 @@ _OWN = (
     _of_exec("old_tid", "BIGINT", "old_tid", "exec.old_tid: the thread before the exec", "osq"),
     _of_exec("device", "BIGINT", _number("dev"), "exec.dev: major << 32 | minor", "osq"),
     _of_exec("inode", "BIGINT", _number("ino"), "exec.ino", "osq"),
+    _of_exec(
+        "script_device",
+        "BIGINT",
+        _number("script_dev"),
+        "exec.script_dev: of a script; 0: a program",
+        "osq",
+    ),
+    _of_exec("script_inode", "BIGINT", _number("script_ino"), "exec.script_ino", "osq"),
     _of_exec("cgroup_id", "BIGINT", _number("cgroup_id"), "exec.cgroup_id", "osq"),
     _of_exec(
         *("cgroup", "TEXT", _bytes_as_text("cgroup")),

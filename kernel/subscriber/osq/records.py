@@ -93,6 +93,8 @@ class Exec(Event, Acted):
     cgroup_id: int
     tty: int
     cgroup: bytes
+    script_dev: int
+    script_ino: int
 
     @property
     def arguments(self) -> tuple[bytes, ...]:
