@@ -167,7 +167,8 @@ int json_exit(FILE *out, const struct osq_record *record)
 		return -1;
 	json_head(out, record, "exit");
 	json_actor(out, &end->actor);
-	fprintf(out, ",\"status\":%u,\"last\":%u}\n", end->status, end->last);
+	fprintf(out, ",\"status\":%u,\"last\":%u,\"max_rss_bytes\":%llu}\n",
+		end->status, end->last, (unsigned long long)end->max_rss_bytes);
 	return 0;
 }
 

@@ -298,6 +298,7 @@ struct osq_exit {
 	__u32 status; /* as wait() gives it; of the process, if last is set */
 	__u32 last; /* 1: no thread of the process runs any more */
 	struct osq_actor actor;
+	__u64 max_rss_bytes; /* of the process, if last is set */
 };
 
 enum osq_module_action {
@@ -859,7 +860,7 @@ OSQ_ASSERT_OFFSET(osq_exec, actor, 272);
 OSQ_ASSERT_SIZE(osq_fork, 112);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_OFFSET(osq_fork, actor, 80);
-OSQ_ASSERT_SIZE(osq_exit, 104);
+OSQ_ASSERT_SIZE(osq_exit, 112);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
 OSQ_ASSERT_OFFSET(osq_exit, actor, 72);
 OSQ_ASSERT_SIZE(osq_socket, 232);

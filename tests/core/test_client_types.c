@@ -336,6 +336,22 @@ static void test_a_signal_is_printed(void)
 		      "\"target_euid\":10}\n"));
 }
 
+/* The line of an exit has the status and the largest memory. */
+static void test_an_exit_is_printed(void)
+{
+	struct osq_exit made = {
+		.head = { .type = OSQ_TYPE_EXIT, .len = sizeof(made) },
+		.status = 0x8b,
+		.last = 1,
+		.max_rss_bytes = 1ull << 40,
+	};
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&made.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, ",\"status\":139,\"last\":1,"
+			    "\"max_rss_bytes\":1099511627776}\n"));
+}
+
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_every_type_tells_who_acts),
 	KTAP_TEST(test_a_record_without_the_actor_is_refused),
@@ -345,6 +361,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_bpf_program_is_printed),
 	KTAP_TEST(test_a_kernel_for_kexec_is_printed),
 	KTAP_TEST(test_a_signal_is_printed),
+	KTAP_TEST(test_an_exit_is_printed),
 };
 
 KTAP_MAIN(tests)

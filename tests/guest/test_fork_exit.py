@@ -58,6 +58,20 @@ def test_the_last_exit_record_of_a_process_has_the_status_that_wait_returns(
     assert (end["last"], end["tid"] == pid) == (1, False)
 
 
+def test_the_exit_of_a_process_has_the_largest_memory_that_wait4_reports(
+    guest: Guest, tail: Tailing
+) -> None:
+    """The largest memory of each child is that of its parent's wait4, to the byte."""
+    with tail(ALL) as running:
+        said = guest.run("osqrss 1 8 3", deadline_s=60).stdout.splitlines()
+        seen = running.finish()
+
+    ends = {one["pid"]: one for one in seen.records if one["type"] == "exit" and one["last"]}
+    waited = [tuple(map(int, line.split())) for line in said]
+    assert [ends[pid]["max_rss_bytes"] for pid, _ in waited] == [1024 * kib for _, kib in waited]
+    assert ends[waited[1][0]]["max_rss_bytes"] > 8 << 20
+
+
 def test_each_of_many_processes_has_fork_exec_and_exit_in_this_order(
     guest: Guest,
     tail: Tailing,

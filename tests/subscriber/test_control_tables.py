@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the tables of what changes the machine or other processes: namespaces and the like."""
+"""Tests of rows of what changes the machine or other processes, and of what a process used."""
 
 from pathlib import Path
 
@@ -113,4 +113,15 @@ def test_a_signal_events_row_has_the_signal_and_its_target(folder: Path) -> None
 
     assert ask(stored(folder, an_exec(seq=1, pid=5, **FILE), event), sql) == [
         (9, "/usr/bin/printf", 62, 1, 2, 3, 4, 6, 7, 8, 9, -1, 10, 0)
+    ]
+
+
+def test_an_exit_has_the_largest_memory_of_its_process(folder: Path) -> None:
+    """The row of an exit has the process's largest memory, and that of an exec has none."""
+    event = a_record("exit", seq=2, pid=5, tid=5, status=0, last=1, max_rss_bytes=2**40)
+    sql = "SELECT event_type, max_rss_bytes FROM kprocess_events ORDER BY eid"
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5), event), sql) == [
+        ("exec", None),
+        ("exit", 2**40),
     ]

@@ -5,6 +5,7 @@
  *
  * The tracepoint fires in the thread itself.
  */
+#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/tracepoint.h>
 
@@ -43,6 +44,10 @@ static void publish(struct task_struct *task, bool last)
 		      &record.actor);
 	record.last = last;
 	record.status = last ? process_status(task) : task->exit_code;
+	/* The kernel has taken the last measure before its hook. */
+	if (last)
+		record.max_rss_bytes = (u64)READ_ONCE(task->signal->maxrss)
+				       << PAGE_SHIFT;
 	osq_publish(target, &record.head, osq_rank_of_caller());
 }
 

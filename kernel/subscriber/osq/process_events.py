@@ -234,6 +234,12 @@ _OWN = (
         by={Exit: lambda e, _: e.status >> 7 & 1},
         source="exit.status, bit 7",
     ),
+    Column(
+        name="max_rss_bytes",
+        kind="BIGINT",
+        by={Exit: lambda e, _: signed(e.max_rss_bytes)},
+        source="exit.max_rss_bytes: the process's largest memory; 0 in rows of threads",
+    ),
     _of_exec(
         "filename", "TEXT", _bytes_as_text("filename"), "exec.filename: as it was asked for", "osq"
     ),

@@ -117,6 +117,7 @@ class Exit(Event, Acted):
 
     status: int
     last: int
+    max_rss_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
