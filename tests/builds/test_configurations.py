@@ -6,11 +6,16 @@ import pytest
 from tests.builds.edited_headers import EditedHeaders
 
 # What of the driver uses each option.
+_PROBES = (
+    *("socket_hooks.o", "probes.o", "programs.o", "publish_cred.o", "publish_ptrace.o"),
+    *("publish_namespace.o", "publish_bpf.o", "publish_kexec.o", "publish_signal.o"),
+    *("module_calls.o", "publish_module.o", "scripts.o"),
+)
 USERS = {
     "IPV6": ("socket_record.o", "socket_hooks.o"),
     "CGROUPS": ("namespaces.o", "filter.o", "main.o"),
-    "ARGUMENTS": ("socket_hooks.o", "probes.o", "publish_cred.o", "publish_ptrace.o"),
-    "KPROBES": ("socket_hooks.o", "probes.o", "module_calls.o", "scripts.o", "programs.o"),
+    "ARGUMENTS": _PROBES,
+    "KPROBES": _PROBES,
 }
 
 
