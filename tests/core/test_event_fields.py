@@ -101,6 +101,7 @@ def test_events_md_has_exactly_the_fields_that_the_client_prints_for_each_type(
     """Each section of docs/events.md lists the fields of the lines of its type, and no other."""
     assert list(faults_of_page(EVENTS.read_text(), printed)) == []
     assert {"lost", "exec", "fork", "exit", "socket", "file", "module", "cred"} <= set(printed)
+    assert {"ptrace", "namespace", "bpf", "kexec", "signal"} <= set(printed)
 
 
 def test_the_manual_page_of_osqtail_has_every_field_that_the_client_prints(
