@@ -34,14 +34,16 @@ static void print_exec_place(FILE *out, const struct osq_exec *exec)
 		",\"envc\":%u,\"env_bytes\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,"
 		"\"net_ns\":%u,\"uts_ns\":%u,\"ipc_ns\":%u,\"user_ns\":%u,"
 		"\"cgroup_ns\":%u,\"ns_pid\":%u,\"cgroup_id\":%llu,"
-		"\"tty\":%llu,\"script_dev\":%llu,\"script_ino\":%llu",
+		"\"tty\":%llu,\"script_dev\":%llu,\"script_ino\":%llu,"
+		"\"stdin_mode\":%u,\"stdout_mode\":%u,\"stderr_mode\":%u",
 		exec->envc, exec->env_bytes, exec->pid_ns, exec->mnt_ns,
 		exec->net_ns, exec->uts_ns, exec->ipc_ns, exec->user_ns,
 		exec->cgroup_ns, exec->ns_pid,
 		(unsigned long long)exec->cgroup_id,
 		(unsigned long long)exec->tty,
 		(unsigned long long)exec->script_dev,
-		(unsigned long long)exec->script_ino);
+		(unsigned long long)exec->script_ino, exec->stdin_mode,
+		exec->stdout_mode, exec->stderr_mode);
 }
 
 int json_exec(FILE *out, const struct osq_record *record)

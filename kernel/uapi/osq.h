@@ -279,6 +279,12 @@ struct osq_exec {
 	struct osq_actor actor;
 	/* The file that was asked for, where its interpreter runs; 0, 0: none. */
 	__u64 script_dev, script_ino;
+	/*
+	 * Mode of what its descriptors 0, 1 and 2 lead to, as in stat; 0: the
+	 * descriptor is closed.
+	 */
+	__u32 stdin_mode, stdout_mode, stderr_mode;
+	__u32 reserved; /* 0 */
 };
 
 /*
@@ -848,7 +854,7 @@ OSQ_ASSERT_SIZE(osq_actor, 32);
 OSQ_ASSERT_SIZE(osq_lost, 168);
 OSQ_ASSERT_OFFSET(osq_lost, first_seq, 64);
 OSQ_ASSERT_OFFSET(osq_lost, dropped, 96);
-OSQ_ASSERT_SIZE(osq_exec, 320);
+OSQ_ASSERT_SIZE(osq_exec, 336);
 OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
 OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
 OSQ_ASSERT_OFFSET(osq_exec, path, 168);

@@ -85,7 +85,7 @@ def test_an_environment_above_the_limit_is_truncated_and_the_record_has_a_flag(
     record = next(one for one in seen.execs_of("/usr/bin/true") if one["envc"] == 1)
     assert record["env_bytes"] == len("V=") + 30000 + 1
     assert record["flags"] == 0x20
-    assert len(record["env"][0]) == 6848
+    assert len(record["env"][0]) == 6832
 
 
 def test_a_script_has_its_own_file_in_the_record_of_its_interpreter(
@@ -168,6 +168,31 @@ def test_a_record_has_the_terminals_number_and_the_flag_of_a_memfd_program(
     (hidden,) = [one for one in seen.records if one.get("path", "").startswith("/memfd:osq")]
     assert (on_tty["tty"], plain["tty"]) == (major << 32 | minor, 0)
     assert (hidden["flags"] & memfd, plain["flags"] & memfd) == (memfd, 0)
+
+
+def test_a_record_has_the_modes_of_what_the_programs_first_descriptors_lead_to(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A file, a device, a pipe and a socket have the mode that stat tells; a closed one has 0."""
+    socket = "socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; open(STDIN, '<&A') or die"
+    script = f"""
+mode() {{ stat -Lc %f "$1"; }}
+mode /etc/hostname; mode /dev/null; : | mode /dev/stdin
+perl -MSocket -e "{socket}; exec 'stat', '-Lc', '%f', '/dev/stdin'"
+/bin/true files < /etc/hostname > /dev/null 2>&-
+: | /bin/true pipe
+perl -MSocket -e "{socket}; exec '/bin/true', 'socket'"
+"""
+    with tail() as running:
+        said = guest.run(script, deadline_s=60).stdout.split()
+        seen = running.finish()
+
+    file, device, pipe, stream = (int(one, 16) for one in said)
+    of = {one["argv"][-1]: one for one in seen.execs_of("/usr/bin/true")}
+    names = ("stdin_mode", "stdout_mode", "stderr_mode")
+    assert [of["files"][name] for name in names] == [file, device, 0]
+    assert of["pipe"]["stdin_mode"] == pipe
+    assert of["socket"]["stdin_mode"] == stream
 
 
 def test_a_scripts_record_has_the_path_of_its_interpreter(guest: Guest, tail: Tailing) -> None:

@@ -173,7 +173,7 @@ def test_the_probes_at_the_calls_that_load_modules_come_and_go_with_the_type(
     guest: Guest, tail: Tailing
 ) -> None:
     """The probes at the calls are there while the type is subscribed to, and gone afterwards."""
-    listed = "grep -c sys_f\\?init_module /sys/kernel/debug/kprobes/list || true"
+    listed = "grep -c 'sys_f\\?init_module' /sys/kernel/debug/kprobes/list || true"
     with tail("--type module") as running:
         during = guest.run(listed, deadline_s=20).stdout.strip()
         running.finish()

@@ -52,7 +52,7 @@ def test_each_way_to_change_mounts_root_and_namespaces_has_one_record(
     assert found[4]["dev"] == found[6]["dev"] != found[5]["dev"] == found[7]["dev"]
 
 
-def test_a_user_who_mounts_in_a_user_namespace_of_his_own_is_recorded_with_it(
+def test_a_users_mount_in_a_new_user_namespace_is_recorded_with_it(
     guest: Guest, tail: Tailing
 ) -> None:
     """The record of the mount has the user's id outside, and the number of his namespace."""

@@ -22,7 +22,18 @@ CONFIGURATION = {
     "file_paths": {"activity": [f"{WORK}/files/%%"]},
     "osq": {
         "interval_s": 2,
-        "records": ["exec", "fork", "exit", "socket", "file", "module", "cred", "ptrace"],
+        "records": [
+            "exec",
+            "fork",
+            "exit",
+            "socket",
+            "file",
+            "module",
+            "cred",
+            "ptrace",
+            "namespace",
+            "signal",
+        ],
     },
 }
 

@@ -13,6 +13,7 @@
 #include <linux/binfmts.h>
 #include <linux/cred.h>
 #include <linux/dcache.h>
+#include <linux/file.h>
 #include <linux/kdev_t.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -30,7 +31,7 @@
  */
 #define FILENAME_MAX_BYTES 4096u
 #define ARGV_MAX_BYTES 12288u
-#define ENV_MAX_BYTES 6848u
+#define ENV_MAX_BYTES 6832u
 
 static_assert(sizeof(struct osq_exec) + 2 * OSQ_PATH_BUFFER_BYTES +
 		      FILENAME_MAX_BYTES + ARGV_MAX_BYTES + ENV_MAX_BYTES +
@@ -118,6 +119,31 @@ static void put_tty(struct osq_exec *exec)
 	dev = tty_devnum(tty);
 	exec->tty = (u64)MAJOR(dev) << 32 | MINOR(dev);
 	tty_kref_put(tty);
+}
+
+/*
+ * What descriptor @fd leads to. The kernel has already closed what the program
+ * does not inherit.
+ *
+ * Return: the mode of the file, pipe, socket or device; 0 when it is closed.
+ */
+static u32 mode_of_descriptor(unsigned int fd)
+{
+	struct file *file = fget_raw(fd);
+	u32 mode;
+
+	if (!file)
+		return 0;
+	mode = file_inode(file)->i_mode;
+	fput(file);
+	return mode;
+}
+
+static void put_stdio(struct osq_exec *exec)
+{
+	exec->stdin_mode = mode_of_descriptor(0);
+	exec->stdout_mode = mode_of_descriptor(1);
+	exec->stderr_mode = mode_of_descriptor(2);
 }
 
 static void put_cgroup(struct osq_scratch *scratch, struct task_struct *task)
@@ -229,6 +255,7 @@ static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 	put_argv(exec, task->mm);
 	put_env(exec, task->mm);
 	put_tty(exec);
+	put_stdio(exec);
 	put_cgroup(scratch, task);
 	return true;
 }

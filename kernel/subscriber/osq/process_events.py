@@ -3,6 +3,7 @@
 
 import json
 import re
+import stat
 from dataclasses import replace
 
 from osq.columns import (
@@ -31,6 +32,16 @@ _SHARED = frozenset({"path", "cmdline", "env", "cwd", "filename", "cgroup", "con
 # Runtimes of containers name the control group of a container after its id.
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _JSON_FROM_CMDLINE = f"""'["' || replace({shared_text("cmdline")}, ' ', '", "') || '"]'"""
+# Files without a type are anonymous: epoll and eventfd, for example.
+_KINDS = {
+    stat.S_IFREG: "regular",
+    stat.S_IFDIR: "directory",
+    stat.S_IFCHR: "character",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFLNK: "symlink",
+}
 _PROBE_ERRORS = frozenset({"partial_argv", "partial_env", "no_path", "no_cwd"})
 
 
@@ -83,6 +94,16 @@ def _seconds(name: str) -> Source:
 
 def _number(name: str) -> Source:
     return lambda event, _: signed(getattr(event, name))
+
+
+def _kind_of_file(name: str) -> Source:
+    """Return a source of the kind of file that a mode is of; of mode 0, NULL."""
+
+    def kind(event: Event, _: Context) -> SqlValue:
+        mode = int(getattr(event, name))
+        return _KINDS.get(stat.S_IFMT(mode), "anonymous") if mode else None
+
+    return kind
 
 
 def _is_thread(event: Event) -> bool:
@@ -267,6 +288,14 @@ _OWN = (
         "osq",
     ),
     _of_exec("tty", "BIGINT", _number("tty"), "exec.tty: major << 32 | minor; 0: none", "osq"),
+    *(
+        _of_exec(
+            *(name, "TEXT", _kind_of_file(f"{name}_mode")),
+            f"exec.{name}_mode: regular, fifo, socket, character and so on; NULL: closed",
+            "osq",
+        )
+        for name in ("stdin", "stdout", "stderr")
+    ),
     *(
         _of_exec(name, "BIGINT", name, f"exec.{name}: inode of /proc/PID/ns", "osq")
         for name in ("pid_ns", "mnt_ns", "net_ns", "uts_ns", "ipc_ns", "user_ns", "cgroup_ns")

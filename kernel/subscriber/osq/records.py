@@ -95,6 +95,9 @@ class Exec(Event, Acted):
     cgroup: bytes
     script_dev: int
     script_ino: int
+    stdin_mode: int
+    stdout_mode: int
+    stderr_mode: int
 
     @property
     def arguments(self) -> tuple[bytes, ...]:

@@ -211,8 +211,10 @@ static void wait_for(unsigned int type)
 
 	while (!seen[type] && now_s() < end)
 		drain();
-	if (!seen[type])
+	if (!seen[type]) {
+		fprintf(stderr, "no record of type %u\n", type);
 		give_up("a type of records never came", -ETIMEDOUT);
+	}
 }
 
 static pid_t start_population(unsigned int uid, long count)

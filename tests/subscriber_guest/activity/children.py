@@ -20,7 +20,7 @@ _FAILED = 99
 class Start:
     """A program that a step starts.
 
-    prepare: what the child does before it.
+    prepare: what the child does before it; script: the file, if it is a script.
     file: what runs in the end, if it is not `program`; path: its path, if it cannot be looked up.
     own: columns of the exec that this program changes by itself, such as a setuid program's euid.
     status: the expected exit code, or the negative number of a signal.
@@ -29,6 +29,7 @@ class Start:
     program: str | int
     arguments: Sequence[bytes | str]
     prepare: Callable[[], object] = lambda: None
+    script: Path | None = None
     file: str = ""
     path: str = ""
     own: Mapping[str, Value] = field(default_factory=dict)
@@ -65,21 +66,25 @@ def start(log: Log, what: Start, **key: Value) -> int:
         {"event_type": "fork", "child_pid": pid},
         {"pid": os.getpid(), "child_tid": pid, facts.CHILD_START: began, **_parent()},
     )
-    _, status = os.waitpid(pid, 0)
-    expect_end(log, pid, began, what.status)
-    got = os.waitstatus_to_exitcode(status)
-    if got != what.status:
-        raise RuntimeError(f"{log.step}: {what.arguments!r} ended with {got}")
+    wait_for_end(log, pid, what.status)
     return pid
 
 
-def expect_end(log: Log, pid: int, began: int, status: int) -> None:
-    """Log the row of the end of a process that this one has started."""
+def wait_for_end(log: Log, pid: int, status: int = 0) -> None:
+    """Wait until a process that this one has started ends, and log the row of that.
+
+    status: the expected exit code, or the negative number of a signal.
+    """
+    began = facts.start_of(pid)
+    _, got, usage = os.wait4(pid, 0)
+    if os.waitstatus_to_exitcode(got) != status:
+        raise RuntimeError(f"{log.step}: process {pid} ended with status {got:#x}")
     ended: Row = {
         "exit_code": max(status, 0),
         "signal": max(-status, 0),
         "core_dumped": 0,
         "parent": os.getpid(),
+        "max_rss_bytes": usage.ru_maxrss * 1024,
         facts.START: began,
     }
     log.expect_all(PROCESSES, {"event_type": "exit", "pid": pid}, ended)
@@ -119,6 +124,8 @@ def _exec_row(what: Start) -> dict[str, Value]:
         **facts.audit(),
         **facts.family(),
         **facts.surroundings(),
+        **facts.standard_files(),
+        **facts.script(what.script),
         **facts.of_arguments(arguments, ENVIRONMENT),
         **facts.of_file(target),
         "path": what.path or os.path.realpath(str(target)),

@@ -2,6 +2,7 @@
 """What the kernel tells a process of itself, in the terms of the subscriber's tables."""
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,12 @@ START = "start_ntime / 10000000"
 PARENT_START = "parent_start_ntime / 10000000"
 CHILD_START = "child_start_ntime / 10000000"
 _TTY, _START = 4, 19
+_KINDS = {
+    stat.S_IFREG: "regular",
+    stat.S_IFCHR: "character",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
 
 
 def stat_fields(pid: int) -> list[str]:
@@ -32,8 +39,8 @@ def device(number: int) -> int:
 
 def program_of(pid: int) -> tuple[int, int]:
     """Return device and inode number of the file that a process runs."""
-    stat = Path(f"/proc/{pid}/exe").stat()
-    return device(stat.st_dev), stat.st_ino
+    found = Path(f"/proc/{pid}/exe").stat()
+    return device(found.st_dev), found.st_ino
 
 
 def audit() -> dict[str, Value]:
@@ -89,19 +96,34 @@ def surroundings() -> dict[str, Value]:
     return {**found, "ns_pid": int(ns_pids[-1])}
 
 
+def standard_files() -> dict[str, Value]:
+    """Return the kinds of what the descriptors 0, 1 and 2 of this process lead to."""
+    kinds = [_KINDS[stat.S_IFMT(os.fstat(one).st_mode)] for one in range(3)]
+    return dict(zip(("stdin", "stdout", "stderr"), kinds, strict=True))
+
+
+def script(path: str | Path | None) -> dict[str, Value]:
+    """Return device and inode number of the script that is run, or 0 where it is a program."""
+    found = os.stat(path) if path else None  # noqa: PTH116 - None, too
+    return {
+        "script_device": device(found.st_dev) if found else 0,
+        "script_inode": found.st_ino if found else 0,
+    }
+
+
 def of_file(path: str | int) -> dict[str, Value]:
     """Return what stat tells of a program's file, except for its last access."""
-    stat = os.stat(path)  # noqa: PTH116 - a descriptor, too
+    found = os.stat(path)  # noqa: PTH116 - a descriptor, too
     return {
-        "mode": f"{stat.st_mode:07o}",
-        "owner_uid": stat.st_uid,
-        "owner_gid": stat.st_gid,
-        "device": device(stat.st_dev),
-        "inode": stat.st_ino,
-        "program_device": device(stat.st_dev),
-        "program_inode": stat.st_ino,
-        "mtime": stat.st_mtime_ns // 10**9,
-        "ctime": stat.st_ctime_ns // 10**9,
+        "mode": f"{found.st_mode:07o}",
+        "owner_uid": found.st_uid,
+        "owner_gid": found.st_gid,
+        "device": device(found.st_dev),
+        "inode": found.st_ino,
+        "program_device": device(found.st_dev),
+        "program_inode": found.st_ino,
+        "mtime": found.st_mtime_ns // 10**9,
+        "ctime": found.st_ctime_ns // 10**9,
     }
 
 

@@ -8,7 +8,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 24, 28, 38
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x20000, 0x2000000, 0x4000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = 0x8000000, 0x10000000, 0x40000000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+BOUND, PRIVATE = 4096 | 16384, 16384 | 1 << 18  # MS_BIND and MS_PRIVATE, with MS_REC
 _PTRACE_TRACEME = 0
 
 
@@ -46,5 +46,5 @@ def setfsuid(uid: int) -> None:
 
 def bind_privately(source: bytes, target: bytes) -> None:
     """Mount a tree a second time, for nobody outside of this mount namespace."""
-    call("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
-    call("mount", source, target, None, _MS_BIND | _MS_REC, None)
+    call("mount", None, b"/", None, PRIVATE, None)
+    call("mount", source, target, None, BOUND, None)

@@ -92,7 +92,9 @@ def a_script(log: Log) -> None:
     script.chmod(0o700)
     # The kernel passes the interpreter as the script names it, and the script as its argument.
     own = facts.of_arguments([b"/bin/sh", os.fsencode(script)], children.ENVIRONMENT)
-    what = Start(program=str(script), arguments=["script"], file=SH, own=own, status=5)
+    what = Start(
+        program=str(script), arguments=["script"], script=script, file=SH, own=own, status=5
+    )
     start(log, what)
 
 
@@ -179,9 +181,7 @@ def one_program_after_another(log: Log) -> None:
         children.become(log, first, cmdline=f"sh -c exec {line}")
 
     pid = in_child(run)
-    began = facts.start_of(pid)
-    os.waitpid(pid, 0)
-    children.expect_end(log, pid, began, 0)
+    children.wait_for_end(log, pid)
 
 
 def an_orphan(log: Log) -> None:
@@ -232,17 +232,13 @@ def a_program_from_a_thread(log: Log) -> None:
         thread.join()
 
     pid = in_child(in_thread)
-    began = facts.start_of(pid)
-    os.waitpid(pid, 0)
-    children.expect_end(log, pid, began, 0)
+    children.wait_for_end(log, pid)
 
 
 def a_process_without_a_program(log: Log) -> None:
     """Make a process that runs no program of its own."""
     pid = in_child(lambda: os._exit(3))
-    began = facts.start_of(pid)
-    os.waitpid(pid, 0)
-    children.expect_end(log, pid, began, 3)
+    children.wait_for_end(log, pid, 3)
 
 
 def a_pipeline(log: Log) -> None:

@@ -11,31 +11,53 @@ from .children import PROCESSES, Start, in_child, start
 from .log import Log, Row, Value
 from .programs import SLEEP, TRUE
 
-PTRACE = "kptrace_events"
+PTRACE, NAMESPACES, SIGNALS = "kptrace_events", "knamespace_events", "ksignal_events"
 CONTAINER = "0123456789abcdef" * 4
 _GROUPS = Path("/sys/fs/cgroup")
 
 
-def _in_new(log: Log, flag: int, name: str) -> None:
+def _caller() -> dict[str, Value]:
+    """Return what each row has of this process, as it makes a call."""
+    own: Row = {"uid": os.getuid(), "euid": os.geteuid()}
+    program = os.path.realpath("/proc/self/exe")
+    return {**own, "path": program, **facts.audit(), **facts.family()}
+
+
+def _unshare(log: Log, flag: int, changed: str) -> None:
+    """Give this process a namespace of its own, and log that."""
+    caller = _caller()
+    kernel_calls.unshare(flag)
+    kinds = ("mnt", "net", "uts", "ipc", "cgroup", "user")
+    now = {f"{one}_ns": Path(f"/proc/self/ns/{one}").stat().st_ino for one in kinds}
+    empty: Row = {"target": "", "source": "", "fs": "", "device": 0, "mount_flags": 0}
+    values: Row = {**caller, **now, **empty, "changed": changed}
+    log.expect_all(NAMESPACES, {"action": "switch", "pid": os.getpid()}, values)
+
+
+def _in_new(log: Log, flag: int, changed: str) -> None:
     start(
         log,
-        Start(program=TRUE, arguments=[name], prepare=lambda: kernel_calls.unshare(flag)),
+        Start(
+            program=TRUE,
+            arguments=[f"own-{changed}"],
+            prepare=lambda: _unshare(log, flag, changed),
+        ),
     )
 
 
 def a_mount_namespace(log: Log) -> None:
     """Run a program in a mount namespace of its own."""
-    _in_new(log, kernel_calls.CLONE_NEWNS, "mounts")
+    _in_new(log, kernel_calls.CLONE_NEWNS, "mnt")
 
 
 def a_network_namespace(log: Log) -> None:
     """Run a program in a network namespace of its own."""
-    _in_new(log, kernel_calls.CLONE_NEWNET, "network")
+    _in_new(log, kernel_calls.CLONE_NEWNET, "net")
 
 
 def a_host_name_namespace(log: Log) -> None:
     """Run a program in a UTS namespace of its own."""
-    _in_new(log, kernel_calls.CLONE_NEWUTS, "host-name")
+    _in_new(log, kernel_calls.CLONE_NEWUTS, "uts")
 
 
 def an_ipc_namespace(log: Log) -> None:
@@ -51,7 +73,7 @@ def a_cgroup_namespace(log: Log) -> None:
         Start(
             program=TRUE,
             arguments=["cgroups"],
-            prepare=lambda: kernel_calls.unshare(kernel_calls.CLONE_NEWCGROUP),
+            prepare=lambda: _unshare(log, kernel_calls.CLONE_NEWCGROUP, "cgroup"),
             own={"cgroup": spot, **_ids_of_group(str(spot))},
         ),
     )
@@ -98,9 +120,20 @@ def another_root(log: Log) -> None:
     root.mkdir()
 
     def prepare() -> None:
-        kernel_calls.unshare(kernel_calls.CLONE_NEWNS)
+        _unshare(log, kernel_calls.CLONE_NEWNS, "mnt")
+        caller = _caller()
         kernel_calls.bind_privately(b"/", os.fsencode(root))
+        dev = facts.device(root.stat().st_dev)
         os.chroot(root)
+        flags = kernel_calls.BOUND
+        expected: tuple[tuple[str, str, Row], ...] = (
+            ("mount", "/", {"source": "", "mount_flags": kernel_calls.PRIVATE, "device": 0}),
+            ("mount", str(root), {"source": "/", "mount_flags": flags, "device": 0}),
+            ("chroot", str(root), {"mount_flags": 0, "device": dev}),
+        )
+        for action, where, own in expected:
+            key: Row = {"action": action, "target": where, "pid": os.getpid()}
+            log.expect_all(NAMESPACES, key, {"changed": "", **caller, **own})
         os.chdir("/")
 
     start(log, Start(program=TRUE, arguments=["in-root"], prepare=prepare))
@@ -132,38 +165,30 @@ def _sleeper(log: Log) -> int:
 
 
 def memory_of_another(log: Log) -> None:
-    """Open the memory of another process."""
+    """Open the memory of another process, and end that."""
     pid = _sleeper(log)
     dev, ino = facts.program_of(pid)
     began = facts.start_of(pid)
     os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
+    caller = _caller()
     os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    children.expect_end(log, pid, began, -9)
-    own, target = (
-        {"uid": os.getuid(), **facts.audit()},
-        {"target_device": dev, "target_inode": ino},
-    )
-    log.expect_all(
-        PTRACE,
-        {"action": "access", "target_pid": pid},
-        {
-            "pid": os.getpid(),
-            "path": os.path.realpath("/proc/self/exe"),
-            "target_start_ntime / 10000000": began,
-            "target_uid": 0,
-            **own,
-            **target,
-        },
-    )
+    children.wait_for_end(log, pid, -9)
+    target: Row = {
+        "target_device": dev,
+        "target_inode": ino,
+        "target_uid": 0,
+        "target_tid": pid,
+        "target_start_ntime / 10000000": began,
+    }
+    values: Row = {"pid": os.getpid(), **caller, **target}
+    log.expect_all(PTRACE, {"action": "access", "target_pid": pid}, values)
+    log.expect_all(SIGNALS, {"target_pid": pid}, {"signal": 9, **values})
 
 
 def traced_by_the_parent(log: Log) -> None:
     """Let a child ask its parent to trace it."""
     pid = in_child(kernel_calls.traceme)
-    began = facts.start_of(pid)
-    os.waitpid(pid, 0)
-    children.expect_end(log, pid, began, 0)
+    children.wait_for_end(log, pid)
     values: Row = {"target_pid": os.getpid(), "parent": os.getpid(), "uid": os.getuid()}
     log.expect(PTRACE, {"action": "traceme", "pid": pid}, **values)
 
