@@ -32,7 +32,7 @@ WORKLOADS = (
     Workload(types=(2, 3, 4), loop="osqprobe storm 1000000"),
     Workload(types=(8,), loop="while :; do osqcreds run 4; done"),
     Workload(types=(9,), loop="while :; do osqgrab; done"),
-    Workload(types=(10,), loop="while :; do osqmounts /tmp/storm; done"),
+    Workload(types=(10,), loop="while :; do osqmounts /tmp/osqmounts; done"),
     Workload(types=(11,), loop="while :; do osqbpf /sys/fs/cgroup; done"),
     Workload(types=(12,), loop="while :; do osqkexec /etc/hostname; done"),
     Workload(types=(13,), loop="while :; do osqsignal; done"),
@@ -52,7 +52,7 @@ def test_while_subscriptions_and_filters_change_records_read_of_each_type_equal_
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In a guest, programs make records of six types while osqstorm subscribes and filters."""
+    """In a guest, programs make records of ten types while osqstorm subscribes and filters."""
     driver.unload()
     rounds, steps = (40, 2_000) if long_run else (2, 80)
     types = [number for one in WORKLOADS for number in one.types]
@@ -69,7 +69,7 @@ kill $loops
 pkill -x osqprobe
 pkill -x osqcreds
 pkill -x osqgrab
-rmdir /tmp/storm 2> /dev/null
+rmdir /tmp/osqmounts 2> /dev/null
 wait
 rmmod {MODULE} 2> /dev/null
 echo whole
