@@ -223,7 +223,7 @@ SHARED: dict[str, Planted] = {
         file="core/osq_ring.c",
         old="	lost->last_seq = total->attempts;\n",
         new="	lost->last_seq = total->attempts - 1;\n",
-        message="(22, 37) == (22, 38)",
+        message="(20, 37) == (20, 38)",
     ),
     "a_ring_that_is_read_in_time_loses_nothing": PLANTED["missing-wrap-check"],
     "a_waiting_reader_is_woken": Planted(

@@ -100,14 +100,14 @@ def test_lldb_breakpoints_stop_the_emulated_kext_and_show_stack_and_variables(
 
     assert re.search(r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", shown)
     for frame in (
-        r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=320.* at osq_ring.c:\d+",
+        r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=352.* at osq_ring.c:\d+",
         r"#3: .*osq_publish\(.* at task.c:\d+",
         r"#4: .*on_fileop.*path=\"/usr/bin/true\"\) at publish_exec.c:\d+",
     ):
         assert re.search(frame, shown)
     assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", shown)
     assert "-> " + str(line) in shown
-    assert "used = 317" in shown
+    assert "used = 349" in shown
     assert "(__u16) 2" in shown
     assert "(u64) 1" in shown
     assert not machine.planted
