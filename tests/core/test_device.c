@@ -29,6 +29,8 @@ static void test_each_wrong_allocate_has_its_errno(void)
 	setup();
 
 	EXPECT_EQ(osq_device_check_allocate(&session, &request), -EPROTO);
+	request.abi = OSQ_ABI_VERSION - 1;
+	EXPECT_EQ(osq_device_check_allocate(&session, &request), -EPROTO);
 	request.abi = OSQ_ABI_VERSION;
 	request.reserved = 1;
 	EXPECT_EQ(osq_device_check_allocate(&session, &request), -EINVAL);

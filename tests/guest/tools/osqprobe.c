@@ -136,7 +136,8 @@ static void misuse(void)
 		subscribe(fd, "subscribe_before_allocate", OSQ_TYPE_EXEC, 1);
 		notify(fd, "notify_before_allocate", 1, 0);
 		stats(fd, "stats_before_allocate", 0);
-		allocate(fd, "wrong_abi", OSQ_ABI_VERSION + 1, RING_BYTES);
+		allocate(fd, "later_abi", OSQ_ABI_VERSION + 1, RING_BYTES);
+		allocate(fd, "earlier_abi", OSQ_ABI_VERSION - 1, RING_BYTES);
 		allocate(fd, "odd_size", OSQ_ABI_VERSION, RING_BYTES + 1);
 		allocate(fd, "tiny_size", OSQ_ABI_VERSION, 4096);
 		allocate(fd, "huge_size", OSQ_ABI_VERSION, 1ull << 40);
