@@ -21,6 +21,7 @@ TASKS = (
     crashes.bisect,
     crashes.explain,
     crashes.explain_guest,
+    crashes.fail_allocations,
     crashes.fetch_kernel_symbols,
     crashes.open_vmcore,
     crashes.panic_list,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tasks about crashes: explain one, open its dump, list those of all runs, repeat a run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -232,3 +233,39 @@ def open_dump(
         if crash_tool:
             return dumps.crash_tool(dump, command=next(iter(commands), ""))
         return dumps.drgn_shell(dump, plugin=context.settings.module.drgn, commands=commands)
+
+
+@task(
+    name="fault-test",
+    command="command",
+    options_help={
+        **help_for("target", "kernel", "run-id", "verbose"),
+        "command": "let its calls on the module's devices fail, too (also after --)",
+    },
+)
+def fail_allocations(
+    context: TaskContext,
+    command: str = "",
+    target: str | None = None,
+    kernel: str | None = None,
+    run_id: str | None = None,
+    verbose: bool = False,
+) -> int:
+    """Load the module, open its devices and run a COMMAND, and fail each allocation once.
+
+    The kernel must be able to let allocations fail: --kernel 6.1-kasan is. In each call of the
+    kernel the first allocation fails, then the second, until none is left. The call must succeed
+    or return ENOMEM or EFAULT, and the kernel must report nothing.
+    """
+    from harness.runs import kernel_test
+    from harness.tasks.requests import request_from
+    from harness.tasks.workflow import print_summary
+    from harness.test_kinds import fault_suites
+
+    options = {"target": target, "kernel": kernel, "run_id": run_id}
+    asked = request_from(context, options)
+    asked = replace(asked, settings=fault_suites.with_faults(asked.settings, command))
+    with context.view(verbose=verbose) as view:
+        found = kernel_test.run(asked, view)
+    print_summary(context, found)
+    return found.verdict.exit_code

@@ -122,7 +122,7 @@ def _run_once(context: TaskContext, options: dict[str, Any]) -> int:
             found = _on_target(context, asked, remote, options["file"], view)
         else:
             found = _in_guest(asked, view, control=options["control"])
-    _print_summary(context, found)
+    print_summary(context, found)
     return found.verdict.exit_code
 
 
@@ -194,7 +194,8 @@ def _in_guest(asked: "KernelTestRequest", view: "LiveView", *, control: bool) ->
     return control_run.run(asked, view) if control else kernel_test.run(asked, view)
 
 
-def _print_summary(context: TaskContext, found: "RunReport") -> None:
+def print_summary(context: TaskContext, found: "RunReport") -> None:
+    """Print the verdict of a run, its bad tests and its folder, and how to reach a kept guest."""
     from harness.guest import manage
     from harness.report import run_report
 
@@ -279,7 +280,7 @@ def _build_alone(context: TaskContext, kernel: str, asked: "KernelTestRequest") 
 
     with context.view() as view:
         found = build_run.run(asked, kernel, view)
-    _print_summary(context, found)
+    print_summary(context, found)
     return found.verdict.exit_code
 
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.system.source_lines import lines_of
 from tests.system.whole_run import ROOT, RUNTIME, Project, Run, call_task
 
 STUMBLE = ROOT / "tests" / "data" / "stumble"
-SOURCE = (STUMBLE / "src" / "stumble.c").read_text().splitlines()
+SOURCE = STUMBLE / "src" / "stumble.c"
 SHORT = ("null", "warn", "double_free", "deadlock")
 RUN_S = 3600.0
 # What an emulated guest reports first depends on how its CPUs share the host's.
@@ -81,18 +82,6 @@ WANTED = {
 }
 
 
-def lines_of(function: str, text: str) -> set[str]:
-    """Return FILE:LINE of each line of a function that has a text, and of its loop around it."""
-    begin = next(
-        number for number, line in enumerate(SOURCE) if re.match(rf"static .*\b{function}\(", line)
-    )
-    end = next(number for number, line in enumerate(SOURCE[begin:], begin) if line == "}")
-    found = {number for number in range(begin, end) if text in SOURCE[number]}
-    assert found, f"{function} has no line with {text}"
-    loops = {number - 1 for number in found if "while (" in SOURCE[number - 1]}
-    return {f"stumble.c:{number + 1}" for number in found | loops}
-
-
 def kind_of(name: str) -> str:
     """Return the way to break the kernel that a test's name has as its parameter."""
     return name.rpartition("[")[2].rstrip("]")
@@ -136,7 +125,7 @@ def test_each_crash_is_reported_with_kind_function_line_and_blame(
     assert found["kind"] in wanted.kinds, found["title"]
     assert found["function"] == wanted.function
     assert found["module"] == "stumble"
-    assert found["place"] in lines_of(wanted.function, wanted.text)
+    assert found["place"] in lines_of(SOURCE, wanted.function, wanted.text)
     assert found["blame"] == "module"
 
 
