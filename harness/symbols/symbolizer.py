@@ -96,7 +96,7 @@ class Symbolizer:
             )
             for stack in report.stacks
         )
-        place = shown_place(report.place, self._roots) or _place_of(report, stacks)
+        place = _best_place(shown_place(report.place, self._roots), _place_of(report, stacks))
         return tail_calls.renamed(replace(report, stacks=stacks, place=place), hidden)
 
     def _hidden(
@@ -261,6 +261,19 @@ def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple
         f"{'>' if at == guilty_line else ' '} {at:{width}} | {text[at - 1].expandtabs(8)}".rstrip()
         for at in range(first, last + 1)
     )
+
+
+def _best_place(of_text: str, of_frame: str) -> str:
+    """Return the place that the text gives, or that of the blamed frame where it gives none.
+
+    The text may name the copy in which the file was compiled: UBSAN does. Debug information names
+    the file itself, and its line is less exact.
+    """
+    file, _, line = of_text.rpartition(":")
+    own = of_frame.rpartition(":")[0]
+    if own and Path(file).name == Path(own).name:
+        return f"{own}:{line}"
+    return of_text or of_frame
 
 
 def _place_of(report: KernelReport, stacks: Sequence[Stack]) -> str:

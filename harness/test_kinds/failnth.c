@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 /*
- * failnth - run a command again and again, and each time let one more
- * allocation of one of its system calls fail. It prints a KTAP result for each
- * of these calls.
+ * failnth - run a command, or load a module, again and again, and each time let
+ * one more allocation of one of its system calls fail. It prints a KTAP result
+ * for each of these calls.
  *
  * usage: failnth NAME [DEVICE]... -- COMMAND [ARGUMENT]...
+ *        failnth NAME --load FILE MODULE PARAMETERS
  *
  * The calls are those that load a module, that open one of the devices, and
  * whose file is one of the devices. Of equal calls, such as two ioctls with one
@@ -31,6 +32,8 @@
 /* More allocations of one call, or kinds of calls, are not looked at. */
 #define MOST_ALLOCATIONS 1000
 #define MOST_KINDS 64
+/* After so many failures of one call, a line says how far it is. */
+#define PROGRESS 25
 #define PATH_BYTES 256
 #define OPTIONS                                                               \
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |   \
@@ -51,6 +54,14 @@ struct attempt {
 	bool reached;
 	bool injected;
 	long long result;
+};
+
+/* What is run again and again: a command, or the loading of a module. */
+struct work {
+	char **command; /* NULL: a module is loaded */
+	const char *file;
+	const char *module;
+	const char *parameters;
 };
 
 static char **devices;
@@ -215,7 +226,34 @@ static void go_on(struct attempt *run, pid_t tid, int status)
 	ptrace(PTRACE_SYSCALL, tid, 0, signal);
 }
 
-static void run_once(struct attempt *run, char **command)
+/* The module is unloaded again when the kernel has taken it. */
+static void load(const struct work *work)
+{
+	int fd = open(work->file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		_exit(127);
+	if (!syscall(SYS_finit_module, fd, work->parameters, 0))
+		syscall(SYS_delete_module, work->module, O_NONBLOCK);
+	_exit(0);
+}
+
+static void do_work(const struct work *work)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	dup2(null, 0);
+	dup2(null, 1);
+	dup2(null, 2);
+	ptrace(PTRACE_TRACEME, 0, 0, 0);
+	raise(SIGSTOP);
+	if (!work->command)
+		load(work);
+	execvp(work->command[0], work->command);
+	_exit(127);
+}
+
+static void run_once(struct attempt *run, const struct work *work)
 {
 	pid_t first = fork();
 	int status;
@@ -223,17 +261,8 @@ static void run_once(struct attempt *run, char **command)
 
 	if (first < 0)
 		die("fork");
-	if (!first) {
-		int null = open("/dev/null", O_RDWR);
-
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		ptrace(PTRACE_TRACEME, 0, 0, 0);
-		raise(SIGSTOP);
-		execvp(command[0], command);
-		_exit(127);
-	}
+	if (!first)
+		do_work(work);
 	if (waitpid(first, &status, 0) < 0 ||
 	    ptrace(PTRACE_SETOPTIONS, first, 0, OPTIONS) < 0)
 		die("ptrace");
@@ -276,7 +305,7 @@ static const char *name_of(const struct kind *kind, char *text, size_t size)
  * Let each allocation of one kind of call fail, and print the result. Return
  * false when the command has no further kind of call.
  */
-static bool fail_each(const char *name, size_t target, char **command)
+static bool fail_each(const char *name, size_t target, const struct work *work)
 {
 	unsigned int nth, wrong = 0;
 	struct attempt run;
@@ -286,11 +315,15 @@ static bool fail_each(const char *name, size_t target, char **command)
 		memset(&run, 0, sizeof(run));
 		run.target = target;
 		run.nth = nth;
-		run_once(&run, command);
+		run_once(&run, work);
 		if (!run.reached && nth == 1)
 			return false;
 		if (!run.reached || !run.injected)
 			break;
+		if (nth % PROGRESS == 0) {
+			printf("# %u have failed\n", nth);
+			fflush(stdout);
+		}
 		if (is_right(&run))
 			continue;
 		wrong++;
@@ -306,23 +339,39 @@ static bool fail_each(const char *name, size_t target, char **command)
 	return true;
 }
 
-int main(int argc, char **argv)
+/* Return false when the words are not those of the usage. */
+static bool read_words(int argc, char **argv, struct work *work)
 {
-	const char *name;
-	size_t target;
-
+	if (argc == 6 && !strcmp(argv[2], "--load")) {
+		work->file = argv[3];
+		work->module = argv[4];
+		work->parameters = argv[5];
+		return true;
+	}
 	if (argc < 4)
-		return 2;
-	name = argv[1];
+		return false;
 	devices = argv + 2;
 	while (argv[2 + device_count] && strcmp(argv[2 + device_count], "--"))
 		device_count++;
 	if (!argv[2 + device_count])
+		return false;
+	work->command = argv + 3 + device_count;
+	return *work->command != NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct work work = { 0 };
+	const char *name;
+	size_t target;
+
+	if (!read_words(argc, argv, &work))
 		return 2;
+	name = argv[1];
 	printf("KTAP version 1\n");
 	fflush(stdout);
 	for (target = 0; target < MOST_KINDS; target++)
-		if (!fail_each(name, target, devices + device_count + 1))
+		if (!fail_each(name, target, &work))
 			break;
 	if (!target)
 		printf("ok 1 - %s # SKIP no such call\n", name);

@@ -66,14 +66,16 @@ def _suites(settings: Settings, command: str) -> Iterator[TestSpec]:
         yield _suite(f"open {Path(device).name}", module.devices, open_it)
     if command:
         yield _suite("command", module.devices, command)
-    # Loading comes last, because the other suites need the module.
-    unload = load_script.unload(module.name)
-    load = load_script.load(module.name, module.parameters)
-    both = "; ".join(f"sh -c {shlex.quote(script)}" for script in (load, unload))
-    yield _suite("load", (), both, before=f"sh -c {shlex.quote(unload)} > /dev/null\n")
+    # Loading comes last, because the other suites need the module. Companions stay loaded.
+    words = [f"{key}={text}" for key, text in module.parameters.items() if "." not in key]
+    file = load_script.module_path(module.name)
+    yield _spec("load", f"rmmod {module.name}\n", "--load", file, module.name, " ".join(words))
 
 
-def _suite(name: str, devices: tuple[str, ...], command: str, *, before: str = "") -> TestSpec:
-    words = (_PROGRAM, name, *devices, "--", "sh", "-c", command)
-    script = f"{_PREPARE}{before}exec {shlex.join(words)}"
+def _suite(name: str, devices: tuple[str, ...], command: str) -> TestSpec:
+    return _spec(name, "", *devices, "--", "sh", "-c", command)
+
+
+def _spec(name: str, before: str, *words: str) -> TestSpec:
+    script = f"{_PREPARE}{before}exec {shlex.join((_PROGRAM, name, *words))}"
     return TestSpec(name=name, command=script, deadline_s=_SUITE_S)

@@ -273,6 +273,40 @@ def test_the_frames_of_every_stack_of_a_kernel_report_get_source_lines(source: P
     assert warm_s < 0.1
 
 
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("/copy/src/first.c:7", "first.c:7"),
+        ("/copy/src/first.h:7", "/copy/src/first.h:7"),
+        ("", "first.c:14"),
+    ],
+)
+def test_a_place_in_a_copy_of_the_source_is_shown_in_the_file_itself(
+    source: Path, place: str, shown: str
+) -> None:
+    """A report that names a copy of the blamed function's file gets that file, and keeps its line.
+
+    A header's place stays; without a place in the text, the frame's file and line are taken.
+    """
+    outer = symbol(source, "outer")
+    frame = Frame(function="outer", size=outer.size, module="toy")
+    report = KernelReport(
+        kind="ubsan",
+        title="UBSAN: shift-out-of-bounds in outer",
+        line=0,
+        text=(f"RIP: 0010:outer+0x0/{outer.size:#x} [toy]",),
+        function="outer",
+        module="toy",
+        place=place,
+        stacks=(Stack(name="", frames=(frame,)),),
+    )
+
+    with Symbolizer({"toy": source / "toy.ko"}, roots=(source,)) as symbolizer:
+        found = symbolizer.report(report)
+
+    assert found.place == shown
+
+
 def test_a_build_id_is_40_hex_digits_or_empty_and_a_file_that_is_not_elf_is_refused(
     source: Path, tmp_path: Path
 ) -> None:

@@ -30,11 +30,16 @@ def settings(root: Path, **parameters: str) -> Settings:
 def test_the_devices_the_command_and_loading_have_a_suite_each_and_loading_comes_last(
     tmp_path: Path,
 ) -> None:
-    """Loading unloads the module, which the other suites need."""
-    found = fault_suites.with_faults(settings(tmp_path), "greet hello").tests
+    """Loading unloads the module, which the other suites need; it is told the parameters."""
+    made = fault_suites.with_faults(settings(tmp_path, size="3", loud="y"), "greet hello")
+    found = made.tests
 
     assert [one.name for one in found] == ["open greeter", "command", "load"]
     assert (found[1].command or "").endswith("failnth command /dev/greeter -- sh -c 'greet hello'")
+    assert (found[2].command or "").endswith(
+        "rmmod greeter\nexec /run/harness/failnth load --load /run/harness/greeter.ko greeter"
+        " 'size=3 loud=y'"
+    )
 
 
 def test_without_a_command_only_the_devices_and_loading_have_a_suite(tmp_path: Path) -> None:
@@ -75,6 +80,18 @@ def test_a_command_that_does_not_touch_the_device_is_skipped(program: Path) -> N
     (result,) = (one.result for one in found if isinstance(one, Result))
     assert (result.name, result.verdict.value) == ("open", "skipped")
     assert Plan(count=1) in found
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("open",), ("open", "/dev/greeter"), ("open", "--"), ("load", "--load", "a.ko")]
+)
+def test_the_program_refuses_words_that_are_not_those_of_its_usage(
+    program: Path, words: tuple[str, ...]
+) -> None:
+    """Without a command, or a module to load, it runs nothing and exits with 2."""
+    done = subprocess.run([program, *words], capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 def test_a_kernel_that_cannot_let_allocations_fail_ends_the_suite_with_a_reason(
