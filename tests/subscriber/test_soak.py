@@ -23,7 +23,7 @@ def test_every_event_under_load_is_stored_or_reported_missing_whatever_goes_wron
     """
     soak = Soak(host, folder, random.Random(4711))  # noqa: S311
     try:
-        evidence = soak.run(20 if long_run else 1)
+        evidence = soak.run(40 if long_run else 1)
     finally:
         soak.close()
     print(len(evidence.made), len(evidence.seen), evidence.losses)  # noqa: T201 - a long run's result
