@@ -16,6 +16,7 @@ for _task in (
     project.core_test,
     project.debug_test,
     project.kext_test,
+    project.kvm_host_test,
     project.packages_test,
     project.release,
     project.subscriber_test,

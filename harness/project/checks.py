@@ -216,6 +216,11 @@ def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> St
     return _pytest_step("packages", project, options)
 
 
+def run_kvm_host_tests(*, project: Path) -> StepResult:
+    """Run tests/kvm_host, the harness under KVM on an emulated host, and return the result."""
+    return _pytest_step("kvm_host", project, ())
+
+
 def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
     """Run tests/kext, the kext's machine code under the emulator, and return the result.
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 BROUGHT = "/mnt/share"
 PROJECT = "/root/project"
-# Deadlines of guests under KVM grow by this on the emulated host. The factor was not measured yet.
+# Deadlines of guests under KVM grow by this on the emulated host. The first boot, of which boot_s
+# says 90 s, took 500 s on a machine with three such emulators for its two processors.
 KVM_FACTOR = 8.0
 _MODLAB = "HARNESS_CACHE=/root/cache /root/modlab/bin/modlab"
+_PIP = "--quiet --no-index --no-deps --no-compile"
 _SITE = "/root/modlab/lib/python3.11/site-packages"
 
 
@@ -31,6 +33,11 @@ def _run(words: str) -> str:
     return f"cd {PROJECT} && {_MODLAB} {words} 2>&1"
 
 
+# The emulated host's shell replaces the time at which the run begins, the guest's shell the others.
+_CLOCK = (
+    '"late=\\$((\\$(date +%s) - $(date +%s))); echo clock: \\$late s after the start; '
+    'test \\$late -ge 0 && test \\$late -lt 900"'
+)
 _UNDER_KVM = rf"kvm, deadlines x {KVM_FACTOR:g}"
 
 STEPS = (
@@ -42,18 +49,17 @@ STEPS = (
     Step(
         name="the wheel is installed",
         command=(
-            "python3 -m venv /root/modlab && "
-            f"/root/modlab/bin/pip install --quiet --no-index --no-deps {BROUGHT}/*.whl && "
-            f"echo {BROUGHT}/python > {_SITE}/brought.pth"
+            "python3 -m venv --without-pip /root/modlab && "
+            f"echo {BROUGHT}/python > {_SITE}/brought.pth && "
+            f"/root/modlab/bin/python -m pip install {_PIP} {BROUGHT}/*.whl"
         ),
         deadline_s=600.0,
     ),
     Step(
         name="apt knows what the first host knows",
         command=(
-            "rm -rf /etc/apt/sources.list* && "
-            f"cp -r {BROUGHT}/apt/etc/. /etc/apt && "
-            f"mkdir -p /var/lib/apt/lists && cp -r {BROUGHT}/apt/lists/. /var/lib/apt/lists"
+            f"rm -rf /etc/apt /var/lib/apt/lists && tar -x -p -C / -f {BROUGHT}/apt.tar && "
+            f"mkdir /root/cache && cp -r {BROUGHT}/answers /root/cache/apt"
         ),
         deadline_s=120.0,
     ),
@@ -63,15 +69,9 @@ STEPS = (
         deadline_s=60.0,
     ),
     Step(
-        name="the harness finds KVM",
-        command=f"{_MODLAB} doctor",
-        deadline_s=300.0,
-        expected=(r"accelerator: kvm",),
-    ),
-    Step(
         name="a first run boots its guest under KVM",
         command=_run("kernel-test"),
-        deadline_s=900.0,
+        deadline_s=3000.0,
         expected=(
             r"took debian-12-\w+ \(\d+ MiB\) from the shared cache",
             r"took 6\.1\.\S+ \(\d+ MiB\) from the shared cache",
@@ -80,10 +80,10 @@ STEPS = (
         ),
     ),
     Step(
-        name="a second run restores the guest",
-        command=_run("kernel-test"),
-        deadline_s=600.0,
-        expected=(r"guest restored", _UNDER_KVM, r"^verdict: passed"),
+        name="a second run restores the guest, whose clock is the host's",
+        command=_run(f"kernel-test -- {_CLOCK}"),
+        deadline_s=900.0,
+        expected=(r"guest restored", _UNDER_KVM, r"clock: \d+ s after", r"^verdict: passed"),
     ),
     Step(
         name="a crash is explained, with a dump",

@@ -2,6 +2,7 @@
 """The harness works under KVM: shown on an emulated host, whose QEMU emulates AMD's SVM."""
 
 import secrets
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from tests.kvm_host.steps import STEPS, fault
 
 SETTINGS = config.load(brought.ROOT / "pyproject.toml")
 ENVIRONMENT = config.environment()
-HOST = TargetSpec(image="kvm-host", kernel="6.1", vcpus=2, memory_mib=3072)
+# One processor: with two, guests under KVM hung or died within minutes. QEMU's helper_vmrun leaves
+# exception_index set after it has injected an interrupt, and so delivers the interrupt again, with
+# interrupts off, when another emulated processor makes this one leave its loop.
+HOST = TargetSpec(image="kvm-host", kernel="6.1", vcpus=1, memory_mib=3072)
 _BOOT_S = 300.0
 
 
@@ -27,7 +31,7 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7500)
 def test_the_harness_works_under_kvm_on_an_emulated_host(tmp_path: Path) -> None:
     """Every step of the plan ends as it should; the first one that does not is named."""
     root = ENVIRONMENT.cache
@@ -35,7 +39,7 @@ def test_the_harness_works_under_kvm_on_an_emulated_host(tmp_path: Path) -> None
     guests = image.ensure(image.load_spec(SETTINGS.images, "debian-12"), root=root, progress=say)
     hosts = image.ensure(image.load_spec(SETTINGS.images, "kvm-host"), root=root, progress=say)
     (tmp_path / "share").mkdir()
-    brought.fill(tmp_path / "share", guests, kernel)
+    brought.fill(tmp_path / "share", guests, kernel, root=root)
     (tmp_path / "run").mkdir()
     request = SessionRequest(
         run_id=f"kvm-host-{secrets.token_hex(3)}",
@@ -53,6 +57,8 @@ def test_the_harness_works_under_kvm_on_an_emulated_host(tmp_path: Path) -> None
 
     with session.open_session(request, token=secrets.token_hex(8), progress=say) as live:
         for step in STEPS:
+            begun = time.monotonic()
             ended = live.guest.run(step.command, deadline_s=step.deadline_s, check=False)
-            say(f"--- {step.name}\n{ended.stdout}{ended.stderr}")
+            took_s = time.monotonic() - begun
+            say(f"--- {step.name}: {took_s:.0f} s\n{ended.stdout}{ended.stderr}")
             assert not fault(step, ended.status, ended.stdout + ended.stderr)

@@ -35,10 +35,10 @@ def test_another_exit_code_or_a_missing_text_is_a_fault(
     assert fault(STEP, exit_code, output) == words
 
 
-def test_the_steps_take_at_most_an_hour_and_a_half_together_and_have_names_of_their_own() -> None:
+def test_the_steps_take_at_most_two_hours_together_and_have_names_of_their_own() -> None:
     """The deadlines are what a starved machine may need, not what the test should take."""
     assert len({step.name for step in STEPS}) == len(STEPS)
-    assert sum(step.deadline_s for step in STEPS) <= 5400.0
+    assert sum(step.deadline_s for step in STEPS) <= 7200.0
 
 
 def test_the_brought_project_uses_the_brought_cache_and_a_slow_hosts_deadlines(
