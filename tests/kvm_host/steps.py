@@ -33,7 +33,7 @@ def _run(words: str) -> str:
     return f"cd {PROJECT} && {_MODLAB} {words} 2>&1"
 
 
-# The emulated host's shell replaces the time at which the run begins, the guest's shell the others.
+# The emulated host's shell replaces the time at which the run begins, the guest's the others.
 _CLOCK = (
     '"late=\\$((\\$(date +%s) - $(date +%s))); echo clock: \\$late s after the start; '
     'test \\$late -ge 0 && test \\$late -lt 900"'

@@ -19,9 +19,9 @@ from tests.kvm_host.steps import STEPS, fault
 
 SETTINGS = config.load(brought.ROOT / "pyproject.toml")
 ENVIRONMENT = config.environment()
-# One processor: with two, guests under KVM hung or died within minutes. QEMU's helper_vmrun leaves
-# exception_index set after it has injected an interrupt, and so delivers the interrupt again, with
-# interrupts off, when another emulated processor makes this one leave its loop.
+# One processor: with two, guests under KVM hung or died within minutes. Probably because QEMU's
+# helper_vmrun leaves exception_index set after it has injected an interrupt, and so delivers the
+# interrupt again, with interrupts off, when another processor makes this one leave its loop.
 HOST = TargetSpec(image="kvm-host", kernel="6.1", vcpus=1, memory_mib=3072)
 _BOOT_S = 300.0
 
