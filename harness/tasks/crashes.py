@@ -240,7 +240,7 @@ def open_dump(
     command="command",
     options_help={
         **help_for("target", "kernel", "run-id", "verbose"),
-        "command": "let its calls on the module's devices fail, too (also after --)",
+        "command": "let this command's calls on the module's devices fail (also after --)",
     },
 )
 def fail_allocations(
@@ -251,11 +251,12 @@ def fail_allocations(
     run_id: str | None = None,
     verbose: bool = False,
 ) -> int:
-    """Load the module, open its devices and run a COMMAND, and fail each allocation once.
+    """Load the module and open its devices, or run a COMMAND; fail each allocation once.
 
-    The kernel must be able to let allocations fail: --kernel 6.1-kasan is. In each call of the
-    kernel the first allocation fails, then the second, until none is left. The call must succeed
-    or return ENOMEM or EFAULT, and the kernel must report nothing.
+    With a COMMAND, its calls on the module's devices fail instead. The kernel must be able to let
+    allocations fail: --kernel 6.1-kasan is. In each call of the kernel the first allocation
+    fails, then the second, until none is left. The call must succeed or return ENOMEM or EFAULT,
+    and the kernel must report nothing.
     """
     from harness.runs import kernel_test
     from harness.tasks.requests import request_from

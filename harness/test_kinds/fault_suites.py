@@ -37,7 +37,8 @@ _ALLOWED = ("page allocation failure", "vmalloc error", "Call Trace:")
 def with_faults(settings: Settings, command: str) -> Settings:
     """Return the settings whose suites let each allocation of the module fail once.
 
-    They are those of opening its devices, of `command` if that is not "", and of loading it.
+    With a command it is one suite, for the command's calls. With "" they are those of opening the
+    module's devices and of loading it.
     Raises: UsageError for parameters of the module that only a build can fill in.
     """
     module = settings.module
@@ -61,11 +62,12 @@ def with_faults(settings: Settings, command: str) -> Settings:
 
 def _suites(settings: Settings, command: str) -> Iterator[TestSpec]:
     module = settings.module
+    if command:
+        yield _suite("command", module.devices, command)
+        return
     for device in module.devices:
         open_it = f": < {shlex.quote(device)}"
         yield _suite(f"open {Path(device).name}", module.devices, open_it)
-    if command:
-        yield _suite("command", module.devices, command)
     # Loading comes last, because the other suites need the module. Companions stay loaded.
     words = [f"{key}={text}" for key, text in module.parameters.items() if "." not in key]
     file = load_script.module_path(module.name)
