@@ -308,6 +308,7 @@ static const char *name_of(const struct kind *kind, char *text, size_t size)
 static bool fail_each(const char *name, size_t target, const struct work *work)
 {
 	unsigned int nth, wrong = 0;
+	const char *what = NULL;
 	struct attempt run;
 	char text[64];
 
@@ -318,7 +319,14 @@ static bool fail_each(const char *name, size_t target, const struct work *work)
 		run_once(&run, work);
 		if (!run.reached && nth == 1)
 			return false;
-		if (!run.reached || !run.injected)
+		if (!run.reached) {
+			printf("# the command did not make this call again; it "
+			       "has to do the same each time\n");
+			wrong++;
+			break;
+		}
+		what = name_of(&run.kinds[target], text, sizeof(text));
+		if (!run.injected)
 			break;
 		if (nth % PROGRESS == 0) {
 			printf("# %u have failed\n", nth);
@@ -327,14 +335,12 @@ static bool fail_each(const char *name, size_t target, const struct work *work)
 		if (is_right(&run))
 			continue;
 		wrong++;
-		printf("# failure %u of %s returns %s\n", nth,
-		       name_of(&run.kinds[target], text, sizeof(text)),
+		printf("# failure %u of %s returns %s\n", nth, what,
 		       strerror(-run.result));
 	}
 	printf("# %u allocations and copies failed, one at a time\n", nth - 1);
 	printf("%sok %zu - %s: %s\n", wrong ? "not " : "", target + 1, name,
-	       run.reached ? name_of(&run.kinds[target], text, sizeof(text)) :
-			     "a call that came only once");
+	       what);
 	fflush(stdout);
 	return true;
 }
