@@ -139,7 +139,7 @@ def load(
     since, _, said = done.stdout.partition("\n")
     if done.status != 0:
         raise _refused(guest, spec, said, since_s=float(since))
-    _check_parameters(guest, spec, said, deadline_s=deadline_s)
+    _check_parameters(guest, spec, said, given=chosen, deadline_s=deadline_s)
     _await_devices(guest, spec, deadline_s=deadline_s, since_s=float(since))
     return LoadedModule(
         name=spec.name,
@@ -196,15 +196,19 @@ def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
     return {words[1].removeprefix("symbol:"): words[2] for words in lines if len(words) == 3}
 
 
-def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: float) -> None:
+def _check_parameters(
+    guest: Guest, spec: ModuleSpec, said: str, *, given: Mapping[str, str], deadline_s: float
+) -> None:
     """Check that the loaded module has every parameter that it was given; a kernel only warns.
 
-    `said` is the output of the load script.
+    `said` is the output of the load script. It has all warnings since the boot, also those about
+    earlier loads.
     Raises: ModuleError for an unknown parameter; the module is unloaded then, as if it had been
         refused.
     """
     lines = [line for line in said.splitlines() if line.startswith(load_script.UNKNOWN)]
-    unknown = refusals.unknown_parameters(lines)
+    names_given = {name.rpartition(".")[2] for name in given}
+    unknown = [name for name in refusals.unknown_parameters(lines) if name in names_given]
     if not unknown:
         return
     names = ", ".join(_known_parameters(guest, spec.name)) or "none"

@@ -28,6 +28,23 @@
 #endif
 
 /*
+ * Before 5.11 the kernel marks a page that is charged to a control group as one
+ * of its own, and maps no such page into a process.
+ */
+#ifdef PG_kmemcg
+#define OSQ_GFP_MAPPED GFP_KERNEL
+#else
+#define OSQ_GFP_MAPPED GFP_KERNEL_ACCOUNT
+#endif
+
+/* Before 6.0 there is no taint of its own for tests. */
+#ifdef TAINT_TEST
+#define OSQ_TAINT_TEST TAINT_TEST
+#else
+#define OSQ_TAINT_TEST TAINT_USER
+#endif
+
+/*
  * Accessors exist for the change time since 6.6, for the other times since 6.7.
  */
 static inline struct timespec64 osq_inode_atime(const struct inode *inode)
@@ -207,7 +224,7 @@ static inline u64 osq_cap_bits(kernel_cap_t set)
 #endif
 
 /*
- * Does a mount namespace begin with this ns_common? Since 6.18 it names its
+ * Is this the ns_common of a mount namespace? Since 6.18 it names its
  * type itself; before, it has the operations that every mount namespace has. No
  * field is trusted, because the structure at this place may be another one.
  */

@@ -58,7 +58,7 @@ int osq_memory_init(struct osq_memory *memory, u64 size)
 	if (!made.pages)
 		return -ENOMEM;
 	for (i = 0; i < made.count; i++) {
-		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		struct page *page = alloc_page(OSQ_GFP_MAPPED | __GFP_ZERO);
 
 		if (!page)
 			goto fail;

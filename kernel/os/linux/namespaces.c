@@ -18,26 +18,38 @@
 #include "compat.h"
 #include "osq_linux.h"
 
-static bool mnt_ns_known;
+/* Where a mount namespace has its ns_common; negative: it is not known. */
+static int mnt_ns_offset = -1;
+
+static const struct ns_common *common_of(const struct mnt_namespace *ns,
+					 int offset)
+{
+	return (const void *)ns + offset;
+}
 
 /*
- * osq_namespaces_probe - can the number of a mount namespace be read?
+ * osq_namespaces_probe - where is the number of a mount namespace?
  *
- * struct mnt_namespace is private to the kernel. In every kernel that can load
- * this module so far it begins with its ns_common. Whether it does so here is
- * checked on the first process's, which must have the mark of a mount
- * namespace.
+ * struct mnt_namespace is private to the kernel. Since 5.11 it begins with its
+ * ns_common; before, a counter precedes that. Which it is here is checked on
+ * the first process's, which must have the mark of a mount namespace.
  *
  * Context: init; nothing is published yet.
  */
 void osq_namespaces_probe(void)
 {
-	mnt_ns_known = osq_ns_is_mnt((void *)init_task.nsproxy->mnt_ns);
+	static const int offsets[] = { 0, sizeof(long) };
+	const struct mnt_namespace *first = init_task.nsproxy->mnt_ns;
+	size_t at;
+
+	for (at = 0; mnt_ns_offset < 0 && at < ARRAY_SIZE(offsets); at++)
+		if (osq_ns_is_mnt(common_of(first, offsets[at])))
+			mnt_ns_offset = offsets[at];
 }
 
 bool osq_namespaces_has_mnt(void)
 {
-	return mnt_ns_known;
+	return mnt_ns_offset >= 0;
 }
 
 #ifdef CONFIG_CGROUPS
@@ -73,8 +85,8 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
 #endif
 	exec->net_ns = all->net_ns->ns.inum;
 	exec->cgroup_ns = all->cgroup_ns->ns.inum;
-	if (mnt_ns_known)
-		exec->mnt_ns = ((struct ns_common *)all->mnt_ns)->inum;
+	if (osq_namespaces_has_mnt())
+		exec->mnt_ns = common_of(all->mnt_ns, mnt_ns_offset)->inum;
 	else
 		exec->head.flags |= OSQ_FLAG_NO_MNT_NS;
 	exec->cgroup_id = number_of_cgroup(task);
@@ -105,8 +117,8 @@ void osq_namespaces_after(struct osq_namespace *record,
 #endif
 	record->net_ns = all->net_ns->ns.inum;
 	record->cgroup_ns = all->cgroup_ns->ns.inum;
-	if (mnt_ns_known)
-		record->mnt_ns = ((struct ns_common *)all->mnt_ns)->inum;
+	if (osq_namespaces_has_mnt())
+		record->mnt_ns = common_of(all->mnt_ns, mnt_ns_offset)->inum;
 	else
 		record->head.flags |= OSQ_FLAG_NO_MNT_NS;
 }

@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "osq_linux.h"
 #include "osq_test.h"
 #include "osq_test_build.h"
@@ -30,7 +31,7 @@ int osq_test_allowed(void)
 				"i_know_this_is_a_test=1 only\n");
 		return -EPERM;
 	}
-	add_taint(TAINT_TEST, LOCKDEP_STILL_OK);
+	add_taint(OSQ_TAINT_TEST, LOCKDEP_STILL_OK);
 	return 0;
 }
 

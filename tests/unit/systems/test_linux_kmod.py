@@ -228,6 +228,17 @@ def test_an_unknown_parameter_fails_the_load_and_unloads_the_module() -> None:
     assert "rmmod" in fake.commands[-1]
 
 
+def test_the_warning_about_a_parameter_of_an_earlier_load_does_not_fail_this_one() -> None:
+    """The kernel's log still has the warning, and this load was not given that parameter."""
+    line = "harness-unknown [    9.1] m: unknown parameter 'a' ignored\n"
+    fake, peer = guest(insmod=f"80.50\n{line}")
+
+    loaded = kmod.load(peer, SPEC, deadline_s=1, parameters={"b": "1"})
+
+    assert loaded.name == "m"
+    assert "rmmod" not in fake.commands[-1]
+
+
 def test_the_hint_for_an_unknown_symbol_names_the_kernel_module_that_exports_it() -> None:
     """The error for a missing symbol names the kernel module that exports it."""
     words = "insmod: ERROR: could not insert module m.ko: Unknown symbol in module\n"
