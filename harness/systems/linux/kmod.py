@@ -201,14 +201,12 @@ def _check_parameters(
 ) -> None:
     """Check that the loaded module has every parameter that it was given; a kernel only warns.
 
-    `said` is the output of the load script. It has all warnings since the boot, also those about
-    earlier loads.
-    Raises: ModuleError for an unknown parameter; the module is unloaded then, as if it had been
-        refused.
+    `said`, the load script's output, has also the warnings about earlier loads.
+    Raises: ModuleError for an unknown parameter; the module is unloaded then.
     """
     lines = [line for line in said.splitlines() if line.startswith(load_script.UNKNOWN)]
-    names_given = {name.rpartition(".")[2] for name in given}
-    unknown = [name for name in refusals.unknown_parameters(lines) if name in names_given]
+    own = {name.rpartition(".")[2] for name in given}
+    unknown = [name for name in refusals.unknown_parameters(lines) if name in own]
     if not unknown:
         return
     names = ", ".join(_known_parameters(guest, spec.name)) or "none"
