@@ -29,9 +29,10 @@ static struct osq_exec *put_exec(const char *argv, u32 argv_len)
 {
 	static union {
 		struct osq_exec exec;
-		char bytes[1024];
+		char bytes[2048];
 	} one;
 
+	EXPECT(sizeof(one.exec) + argv_len <= sizeof(one));
 	memset(&one, 0, sizeof(one));
 	memcpy(one.bytes + sizeof(one.exec), argv, argv_len);
 	one.exec.head.type = OSQ_TYPE_EXEC;
