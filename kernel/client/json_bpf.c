@@ -11,13 +11,6 @@ static const char *const actions[] = {
 	[OSQ_BPF_ATTACH] = "attach",
 };
 
-static const char *action_name(unsigned int action)
-{
-	size_t known = sizeof(actions) / sizeof(actions[0]);
-
-	return action < known && actions[action] ? actions[action] : "unknown";
-}
-
 /* As bpftool prints it. */
 static void print_tag(FILE *out, const __u8 *tag, size_t bytes)
 {
@@ -42,7 +35,7 @@ int json_bpf(FILE *out, const struct osq_record *record)
 		return -1;
 	json_head(out, record, "bpf");
 	json_actor(out, &bpf->actor);
-	fprintf(out, ",\"action\":\"%s\"", action_name(bpf->action));
+	fprintf(out, ",\"action\":\"%s\"", JSON_NAME(actions, bpf->action));
 	json_caller(out, &bpf->caller);
 	fprintf(out,
 		",\"command\":%u,\"prog_id\":%u,\"prog_type\":%u,"

@@ -13,13 +13,6 @@ static const char *const actions[] = {
 static const char *const parts[] = { "uids",	   "gids",    "caps",
 				     "securebits", "user_ns", "groups" };
 
-static const char *action_name(unsigned int action)
-{
-	size_t known = sizeof(actions) / sizeof(actions[0]);
-
-	return action < known && actions[action] ? actions[action] : "unknown";
-}
-
 static void print_changed(FILE *out, unsigned int changed)
 {
 	const char *comma = "";
@@ -63,7 +56,7 @@ int json_cred(FILE *out, const struct osq_record *record)
 	json_head(out, record, "cred");
 	json_actor(out, &cred->actor);
 	fprintf(out, ",\"action\":\"%s\",\"auid\":%u,\"session\":%u",
-		action_name(cred->action), cred->auid, cred->session);
+		JSON_NAME(actions, cred->action), cred->auid, cred->session);
 	print_changed(out, cred->changed);
 	print_side(out, "old", &cred->old);
 	print_side(out, "now", &cred->now);

@@ -11,13 +11,6 @@ static const char *const actions[] = {
 	[OSQ_KEXEC_UNLOAD] = "unload",
 };
 
-static const char *action_name(unsigned int action)
-{
-	size_t known = sizeof(actions) / sizeof(actions[0]);
-
-	return action < known && actions[action] ? actions[action] : "unknown";
-}
-
 int json_kexec(FILE *out, const struct osq_record *record)
 {
 	const struct osq_kexec *kexec = (const struct osq_kexec *)record;
@@ -31,7 +24,7 @@ int json_kexec(FILE *out, const struct osq_record *record)
 		return -1;
 	json_head(out, record, "kexec");
 	json_actor(out, &kexec->actor);
-	fprintf(out, ",\"action\":\"%s\"", action_name(kexec->action));
+	fprintf(out, ",\"action\":\"%s\"", JSON_NAME(actions, kexec->action));
 	json_caller(out, &kexec->caller);
 	fprintf(out,
 		",\"kexec_flags\":%llu,\"file_dev\":%llu,\"file_ino\":%llu,"

@@ -12,13 +12,6 @@ static const char *const actions[] = {
 	[OSQ_MODULE_FAILED] = "failed",
 };
 
-static const char *action_name(unsigned int action)
-{
-	size_t known = sizeof(actions) / sizeof(actions[0]);
-
-	return action < known && actions[action] ? actions[action] : "unknown";
-}
-
 int json_module(FILE *out, const struct osq_record *record)
 {
 	const struct osq_module *module = (const struct osq_module *)record;
@@ -46,7 +39,8 @@ int json_module(FILE *out, const struct osq_record *record)
 		",\"action\":\"%s\",\"taints\":%llu,\"size_bytes\":%llu,"
 		"\"args_bytes\":%u,\"error\":%u,\"file_dev\":%llu,"
 		"\"file_ino\":%llu",
-		action_name(module->action), (unsigned long long)module->taints,
+		JSON_NAME(actions, module->action),
+		(unsigned long long)module->taints,
 		(unsigned long long)module->size_bytes, module->args_bytes,
 		module->error, (unsigned long long)module->file_dev,
 		(unsigned long long)module->file_ino);

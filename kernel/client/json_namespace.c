@@ -15,13 +15,6 @@ static const char *const actions[] = {
 static const char *const kinds[] = { "mnt", "pid",    "net", "uts",
 				     "ipc", "cgroup", "time" };
 
-static const char *action_name(unsigned int action)
-{
-	size_t known = sizeof(actions) / sizeof(actions[0]);
-
-	return action < known && actions[action] ? actions[action] : "unknown";
-}
-
 static void print_numbers(FILE *out, const struct osq_namespace *one)
 {
 	const char *comma = "";
@@ -61,7 +54,7 @@ int json_namespace(FILE *out, const struct osq_record *record)
 			return -1;
 	json_head(out, record, "namespace");
 	json_actor(out, &one->actor);
-	fprintf(out, ",\"action\":\"%s\"", action_name(one->action));
+	fprintf(out, ",\"action\":\"%s\"", JSON_NAME(actions, one->action));
 	json_caller(out, &one->caller);
 	fprintf(out, ",\"mount_flags\":%llu,\"dev\":%llu",
 		(unsigned long long)one->mount_flags,

@@ -149,6 +149,12 @@ void json_head(FILE *out, const struct osq_record *record, const char *type)
 		fputs(",\"cut\":true", out);
 }
 
+const char *json_name(const char *const *names, size_t count,
+		      unsigned int number)
+{
+	return number < count && names[number] ? names[number] : "unknown";
+}
+
 void json_caller(FILE *out, const struct osq_caller *caller)
 {
 	fprintf(out,

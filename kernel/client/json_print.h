@@ -17,6 +17,12 @@ void json_head(FILE *out, const struct osq_record *record, const char *type);
 /* Print the programs of the record's process and of its parent. */
 void json_actor(FILE *out, const struct osq_actor *actor);
 
+/* The name of a number, or "unknown" for one that @names does not have. */
+const char *json_name(const char *const *names, size_t count,
+		      unsigned int number);
+#define JSON_NAME(names, number) \
+	json_name(names, sizeof(names) / sizeof((names)[0]), number)
+
 /* Print the ids of the record's process, and its system call. */
 void json_caller(FILE *out, const struct osq_caller *caller);
 

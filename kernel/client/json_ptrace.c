@@ -9,13 +9,6 @@ static const char *const actions[] = {
 	[OSQ_PTRACE_TRACEME] = "traceme",
 };
 
-static const char *action_name(unsigned int action)
-{
-	size_t known = sizeof(actions) / sizeof(actions[0]);
-
-	return action < known && actions[action] ? actions[action] : "unknown";
-}
-
 int json_ptrace(FILE *out, const struct osq_record *record)
 {
 	const struct osq_ptrace *ptrace = (const struct osq_ptrace *)record;
@@ -27,8 +20,8 @@ int json_ptrace(FILE *out, const struct osq_record *record)
 	fprintf(out,
 		",\"action\":\"%s\",\"syscall\":%u,\"uid\":%u,\"euid\":%u,"
 		"\"auid\":%u,\"session\":%u",
-		action_name(ptrace->action), ptrace->syscall, ptrace->uid,
-		ptrace->euid, ptrace->auid, ptrace->session);
+		JSON_NAME(actions, ptrace->action), ptrace->syscall,
+		ptrace->uid, ptrace->euid, ptrace->auid, ptrace->session);
 	fprintf(out,
 		",\"target_pid\":%u,\"target_tid\":%u,"
 		"\"target_start_boot_ns\":%llu,\"target_dev\":%llu,"

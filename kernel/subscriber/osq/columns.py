@@ -262,6 +262,56 @@ def actor_columns(events: Sequence[type]) -> tuple[Column, ...]:
     )
 
 
+def caller_columns(
+    event: type, member: str = "caller", *, pid: str = "head.pid"
+) -> tuple[Column, ...]:
+    """Return the columns on the thread that made a call: its ids, program and system call.
+
+    event: the class of the table's events. member: what the documentation names as the place of
+    the ids in the record. pid: the documentation of the column pid.
+    """
+
+    def of(name: str, field_name: str, source: str) -> Column:
+        return Column(name=name, kind="BIGINT", by={event: field_name}, source=source)
+
+    return (
+        of("pid", "pid", pid),
+        of("parent", "ppid", "head.ppid"),
+        of("tid", "tid", "head.tid"),
+        program_column(event, "path"),
+        of("syscall", "syscall", f"{member}.syscall: its number; 4294967295: in none"),
+        of("uid", "uid", f"{member}.uid"),
+        of("euid", "euid", f"{member}.euid"),
+        of("auid", "auid", f"{member}.auid; 4294967295 when not set"),
+        of("session_id", "session", f"{member}.session: audit's"),
+    )
+
+
+def target_columns(event: type, prefix: str, *, pid: str = "") -> tuple[Column, ...]:
+    """Return the columns on the process to which a call is done, and on the file that it runs.
+
+    event: as for `caller_columns`. prefix: what precedes the fields' names in the documentation.
+    pid: what the documentation of target_pid adds.
+    """
+
+    def of(name: str, field_name: str, says: str = "") -> Column:
+        def value(one: Any, _: Context) -> SqlValue:
+            return signed(getattr(one, f"target_{field_name}"))
+
+        source = f"{prefix}{field_name}{says}"
+        return Column(name=f"target_{name}", kind="BIGINT", by={event: value}, source=source)
+
+    return (
+        of("pid", "pid", pid),
+        of("tid", "tid"),
+        of("start_ntime", "start_boot_ns", ": with target_pid it names the process for good"),
+        of("device", "dev", ": what the target runs; 0: unknown"),
+        of("inode", "ino"),
+        of("uid", "uid"),
+        of("euid", "euid"),
+    )
+
+
 def program_column(event: type, name: str, *, origin: str = "osq", later: str = "") -> Column:
     """Return the column with the path of the program that the acting process runs.
 

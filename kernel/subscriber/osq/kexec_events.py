@@ -7,8 +7,8 @@ from osq.columns import (
     SqlType,
     Table,
     actor_columns,
+    caller_columns,
     common_columns,
-    program_column,
 )
 from osq.layout import enum_names
 from osq.records import Kexec
@@ -37,15 +37,7 @@ _COLUMNS = (
         *("kexec_flags", "BIGINT", lambda e, _: signed(e.kexec_flags)),
         "kexec.kexec_flags, as passed",
     ),
-    _col("pid", "BIGINT", "pid", "head.pid"),
-    _col("parent", "BIGINT", "ppid", "head.ppid"),
-    _col("tid", "BIGINT", "tid", "head.tid"),
-    program_column(Kexec, "path"),
-    _col("syscall", "BIGINT", "syscall", "caller.syscall: its number; 4294967295: in none"),
-    _col("uid", "BIGINT", "uid", "caller.uid"),
-    _col("euid", "BIGINT", "euid", "caller.euid"),
-    _col("auid", "BIGINT", "auid", "caller.auid; 4294967295 when not set"),
-    _col("session_id", "BIGINT", "session", "caller.session: audit's"),
+    *caller_columns(Kexec),
     _col("start_ntime", "BIGINT", "start_boot_ns", "head.start_boot_ns"),
 )
 

@@ -10,8 +10,8 @@ from osq.columns import (
     SqlValue,
     Table,
     actor_columns,
+    caller_columns,
     common_columns,
-    program_column,
 )
 from osq.layout import enum_names
 from osq.records import Namespace
@@ -59,15 +59,7 @@ _COLUMNS = (
     ),
     _col("changed", "TEXT", _changed, "namespace.changed: mnt, pid, net, uts, ipc, cgroup, time"),
     *(_col(name, "BIGINT", name, f"namespace.{name}") for name in _NUMBERS),
-    _col("pid", "BIGINT", "pid", "head.pid"),
-    _col("parent", "BIGINT", "ppid", "head.ppid"),
-    _col("tid", "BIGINT", "tid", "head.tid"),
-    program_column(Namespace, "path"),
-    _col("syscall", "BIGINT", "syscall", "caller.syscall: its number; 4294967295: in none"),
-    _col("uid", "BIGINT", "uid", "caller.uid"),
-    _col("euid", "BIGINT", "euid", "caller.euid"),
-    _col("auid", "BIGINT", "auid", "caller.auid; 4294967295 when not set"),
-    _col("session_id", "BIGINT", "session", "caller.session: audit's"),
+    *caller_columns(Namespace),
     _col("start_ntime", "BIGINT", "start_boot_ns", "head.start_boot_ns"),
 )
 

@@ -7,12 +7,12 @@ from osq.columns import (
     SqlType,
     Table,
     actor_columns,
+    caller_columns,
     common_columns,
-    program_column,
+    target_columns,
 )
 from osq.layout import enum_names
 from osq.records import Ptrace
-from osq.values import signed
 
 _ACTIONS = enum_names("osq_ptrace_action", "OSQ_PTRACE_")
 
@@ -26,28 +26,10 @@ _COLUMNS = (
         *("action", "TEXT", lambda e, _: _ACTIONS.get(e.action, "")),
         "ptrace.action: access, traceme",
     ),
-    _col("pid", "BIGINT", "pid", "head.pid: of who gets hold; for traceme, of who is traced"),
-    _col("parent", "BIGINT", "ppid", "head.ppid"),
-    _col("tid", "BIGINT", "tid", "head.tid"),
-    program_column(Ptrace, "path"),
-    _col("syscall", "BIGINT", "syscall", "ptrace.syscall: its number; 4294967295: in none"),
-    _col("uid", "BIGINT", "uid", "ptrace.uid"),
-    _col("euid", "BIGINT", "euid", "ptrace.euid"),
-    _col("auid", "BIGINT", "auid", "ptrace.auid; 4294967295 when not set"),
-    _col("session_id", "BIGINT", "session", "ptrace.session: audit's"),
-    _col("target_pid", "BIGINT", "target_pid", "ptrace.target_pid; for traceme, the parent"),
-    _col("target_tid", "BIGINT", "target_tid", "ptrace.target_tid"),
-    _col(
-        *("target_start_ntime", "BIGINT", "target_start_boot_ns"),
-        "ptrace.target_start_boot_ns: with target_pid it names the process for good",
+    *caller_columns(
+        Ptrace, "ptrace", pid="head.pid: of who gets hold; for traceme, of who is traced"
     ),
-    _col(
-        *("target_device", "BIGINT", lambda e, _: signed(e.target_dev)),
-        "ptrace.target_dev: what the target runs; 0: unknown",
-    ),
-    _col("target_inode", "BIGINT", lambda e, _: signed(e.target_ino), "ptrace.target_ino"),
-    _col("target_uid", "BIGINT", "target_uid", "ptrace.target_uid"),
-    _col("target_euid", "BIGINT", "target_euid", "ptrace.target_euid"),
+    *target_columns(Ptrace, "ptrace.target_", pid="; for traceme, the parent"),
     _col("start_ntime", "BIGINT", "start_boot_ns", "head.start_boot_ns"),
 )
 
