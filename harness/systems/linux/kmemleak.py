@@ -29,14 +29,15 @@ _OF_MODULE = re.compile(r"\[\w+\]$")
 _MARK = re.compile(r"^\[ *(\d+\.\d+)\](?:\[[^\]]*\])? harness-test-(begin|end) (\S+)")
 _CUT = "harness-cut"
 # Two scans: kmemleak does not report an object that is new or has changed since the scan before
-# (kmemleak_scan() in mm/kmemleak.c).
+# (kmemleak_scan() in mm/kmemleak.c). The list of timers has the uptime for its own jiffies, and
+# the mark in the log has the uptime for the log's clock: no command comes between two clocks.
 _SCAN = f"""
 cd /sys/kernel/debug || exit 1
 sleep {_YOUNG_S}
 echo scan > kmemleak && echo scan > kmemleak || exit 1
 read -r up _ < /proc/uptime
 echo "<6>harness-leaks at $up" > /dev/kmsg
-grep -m 1 'jiffies: ' /proc/timer_list
+grep -m 2 -e '^now at ' -e '^jiffies: ' /proc/timer_list
 dmesg | grep 'harness-leaks at ' | tail -n 1
 echo {_CUT}
 cat kmemleak
@@ -110,16 +111,17 @@ def found(text: str, hz: int) -> tuple[Leak, ...]:
     The text has clocks, kmemleak's objects, saved symbols and the kernel's log.
     """
     clock, objects, symbols, log = (part.strip("\n") for part in text.split(f"{_CUT}\n", 3))
+    now_s = int(clock.partition("now at ")[2].split()[0]) / 1e9
     now = int(clock.partition("jiffies: ")[2].split()[0])
     stamp_s, up_s = float(clock.rpartition("[")[2].partition("]")[0]), float(clock.split()[-1])
     known = tuple(_snapshots(symbols))
     marks = [found for line in log.splitlines() if (found := _MARK.match(line)) is not None]
     leaks: dict[tuple[str, ...], Leak] = {}
     for one in _objects(objects):
-        age_s = (now - one.jiffies) / hz
-        named = _resolved(one, known, up_s - age_s)
+        made_s = now_s - (now - one.jiffies) / hz
+        named = _resolved(one, known, made_s)
         if named.is_of_module:
-            test = _running_at(stamp_s - age_s, marks)
+            test = _running_at(made_s + stamp_s - up_s, marks)
             first = leaks.setdefault(named.stack, replace(named, test=test, count=0))
             leaks[named.stack] = replace(first, count=first.count + 1)
     return tuple(leaks.values())

@@ -8,10 +8,14 @@ from harness.panic.values import KernelReport
 from harness.systems.linux import kmemleak
 
 HZ = 250
-# The scan ends 100 s after boot. Jiffies begin 300 s before zero, as in include/linux/jiffies.h.
+# The scan ends 100 s after boot, and the timers are listed 0.8 s later. Jiffies begin 300 s before
+# zero, as in include/linux/jiffies.h.
 BEGIN = 2**32 - 300 * HZ
 CUT = "harness-cut\n"
-CLOCK = f"jiffies: {BEGIN + 100 * HZ}\n[   99.000000] harness-leaks at 100.00\n"
+CLOCK = f"""now at 100800000000 nsecs
+jiffies: {BEGIN + 1008 * HZ // 10}
+[   99.000000] harness-leaks at 100.00
+"""
 OBJECT = """unreferenced object 0xffff88800c5f2a00 (size 192):
   comm "sh", pid 400, jiffies {jiffies}
   hex dump (first 32 bytes):
@@ -58,7 +62,15 @@ def test_an_address_gets_the_name_that_it_had_when_the_object_was_allocated() ->
 
 @pytest.mark.parametrize(
     ("at_s", "test"),
-    [(43.0, "tests::test_one"), (46.0, ""), (52.0, "tests::test_two"), (70.0, ""), (3.0, "")],
+    [
+        (41.1, "tests::test_one"),
+        (44.9, "tests::test_one"),
+        (45.1, ""),
+        (46.0, ""),
+        (52.0, "tests::test_two"),
+        (70.0, ""),
+        (3.0, ""),
+    ],
 )
 def test_a_leak_belongs_to_the_test_that_ran_when_it_was_allocated(at_s: float, test: str) -> None:
     """The time of a kmemleak entry is uptime; the log with the tests' marks is a second behind."""
